@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "nibble/options.h"
+#include "nibble/tensor.h"
+#include "quant_tensor/formats/format.h"
+
+namespace nibble {
+inline namespace v0 {
+namespace detail {
+
+/// Which axis of the packed operand a product sums over.
+enum class Orientation : std::uint8_t {
+  along,   ///< y = x · wᵀ: along the packed rows, one output for each row
+  across,  ///< y = x · w: over the rows, one output for each place along them (gradients)
+};
+
+/// What a kernel is asked whether it can do.
+struct MatmulQuery {
+  const Format* format = nullptr;  ///< of the packed operand; null for two dense ones
+  DType dense_dtype = DType::f32;  ///< of w where it is dense
+  Orientation orientation = Orientation::along;
+  std::int64_t rows = 0;           ///< of x
+  Precision precision = Precision::standard;
+  bool deterministic = false;
+};
+
+/// One 2-D product. x (rows, contracted), y (rows, outputs), both dense with any strides, f32, f16 or bf16.
+/// w is a 2-D view (N, K) of packed rows, K along them, whatever the orientation; or dense (N, K) with any strides.
+struct MatmulArgs {
+  Tensor x;
+  Tensor w;
+  Tensor y;  ///< being filled
+  Orientation orientation = Orientation::along;
+  Precision precision = Precision::standard;
+  bool deterministic = false;
+};
+
+/// A row of a device's kernel table. A kernel is stateless; `run` splits the outputs over the executor.
+struct MatmulKernel {
+  std::string_view name;    ///< tile, family, precision, ISA: "along_affine_standard_avx512"
+  Precision precision;      ///< what it guarantees
+  int priority;             ///< the highest of those that support a query is taken
+  bool (*supports)(const MatmulQuery& query);
+  void (*run)(const MatmulArgs& args);
+};
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace nibble

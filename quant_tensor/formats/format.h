@@ -1,0 +1,72 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "nibble/quantization.h"
+#include "quant_tensor/tensor/packing.h"
+
+namespace nibble {
+inline namespace v0 {
+namespace detail {
+
+/// One packed row, as kernels and codecs see it: a pointer for each component, and the dtype of scales where it varies.
+struct PackedRow {
+  std::array<const std::byte*, kMaxComponents> component{};
+  DType scale_dtype = DType::f32;
+};
+struct MutablePackedRow {
+  std::array<std::byte*, kMaxComponents> component{};
+  DType scale_dtype = DType::f32;
+};
+
+/// One named buffer of a format. A row of K weights takes `bits_per_block · K / block` bits of it.
+struct ComponentSpec {
+  std::string_view name;
+  bool is_scale = false;  ///< stored in the weight's own float type (f32, f16 or bf16); else in `dtype`
+  DType dtype = DType::u8;
+};
+
+/// A weight format: what its bytes mean, and a scalar reference codec, which is the oracle for every kernel.
+/// To add one, write one file that defines its rows and name it in format_table.cpp.
+struct Format {
+  std::string_view name;           ///< "affine4-g64", "q4_0"
+  Family family = Family::affine;
+  int bits = 4;                    ///< of a code
+  int group_size = 32;             ///< weights that share a scale
+  int block = 32;                  ///< the fewest weights that can be cut from a row at group and byte boundaries
+  std::span<const ComponentSpec> components;
+  /// Elements (of the component's dtype) that component `c` has for a row of k weights.
+  std::int64_t (*width)(int c, std::int64_t k) = nullptr;
+  /// fp32 values of weights [begin, begin + count) of a row, both multiples of `block`.
+  void (*decode)(const PackedRow& row, std::int64_t begin, std::int64_t count, float* out) = nullptr;
+  /// Packs a row of k weights; null where there is no encoder.
+  void (*encode)(const float* weights, std::int64_t k, const MutablePackedRow& row) = nullptr;
+  /// Affine formats: unsigned codes, one a byte, and fp32 scale and bias of each group, so that value = scale · code + bias
+  /// (one product, one sum, each rounded).
+  void (*codes)(const PackedRow& row, std::int64_t begin, std::int64_t count, std::uint8_t* codes, float* scales,
+                float* biases) = nullptr;
+  /// The inverse of `codes` for a whole row: builds it from codes and the scale and bias of each group without rounding; false where a number has
+  /// no exact place in the format. Null where there is none.
+  bool (*assemble)(const std::uint8_t* codes, const float* scales, const float* biases, std::int64_t k,
+                   const MutablePackedRow& row) = nullptr;
+  double bits_per_weight = 0;
+  std::string_view specification;
+};
+
+/// All rows of the format table.
+std::span<const Format* const> format_table();
+/// The row of that name; null if there is none.
+const Format* find_format(std::string_view name);
+
+/// Row r of a packed tensor's storage (absolute, before `begin`).
+PackedRow packed_row(const Packing& packing, std::int64_t r);
+
+/// Checks components against the format and shape and makes the packed tensor; the packed axis is the last of `shape`.
+Tensor make_packed(const Format& format, std::span<const Tensor> components, const Shape& shape, DType dtype);
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace nibble
