@@ -1,0 +1,33 @@
+#include "dispatch/fallback.h"
+
+#include <fmt/format.h>
+
+#include "backend/common/backend.h"
+#include "dispatch/route.h"
+#include "nibble/error.h"
+#include "quant_tensor/tensor/counters.h"
+
+namespace nibble {
+inline namespace v0 {
+namespace detail {
+
+void count_fallback(std::string_view op, const Tensor& packed, std::uint64_t bytes) {
+  if (options().fallback == Fallback::error) {
+    throw Error(ErrorCode::fallback_forbidden,
+                fmt::format("[{}] {}: no packed kernel, and Fallback::error forbids decoding it", op, describe(packed)));
+  }
+  count(counters().bytes_dequantized, bytes);
+}
+
+Tensor dense_operand(std::string_view op, const Tensor& t) {
+  if (!t.is_quantized()) return t;
+  Backend& backend = backend_for(t.device());
+  count_fallback(op, t, static_cast<std::uint64_t>(t.numel()) * itemsize(t.dtype()));
+  Tensor out = backend.allocate(t.shape(), t.dtype());
+  backend.dequantize(t, out);
+  return out;
+}
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace nibble

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <string_view>
+
+#include "nibble/tensor.h"
+
+namespace nibble {
+inline namespace v0 {
+namespace detail {
+
+/// `t` itself where it is dense; else its values in its logical dtype. For operations that have no packed kernel: what is decoded is
+/// counted in stats().bytes_dequantized, and Fallback::error makes it throw Error(fallback_forbidden) instead.
+Tensor dense_operand(std::string_view op, const Tensor& t);
+
+/// Throws under Fallback::error, else counts that `op` decodes `bytes` of values.
+void count_fallback(std::string_view op, const Tensor& packed, std::uint64_t bytes);
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace nibble

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+namespace nibble {
+inline namespace v0 {
+namespace detail {
+
+/// What stats() reports, counted where it happens.
+struct Counters {
+  std::atomic<std::uint64_t> bytes_dequantized{0};
+  std::atomic<std::uint64_t> bytes_copied{0};
+  std::atomic<std::uint64_t> bytes_moved{0};
+  std::atomic<std::uint64_t> bytes_allocated{0};
+  std::atomic<std::uint64_t> peak_bytes_allocated{0};
+  std::atomic<std::uint64_t> ops_cpu{0};
+  std::atomic<std::uint64_t> ops_vulkan{0};
+};
+Counters& counters() noexcept;
+
+inline void count(std::atomic<std::uint64_t>& counter, std::uint64_t n) noexcept {
+  counter.fetch_add(n, std::memory_order_relaxed);
+}
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace nibble

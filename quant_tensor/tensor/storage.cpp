@@ -1,0 +1,34 @@
+#include "quant_tensor/tensor/storage.h"
+
+#include "quant_tensor/tensor/allocator.h"
+#include "quant_tensor/tensor/counters.h"
+
+namespace nibble {
+inline namespace v0 {
+namespace detail {
+
+Storage::~Storage() {
+  if (release_) release_();
+}
+
+std::shared_ptr<Storage> allocate_host(std::size_t bytes) {
+  void* data = allocate_cached(bytes);
+  Counters& c = counters();
+  const std::uint64_t live = c.bytes_allocated.fetch_add(bytes, std::memory_order_relaxed) + bytes;
+  std::uint64_t peak = c.peak_bytes_allocated.load(std::memory_order_relaxed);
+  while (live > peak && !c.peak_bytes_allocated.compare_exchange_weak(peak, live, std::memory_order_relaxed)) {
+  }
+  return std::make_shared<Storage>(data, bytes, Device::cpu(), true, [data, bytes] {
+    counters().bytes_allocated.fetch_sub(bytes, std::memory_order_relaxed);
+    free_cached(data, bytes);
+  });
+}
+
+Counters& counters() noexcept {
+  static Counters instance;
+  return instance;
+}
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace nibble
