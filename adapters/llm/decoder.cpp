@@ -1,0 +1,177 @@
+#include "adapters/llm/decoder.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <functional>
+
+#include "nibble/error.h"
+
+namespace nibble {
+inline namespace v0 {
+namespace llm {
+namespace {
+
+struct Activation {
+  std::string_view name;
+  Tensor (*apply)(const Tensor&);
+};
+constexpr Activation kActivations[] = {
+    {"silu", silu}, {"swish", silu}, {"gelu", gelu}, {"gelu_new", gelu_tanh}, {"gelu_pytorch_tanh", gelu_tanh},
+    {"relu", relu}};
+
+const Activation& find_activation(std::string_view name) {
+  const auto* found = std::find_if(std::begin(kActivations), std::end(kActivations),
+                                   [&](const Activation& a) { return a.name == name; });
+  if (found == std::end(kActivations)) {
+    throw Error(ErrorCode::unsupported, fmt::format("[model] hidden_act {}: not an activation known here", name));
+  }
+  return *found;
+}
+
+/// (B, T, heads · D) → (B, heads, T, D), the norm of Qwen3 applied to each head.
+Tensor to_heads(const Tensor& x, std::int64_t heads, const Tensor& norm, double eps) {
+  Tensor split_heads = reshape(x, {x.size(0), x.size(1), heads, -1});
+  if (norm.defined()) split_heads = rms_norm(split_heads, norm, eps);
+  return swapaxes(split_heads, 1, 2);
+}
+
+/// (B, heads, T, D) → (B, T, heads · D).
+Tensor from_heads(const Tensor& x) {
+  return reshape(swapaxes(x, 1, 2), {x.size(0), x.size(2), x.size(1) * x.size(3)});
+}
+
+}  // namespace
+
+struct DecoderModel::Step {
+  Tensor starts;       // (B,): where each row's new tokens begin
+  Tensor positions;    // (B, T)
+  Tensor key_lengths;  // (B,)
+  Tensor window_mask;  // (B, 1, T, capacity), or undefined
+};
+
+DecoderModel::DecoderModel(DecoderConfig config, DecoderWeights weights, DType dtype)
+    : config_(std::move(config)),
+      weights_(std::move(weights)),
+      dtype_(dtype),
+      frequencies_(rope_frequencies(config_.rotary_dims, config_.rope_theta, config_.rope_scaling)) {
+  find_activation(config_.activation);
+}
+
+std::uint64_t DecoderModel::weight_bytes() const {
+  std::uint64_t total = weights_.embedding.nbytes() + weights_.norm.nbytes();
+  if (!weights_.tied_head) total += weights_.head.nbytes();
+  for (const DecoderLayer& layer : weights_.layers) {
+    const Attention& a = layer.attention;
+    const FeedForward& f = layer.feed_forward;
+    for (const Linear* linear : {&a.query, &a.key, &a.value, &a.output, &f.gate, &f.up, &f.down}) {
+      total += linear->nbytes();
+    }
+    for (const Tensor* norm : {&layer.input_norm, &layer.post_attention_norm, &a.query_norm, &a.key_norm}) {
+      if (norm->defined()) total += norm->nbytes();
+    }
+  }
+  return total;
+}
+
+KvCache DecoderModel::make_cache(std::int64_t batch, std::int64_t capacity, std::optional<DType> dtype) const {
+  return KvCache({config_.layers, batch, config_.kv_heads, capacity, config_.head_dim}, dtype.value_or(dtype_));
+}
+
+Tensor DecoderModel::hidden(const Tensor& tokens, KvCache& cache, std::span<const std::int32_t> counts) const {
+  const std::int64_t batch = tokens.size(0), length = tokens.size(1);
+  const auto longest = *std::max_element(cache.lengths().begin(), cache.lengths().end());
+  if (batch != cache.batch() || longest + length > cache.capacity()) {
+    throw Error(ErrorCode::out_of_range,
+                fmt::format("[model] {} tokens for each of {} rows: the cache is for {} rows of {} and holds {}", length,
+                            batch, cache.batch(), cache.capacity(), longest));
+  }
+  Step step;
+  step.starts = cache.lengths_tensor();
+  step.positions = expand_dims(step.starts, 1) + arange(0, length);
+  step.key_lengths = step.starts + static_cast<int>(length);
+  if (config_.window && longest + length > *config_.window) {
+    step.window_mask = window_mask(step.starts, length, cache.capacity());
+  }
+
+  Tensor x = cast(take(weights_.embedding, tokens), dtype_);
+  for (std::int64_t index = 0; index < config_.layers; ++index) {
+    const DecoderLayer& layer = weights_.layers[static_cast<std::size_t>(index)];
+    x = x + attend(layer, index, rms_norm(x, layer.input_norm, config_.rms_norm_eps), step, cache);
+    x = x + feed_forward(layer.feed_forward, rms_norm(x, layer.post_attention_norm, config_.rms_norm_eps));
+  }
+  cache.advance(counts.empty() ? std::vector<std::int32_t>(static_cast<std::size_t>(batch), static_cast<int>(length))
+                               : std::vector<std::int32_t>(counts.begin(), counts.end()));
+  return rms_norm(x, weights_.norm, config_.rms_norm_eps);
+}
+
+Tensor DecoderModel::attend(const DecoderLayer& layer, std::int64_t index, const Tensor& x, const Step& step,
+                            KvCache& cache) const {
+  const Attention& a = layer.attention;
+  const auto rotate = [&](const Tensor& heads) {
+    return rope(heads, step.positions, frequencies_, config_.rope_interleaved);
+  };
+  const Tensor q = rotate(to_heads(a.query(x), config_.heads, a.query_norm, config_.rms_norm_eps));
+  const Tensor k = rotate(to_heads(a.key(x), config_.kv_heads, a.key_norm, config_.rms_norm_eps));
+  const Tensor v = to_heads(a.value(x), config_.kv_heads, {}, 0);
+
+  // Padding at a row's right end writes keys too: the causal mask hides them from the row's own tokens, and the next
+  // call writes over them.
+  const KvCache::View held = cache.append(index, k, v, step.starts);
+  AttentionOptions options;
+  options.causal = true;
+  options.key_length = step.key_lengths;
+  if (has_window(index)) options.mask = step.window_mask;
+  const Tensor seen = scaled_dot_product_attention(q, held.keys, held.values, options);
+  return a.output(cast(from_heads(seen), dtype_));
+}
+
+Tensor DecoderModel::feed_forward(const FeedForward& layer, const Tensor& x) const {
+  const Activation& activation = find_activation(config_.activation);
+  return layer.down(activation.apply(layer.gate(x)) * layer.up(x));
+}
+
+Tensor DecoderModel::window_mask(const Tensor& starts, std::int64_t tokens, std::int64_t capacity) const {
+  const Tensor queries = reshape(starts, {-1, 1, 1, 1}) + reshape(arange(0, tokens), {1, 1, -1, 1});
+  const Tensor keys = reshape(arange(0, capacity), {1, 1, 1, -1});
+  return less(queries - keys, static_cast<int>(*config_.window));
+}
+
+Tensor DecoderModel::logits_of(const Tensor& tokens) const {
+  KvCache cache = make_cache(tokens.size(0), tokens.size(1));
+  return logits(hidden(tokens, cache));
+}
+
+Tensor DecoderModel::prefill(std::span<const std::vector<std::int32_t>> prompts, KvCache& cache, std::int64_t chunk,
+                             const Progress& progress) const {
+  std::size_t longest = 0;
+  for (const auto& prompt : prompts) {
+    if (prompt.empty()) throw Error(ErrorCode::invalid_argument, "[model] an empty prompt has no next token");
+    longest = std::max(longest, prompt.size());
+  }
+  std::vector<Tensor> last(prompts.size());  // each row's last hidden state, (hidden,)
+  for (std::size_t begin = 0; begin < longest; begin += static_cast<std::size_t>(chunk)) {
+    const std::size_t width = std::min(longest - begin, static_cast<std::size_t>(chunk));
+    std::vector<std::int32_t> tokens(prompts.size() * width, 0), counts;
+    for (std::size_t row = 0; row < prompts.size(); ++row) {
+      const auto& prompt = prompts[row];
+      const std::size_t count = std::min(width, prompt.size() - std::min(begin, prompt.size()));
+      std::copy_n(prompt.begin() + static_cast<std::ptrdiff_t>(std::min(begin, prompt.size())), count,
+                  tokens.begin() + static_cast<std::ptrdiff_t>(row * width));
+      counts.push_back(static_cast<std::int32_t>(count));
+    }
+    const Shape shape{static_cast<std::int64_t>(prompts.size()), static_cast<std::int64_t>(width)};
+    const Tensor states = hidden(from_data(std::span<const std::int32_t>(tokens), shape), cache, counts);
+    for (std::size_t row = 0; row < prompts.size(); ++row) {
+      const std::size_t end = prompts[row].size();
+      if (end <= begin || end > begin + width) continue;
+      last[row] = select(select(states, 0, static_cast<std::int64_t>(row)), 0, static_cast<std::int64_t>(end - begin - 1));
+    }
+    if (progress) progress(static_cast<std::int64_t>(begin + width));
+  }
+  return logits(stack(last));
+}
+
+}  // namespace llm
+}  // namespace v0
+}  // namespace nibble

@@ -1,0 +1,110 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "adapters/llm/kv_cache.h"
+#include "adapters/llm/linear.h"
+#include "nibble/ops.h"
+
+namespace nibble {
+inline namespace v0 {
+namespace llm {
+
+/// What the arithmetic of a decoder needs to know. Llama, Mistral, Qwen2 and Qwen3 are the same model with other
+/// biases, head norms and attention windows, all of which are seen from here and from the weights.
+struct DecoderConfig {
+  std::int64_t layers = 0;
+  std::int64_t hidden_size = 0;
+  std::int64_t intermediate_size = 0;
+  std::int64_t heads = 0;
+  std::int64_t kv_heads = 0;
+  std::int64_t head_dim = 0;
+  std::int64_t vocabulary = 0;
+  std::int64_t context = 0;  ///< tokens that the model was made for
+  double rms_norm_eps = 1e-6;
+  double rope_theta = 10000;
+  RopeScaling rope_scaling;
+  bool rope_interleaved = false;
+  std::int64_t rotary_dims = 0;        ///< of head_dim
+  std::string activation = "silu";
+  /// A query sees at most so many keys, its own included, in layers from `first_window_layer` on.
+  std::optional<std::int64_t> window;
+  std::int64_t first_window_layer = 0;
+};
+
+struct Attention {
+  Linear query, key, value, output;
+  Tensor query_norm, key_norm;  ///< (head_dim,), Qwen3; else undefined
+};
+
+struct FeedForward {
+  Linear gate, up, down;
+};
+
+struct DecoderLayer {
+  Tensor input_norm;
+  Attention attention;
+  Tensor post_attention_norm;
+  FeedForward feed_forward;
+};
+
+/// The weights, as the loader has found them.
+struct DecoderWeights {
+  Tensor embedding;  ///< (vocabulary, hidden)
+  std::vector<DecoderLayer> layers;
+  Tensor norm;
+  Linear head;
+  bool tied_head = false;  ///< the head's weight is the embedding's
+};
+
+/// A decoder-only transformer (Touvron et al., 2023) on plain operations.
+class DecoderModel {
+ public:
+  /// Computes in `dtype` whatever the dtypes of the weights.
+  DecoderModel(DecoderConfig config, DecoderWeights weights, DType dtype);
+
+  const DecoderConfig& config() const { return config_; }
+  DType dtype() const { return dtype_; }
+  /// Bytes that the weights take in storage; a tied head counts once.
+  std::uint64_t weight_bytes() const;
+
+  /// A cache for `batch` rows of up to `capacity` tokens each, in the computation's dtype unless another is asked for.
+  KvCache make_cache(std::int64_t batch, std::int64_t capacity, std::optional<DType> dtype = {}) const;
+
+  /// Runs tokens (B, T) behind what the cache holds; gives the last hidden states, normalised: (B, T, hidden).
+  /// Rows may be ragged: of row b the first `counts[b]` tokens count, the rest is padding on the right (none given: all
+  /// T). Throws Error(out_of_range) where the cache is full.
+  Tensor hidden(const Tensor& tokens, KvCache& cache, std::span<const std::int32_t> counts = {}) const;
+  /// (…, hidden) → (…, vocabulary).
+  Tensor logits(const Tensor& hidden) const { return weights_.head(hidden); }
+
+  /// Every logit of a batch of plain token lists, (B, T, vocabulary), without a cache that outlives the call.
+  Tensor logits_of(const Tensor& tokens) const;
+
+  /// Runs prompts of any lengths in chunks of at most `chunk` tokens; gives the logits after each prompt's last token,
+  /// (B, vocabulary): the head is computed on those rows only. `progress` is told the tokens done so far.
+  using Progress = std::function<void(std::int64_t)>;
+  Tensor prefill(std::span<const std::vector<std::int32_t>> prompts, KvCache& cache, std::int64_t chunk = 256,
+                 const Progress& progress = {}) const;
+
+ private:
+  struct Step;  // what all layers of one call share
+  Tensor attend(const DecoderLayer& layer, std::int64_t index, const Tensor& x, const Step& step, KvCache& cache) const;
+  Tensor feed_forward(const FeedForward& layer, const Tensor& x) const;
+  bool has_window(std::int64_t layer) const { return config_.window && layer >= config_.first_window_layer; }
+  Tensor window_mask(const Tensor& starts, std::int64_t tokens, std::int64_t capacity) const;
+
+  DecoderConfig config_;
+  DecoderWeights weights_;
+  DType dtype_;
+  RopeFrequencies frequencies_;
+};
+
+}  // namespace llm
+}  // namespace v0
+}  // namespace nibble

@@ -1,0 +1,112 @@
+#include "adapters/llm/generate.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "nibble/error.h"
+
+namespace nibble {
+inline namespace v0 {
+namespace llm {
+namespace {
+
+class Stopwatch {
+ public:
+  double seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count(); }
+
+ private:
+  std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
+};
+
+std::vector<float> to_floats(const Tensor& logits) { return cast(logits, DType::f32).to_vector<float>(); }
+
+}  // namespace
+
+Session::Session(const DecoderModel& model, std::int64_t capacity, std::optional<DType> kv_dtype)
+    : model_(model), cache_(model.make_cache(1, capacity, kv_dtype)) {}
+
+std::vector<float> Session::prefill(std::span<const std::int32_t> tokens, std::int64_t chunk,
+                                    const DecoderModel::Progress& progress) {
+  const std::vector<std::int32_t> prompts[] = {{tokens.begin(), tokens.end()}};
+  std::vector<float> logits = to_floats(model_.prefill(prompts, cache_, chunk, progress));
+  history_.insert(history_.end(), tokens.begin(), tokens.end());
+  return logits;
+}
+
+std::vector<float> Session::step(std::int32_t token) {
+  const Tensor states = model_.hidden(tensor<std::int32_t>({token}, {1, 1}), cache_);
+  history_.push_back(token);
+  return to_floats(model_.logits(states));
+}
+
+Generation Session::generate(std::span<const std::int32_t> prompt, const GenerateOptions& options,
+                             const OnToken& on_token, const DecoderModel::Progress& progress) {
+  const auto held = static_cast<std::int64_t>(history_.size());
+  const auto asked = static_cast<std::int64_t>(prompt.size());
+  if (prompt.empty()) throw Error(ErrorCode::invalid_argument, "[generate] the prompt has no tokens");
+  if (held + asked > capacity()) {
+    throw Error(ErrorCode::out_of_range,
+                fmt::format("[generate] {} tokens of prompt after {} held: the context is {}", asked, held, capacity()));
+  }
+  Sampler sampler(options.sampling);
+  Generation result;
+  result.prompt_tokens = asked;
+
+  const Stopwatch prefill_watch;
+  std::vector<float> logits = prefill(prompt, options.prefill_chunk, progress);
+  result.prefill_seconds = prefill_watch.seconds();
+
+  // A last token chosen when the cache is full is still an answer: only what would come after it needs room.
+  std::vector<std::int32_t> seen = history_;
+  const Stopwatch decode_watch;
+  while (static_cast<std::int64_t>(result.tokens.size()) < options.max_tokens) {
+    const std::int32_t token = sampler(logits, seen);
+    if (options.stop.contains(token)) {
+      result.stopped_by = token;
+      break;
+    }
+    result.tokens.push_back(token);
+    seen.push_back(token);
+    const bool go_on = !on_token || on_token(token);
+    const bool room = static_cast<std::int64_t>(history_.size()) < capacity();
+    const bool wanted = static_cast<std::int64_t>(result.tokens.size()) < options.max_tokens;
+    if (!go_on || !room || !wanted) break;
+    logits = step(token);
+    ++result.decode_steps;
+  }
+  result.decode_seconds = decode_watch.seconds();
+  return result;
+}
+
+std::vector<std::vector<std::int32_t>> generate_batch(const DecoderModel& model,
+                                                      std::span<const std::vector<std::int32_t>> prompts,
+                                                      std::int64_t max_tokens, const std::set<std::int32_t>& stop,
+                                                      std::int64_t prefill_chunk) {
+  const std::size_t rows = prompts.size();
+  std::vector<std::vector<std::int32_t>> results(rows);
+  std::size_t longest = 0;
+  for (const auto& prompt : prompts) longest = std::max(longest, prompt.size());
+  KvCache cache = model.make_cache(static_cast<std::int64_t>(rows), static_cast<std::int64_t>(longest) + max_tokens);
+
+  std::vector<float> logits = to_floats(model.prefill(prompts, cache, prefill_chunk));
+  std::vector<std::int32_t> alive(rows, 1);
+  for (std::int64_t made = 0; made < max_tokens; ++made) {
+    const std::size_t vocabulary = logits.size() / rows;
+    std::vector<std::int32_t> next(rows, 0);
+    for (std::size_t row = 0; row < rows; ++row) {
+      next[row] = greedy(std::span(logits).subspan(row * vocabulary, vocabulary));
+      if (stop.contains(next[row])) alive[row] = 0;
+      if (alive[row]) results[row].push_back(next[row]);
+    }
+    if (std::count(alive.begin(), alive.end(), 0) == static_cast<std::ptrdiff_t>(rows) || made + 1 == max_tokens) break;
+    const Tensor tokens = from_data(std::span<const std::int32_t>(next), {static_cast<std::int64_t>(rows), 1});
+    logits = to_floats(model.logits(model.hidden(tokens, cache, alive)));  // a row that has ended stays where it is
+  }
+  return results;
+}
+
+}  // namespace llm
+}  // namespace v0
+}  // namespace nibble

@@ -1,0 +1,69 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <set>
+#include <span>
+#include <vector>
+
+#include "adapters/llm/decoder.h"
+#include "adapters/llm/sampling.h"
+
+namespace nibble {
+inline namespace v0 {
+namespace llm {
+
+struct GenerateOptions {
+  SamplingOptions sampling;
+  std::int64_t max_tokens = 256;
+  std::set<std::int32_t> stop;  ///< the model's end tokens: generation ends before one of them
+  std::int64_t prefill_chunk = 256;
+};
+
+struct Generation {
+  std::vector<std::int32_t> tokens;  ///< without the end token
+  std::optional<std::int32_t> stopped_by;
+  std::int64_t prompt_tokens = 0;
+  std::int64_t decode_steps = 0;  ///< passes of one token
+  double prefill_seconds = 0;
+  double decode_seconds = 0;
+
+  double prefill_tokens_per_s() const { return prefill_seconds > 0 ? static_cast<double>(prompt_tokens) / prefill_seconds : 0; }
+  double decode_tokens_per_s() const { return decode_seconds > 0 ? static_cast<double>(decode_steps) / decode_seconds : 0; }
+};
+
+/// One conversation: a model and the cache that remembers what was said.
+class Session {
+ public:
+  Session(const DecoderModel& model, std::int64_t capacity, std::optional<DType> kv_dtype = {});
+
+  /// What the cache holds, token by token.
+  const std::vector<std::int32_t>& history() const { return history_; }
+  std::int64_t capacity() const { return cache_.capacity(); }
+
+  /// Adds the prompt to what was said, then generates until an end token, `max_tokens` or the end of the cache.
+  /// `on_token` sees each token when it is chosen and returns whether to go on; `progress` the prompt tokens done.
+  using OnToken = std::function<bool(std::int32_t)>;
+  Generation generate(std::span<const std::int32_t> prompt, const GenerateOptions& options, const OnToken& on_token = {},
+                      const DecoderModel::Progress& progress = {});
+
+ private:
+  std::vector<float> prefill(std::span<const std::int32_t> tokens, std::int64_t chunk,
+                             const DecoderModel::Progress& progress);
+  std::vector<float> step(std::int32_t token);
+
+  const DecoderModel& model_;
+  KvCache cache_;
+  std::vector<std::int32_t> history_;
+};
+
+/// Greedy continuations of several prompts at once, each equal to its own single run within the precision.
+std::vector<std::vector<std::int32_t>> generate_batch(const DecoderModel& model,
+                                                      std::span<const std::vector<std::int32_t>> prompts,
+                                                      std::int64_t max_tokens, const std::set<std::int32_t>& stop = {},
+                                                      std::int64_t prefill_chunk = 256);
+
+}  // namespace llm
+}  // namespace v0
+}  // namespace nibble

@@ -1,0 +1,36 @@
+#include "adapters/llm/kv_cache.h"
+
+#include <algorithm>
+
+namespace nibble {
+inline namespace v0 {
+namespace llm {
+
+KvCache::KvCache(const Sizes& sizes, DType dtype)
+    : sizes_(sizes), dtype_(dtype), lengths_(static_cast<std::size_t>(sizes.batch), 0) {
+  const Shape shape{sizes.batch, sizes.heads, sizes.capacity, sizes.head_dim};
+  for (std::int64_t layer = 0; layer < sizes.layers; ++layer) {
+    layers_.push_back({empty(shape, dtype), empty(shape, dtype)});
+  }
+}
+
+Tensor KvCache::lengths_tensor() const { return from_data(std::span<const std::int32_t>(lengths_), {batch()}); }
+
+KvCache::View KvCache::append(std::int64_t layer, const Tensor& keys, const Tensor& values, const Tensor& starts) {
+  View& held = layers_[static_cast<std::size_t>(layer)];
+  held.keys = update_slice(std::move(held.keys), cast(keys, dtype_), starts, 2);
+  held.values = update_slice(std::move(held.values), cast(values, dtype_), starts, 2);
+  return held;
+}
+
+void KvCache::advance(std::span<const std::int32_t> counts) {
+  for (std::size_t row = 0; row < lengths_.size(); ++row) lengths_[row] += counts[row];
+}
+
+void KvCache::truncate(std::int32_t length) {
+  for (std::int32_t& held : lengths_) held = std::min(held, length);
+}
+
+}  // namespace llm
+}  // namespace v0
+}  // namespace nibble
