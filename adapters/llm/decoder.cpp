@@ -16,9 +16,7 @@ struct Activation {
   std::string_view name;
   Tensor (*apply)(const Tensor&);
 };
-constexpr Activation kActivations[] = {
-    {"silu", silu}, {"swish", silu}, {"gelu", gelu}, {"gelu_new", gelu_tanh}, {"gelu_pytorch_tanh", gelu_tanh},
-    {"relu", relu}};
+constexpr Activation kActivations[] = {{"silu", silu}, {"gelu", gelu}, {"gelu_tanh", gelu_tanh}, {"relu", relu}};
 
 const Activation& find_activation(std::string_view name) {
   const auto* found = std::find_if(std::begin(kActivations), std::end(kActivations),
@@ -50,12 +48,16 @@ struct DecoderModel::Step {
   Tensor window_mask;  // (B, 1, T, capacity), or undefined
 };
 
-DecoderModel::DecoderModel(DecoderConfig config, DecoderWeights weights, DType dtype)
+DecoderModel::DecoderModel(files::ModelConfig config, DecoderWeights weights, DType dtype)
     : config_(std::move(config)),
       weights_(std::move(weights)),
       dtype_(dtype),
-      frequencies_(rope_frequencies(config_.rotary_dims, config_.rope_theta, config_.rope_scaling)) {
-  find_activation(config_.activation);
+      frequencies_(rope_frequencies(config_.head_dim, config_.rope_theta, config_.rope_scaling)) {
+  find_activation(config_.hidden_act);  // refused here, not at the first token
+  if (const auto& factors = config_.rope_factors; !factors.empty()) {
+    const Tensor divisors = from_data(std::span(factors), {static_cast<std::int64_t>(factors.size())});
+    frequencies_.inverse = frequencies_.inverse / divisors;
+  }
 }
 
 std::uint64_t DecoderModel::weight_bytes() const {
@@ -75,7 +77,7 @@ std::uint64_t DecoderModel::weight_bytes() const {
 }
 
 KvCache DecoderModel::make_cache(std::int64_t batch, std::int64_t capacity, std::optional<DType> dtype) const {
-  return KvCache({config_.layers, batch, config_.kv_heads, capacity, config_.head_dim}, dtype.value_or(dtype_));
+  return KvCache({config_.num_hidden_layers, batch, config_.num_key_value_heads, capacity, config_.head_dim}, dtype.value_or(dtype_));
 }
 
 Tensor DecoderModel::hidden(const Tensor& tokens, KvCache& cache, std::span<const std::int32_t> counts) const {
@@ -90,12 +92,12 @@ Tensor DecoderModel::hidden(const Tensor& tokens, KvCache& cache, std::span<cons
   step.starts = cache.lengths_tensor();
   step.positions = expand_dims(step.starts, 1) + arange(0, length);
   step.key_lengths = step.starts + static_cast<int>(length);
-  if (config_.window && longest + length > *config_.window) {
+  if (config_.sliding_window && longest + length > *config_.sliding_window) {
     step.window_mask = window_mask(step.starts, length, cache.capacity());
   }
 
   Tensor x = cast(take(weights_.embedding, tokens), dtype_);
-  for (std::int64_t index = 0; index < config_.layers; ++index) {
+  for (std::int64_t index = 0; index < config_.num_hidden_layers; ++index) {
     const DecoderLayer& layer = weights_.layers[static_cast<std::size_t>(index)];
     x = x + attend(layer, index, rms_norm(x, layer.input_norm, config_.rms_norm_eps), step, cache);
     x = x + feed_forward(layer.feed_forward, rms_norm(x, layer.post_attention_norm, config_.rms_norm_eps));
@@ -109,11 +111,11 @@ Tensor DecoderModel::attend(const DecoderLayer& layer, std::int64_t index, const
                             KvCache& cache) const {
   const Attention& a = layer.attention;
   const auto rotate = [&](const Tensor& heads) {
-    return rope(heads, step.positions, frequencies_, config_.rope_interleaved);
+    return rope(heads, step.positions, frequencies_);
   };
-  const Tensor q = rotate(to_heads(a.query(x), config_.heads, a.query_norm, config_.rms_norm_eps));
-  const Tensor k = rotate(to_heads(a.key(x), config_.kv_heads, a.key_norm, config_.rms_norm_eps));
-  const Tensor v = to_heads(a.value(x), config_.kv_heads, {}, 0);
+  const Tensor q = rotate(to_heads(a.query(x), config_.num_attention_heads, a.query_norm, config_.rms_norm_eps));
+  const Tensor k = rotate(to_heads(a.key(x), config_.num_key_value_heads, a.key_norm, config_.rms_norm_eps));
+  const Tensor v = to_heads(a.value(x), config_.num_key_value_heads, {}, 0);
 
   // Padding at a row's right end writes keys too: the causal mask hides them from the row's own tokens, and the next
   // call writes over them.
@@ -121,20 +123,20 @@ Tensor DecoderModel::attend(const DecoderLayer& layer, std::int64_t index, const
   AttentionOptions options;
   options.causal = true;
   options.key_length = step.key_lengths;
-  if (has_window(index)) options.mask = step.window_mask;
+  options.mask = step.window_mask;
   const Tensor seen = scaled_dot_product_attention(q, held.keys, held.values, options);
   return a.output(cast(from_heads(seen), dtype_));
 }
 
 Tensor DecoderModel::feed_forward(const FeedForward& layer, const Tensor& x) const {
-  const Activation& activation = find_activation(config_.activation);
+  const Activation& activation = find_activation(config_.hidden_act);
   return layer.down(activation.apply(layer.gate(x)) * layer.up(x));
 }
 
 Tensor DecoderModel::window_mask(const Tensor& starts, std::int64_t tokens, std::int64_t capacity) const {
   const Tensor queries = reshape(starts, {-1, 1, 1, 1}) + reshape(arange(0, tokens), {1, 1, -1, 1});
   const Tensor keys = reshape(arange(0, capacity), {1, 1, 1, -1});
-  return less(queries - keys, static_cast<int>(*config_.window));
+  return less(queries - keys, static_cast<int>(*config_.sliding_window));
 }
 
 Tensor DecoderModel::logits_of(const Tensor& tokens) const {

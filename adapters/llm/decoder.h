@@ -4,9 +4,9 @@
 #include <functional>
 #include <optional>
 #include <span>
-#include <string>
 #include <vector>
 
+#include "adapters/files/config.h"
 #include "adapters/llm/kv_cache.h"
 #include "adapters/llm/linear.h"
 #include "nibble/ops.h"
@@ -14,28 +14,6 @@
 namespace nibble {
 inline namespace v0 {
 namespace llm {
-
-/// What the arithmetic of a decoder needs to know. Llama, Mistral, Qwen2 and Qwen3 are the same model with other
-/// biases, head norms and attention windows, all of which are seen from here and from the weights.
-struct DecoderConfig {
-  std::int64_t layers = 0;
-  std::int64_t hidden_size = 0;
-  std::int64_t intermediate_size = 0;
-  std::int64_t heads = 0;
-  std::int64_t kv_heads = 0;
-  std::int64_t head_dim = 0;
-  std::int64_t vocabulary = 0;
-  std::int64_t context = 0;  ///< tokens that the model was made for
-  double rms_norm_eps = 1e-6;
-  double rope_theta = 10000;
-  RopeScaling rope_scaling;
-  bool rope_interleaved = false;
-  std::int64_t rotary_dims = 0;        ///< of head_dim
-  std::string activation = "silu";
-  /// A query sees at most so many keys, its own included, in layers from `first_window_layer` on.
-  std::optional<std::int64_t> window;
-  std::int64_t first_window_layer = 0;
-};
 
 struct Attention {
   Linear query, key, value, output;
@@ -62,13 +40,14 @@ struct DecoderWeights {
   bool tied_head = false;  ///< the head's weight is the embedding's
 };
 
-/// A decoder-only transformer (Touvron et al., 2023) on plain operations.
+/// A decoder-only transformer (Touvron et al., 2023) on plain operations. Llama, Mistral, Qwen2 and Qwen3 are the same model
+/// with other biases, head norms and attention windows, all of which are seen from the configuration and the weights.
 class DecoderModel {
  public:
   /// Computes in `dtype` whatever the dtypes of the weights.
-  DecoderModel(DecoderConfig config, DecoderWeights weights, DType dtype);
+  DecoderModel(files::ModelConfig config, DecoderWeights weights, DType dtype);
 
-  const DecoderConfig& config() const { return config_; }
+  const files::ModelConfig& config() const { return config_; }
   DType dtype() const { return dtype_; }
   /// Bytes that the weights take in storage; a tied head counts once.
   std::uint64_t weight_bytes() const;
@@ -96,10 +75,9 @@ class DecoderModel {
   struct Step;  // what all layers of one call share
   Tensor attend(const DecoderLayer& layer, std::int64_t index, const Tensor& x, const Step& step, KvCache& cache) const;
   Tensor feed_forward(const FeedForward& layer, const Tensor& x) const;
-  bool has_window(std::int64_t layer) const { return config_.window && layer >= config_.first_window_layer; }
   Tensor window_mask(const Tensor& starts, std::int64_t tokens, std::int64_t capacity) const;
 
-  DecoderConfig config_;
+  files::ModelConfig config_;
   DecoderWeights weights_;
   DType dtype_;
   RopeFrequencies frequencies_;

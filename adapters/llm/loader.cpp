@@ -1,0 +1,125 @@
+#include "adapters/llm/loader.h"
+
+#include <fmt/format.h>
+
+#include <set>
+
+#include "nibble/error.h"
+
+namespace nibble {
+inline namespace v0 {
+namespace llm {
+namespace {
+
+/// Reads tensors by module path, checks them against the configuration and joins what the adapters say of them.
+class ModuleReader {
+ public:
+  ModuleReader(const files::Checkpoint& checkpoint, const LoadOptions& options)
+      : checkpoint_(checkpoint), options_(options) {}
+
+  Tensor tensor(const std::string& name, const Shape& expected) const {
+    Tensor found = checkpoint_.get(name);
+    if (found.shape() != expected) {
+      throw Error(ErrorCode::invalid_file, fmt::format("{}: {}: shape {} where the configuration says {}",
+                                                       checkpoint_.path().string(), name, to_string(found.shape()),
+                                                       to_string(expected)));
+    }
+    return found;
+  }
+
+  /// A small tensor that the arithmetic wants in the computation's dtype.
+  Tensor vector(const std::string& name, std::int64_t size) const {
+    return cast(tensor(name, {size}), options_.dtype);
+  }
+
+  Linear linear(const std::string& path, std::int64_t in, std::int64_t out, bool bias) {
+    Linear module(tensor(path + ".weight", {out, in}), bias ? vector(path + ".bias", out) : Tensor());
+    join(path, module);
+    return module;
+  }
+
+  Linear tied_linear(const std::string& path, const Tensor& weight) {
+    Linear module(weight);
+    join(path, module);
+    return module;
+  }
+
+  /// An adapter that changes something else than the model's linear layers would be left out without a word.
+  void require_all_joined() const {
+    for (const LoadedAdapter& loaded : options_.adapters) {
+      for (const auto& [path, update] : loaded.adapter) {
+        if (joined_.contains(path)) continue;
+        throw Error(ErrorCode::invalid_argument,
+                    fmt::format("[lora] {}: the model {} has no such linear layer", path, checkpoint_.path().string()));
+      }
+    }
+  }
+
+ private:
+  void join(const std::string& path, Linear& module) {
+    joined_.insert(path);
+    for (const LoadedAdapter& loaded : options_.adapters) {
+      const auto found = loaded.adapter.find(path);
+      if (found == loaded.adapter.end()) continue;
+      const LoraWeights& update = found->second;
+      module.add_update({cast(update.a, options_.dtype), cast(update.b, options_.dtype),
+                         update.scale * loaded.multiplier});
+    }
+  }
+
+  const files::Checkpoint& checkpoint_;
+  const LoadOptions& options_;
+  std::set<std::string> joined_;
+};
+
+Attention read_attention(ModuleReader& reader, const std::string& path, const files::ModelConfig& c) {
+  const std::int64_t q_size = c.num_attention_heads * c.head_dim, kv_size = c.num_key_value_heads * c.head_dim;
+  Attention attention;
+  attention.query = reader.linear(path + ".q_proj", c.hidden_size, q_size, c.attention_bias);
+  attention.key = reader.linear(path + ".k_proj", c.hidden_size, kv_size, c.attention_bias);
+  attention.value = reader.linear(path + ".v_proj", c.hidden_size, kv_size, c.attention_bias);
+  attention.output = reader.linear(path + ".o_proj", q_size, c.hidden_size, c.attention_output_bias);
+  if (c.qk_norm) {
+    attention.query_norm = reader.vector(path + ".q_norm.weight", c.head_dim);
+    attention.key_norm = reader.vector(path + ".k_norm.weight", c.head_dim);
+  }
+  return attention;
+}
+
+FeedForward read_feed_forward(ModuleReader& reader, const std::string& path, const files::ModelConfig& c) {
+  return {reader.linear(path + ".gate_proj", c.hidden_size, c.intermediate_size, c.mlp_bias),
+          reader.linear(path + ".up_proj", c.hidden_size, c.intermediate_size, c.mlp_bias),
+          reader.linear(path + ".down_proj", c.intermediate_size, c.hidden_size, c.mlp_bias)};
+}
+
+DecoderLayer read_layer(ModuleReader& reader, const std::string& path, const files::ModelConfig& c) {
+  DecoderLayer layer;
+  layer.input_norm = reader.vector(path + ".input_layernorm.weight", c.hidden_size);
+  layer.attention = read_attention(reader, path + ".self_attn", c);
+  layer.post_attention_norm = reader.vector(path + ".post_attention_layernorm.weight", c.hidden_size);
+  layer.feed_forward = read_feed_forward(reader, path + ".mlp", c);
+  return layer;
+}
+
+}  // namespace
+
+DecoderModel load_decoder(const files::Checkpoint& checkpoint, const LoadOptions& options) {
+  const files::ModelConfig& c = checkpoint.config();
+  ModuleReader reader(checkpoint, options);
+  DecoderWeights weights;
+  weights.embedding = reader.tensor("model.embed_tokens.weight", {c.vocab_size, c.hidden_size});
+  for (std::int64_t i = 0; i < c.num_hidden_layers; ++i) {
+    weights.layers.push_back(read_layer(reader, fmt::format("model.layers.{}", i), c));
+    if (options.progress) options.progress(i + 1, c.num_hidden_layers);
+  }
+  weights.norm = reader.vector("model.norm.weight", c.hidden_size);
+  weights.tied_head = c.tie_word_embeddings;
+  weights.head = c.tie_word_embeddings ? reader.tied_linear("lm_head", weights.embedding)
+                                       : reader.linear("lm_head", c.hidden_size, c.vocab_size, false);
+  reader.require_all_joined();
+  return DecoderModel(c, std::move(weights), options.dtype);
+}
+
+}  // namespace llm
+}  // namespace v0
+}  // namespace nibble
