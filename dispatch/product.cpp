@@ -1,0 +1,168 @@
+#include "dispatch/product.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "backend/common/backend.h"
+#include "dispatch/fallback.h"
+#include "dispatch/route.h"
+#include "nibble/error.h"
+#include "quant_tensor/tensor/tensor_impl.h"
+
+namespace nibble {
+inline namespace v0 {
+namespace detail {
+namespace {
+
+/// A packed operand decoded for a product: to f32 whatever its logical dtype, since a product never rounds a weight.
+Tensor decode_for_product(std::string_view op, const Tensor& t) {
+  count_fallback(op, t, static_cast<std::uint64_t>(t.numel()) * sizeof(float));
+  Backend& backend = backend_for(t.device());
+  Tensor out = backend.allocate(t.shape(), DType::f32);
+  backend.dequantize(t, out);
+  return out;
+}
+
+bool packed_along_batch(const Tensor& t) { return t.is_quantized() && t.packing()->axis < t.ndim() - 2; }
+
+/// The product of the strides' axes as one axis of rows; false where the batch axes do not lie evenly.
+bool rows_are_even(const Tensor& x) {
+  const TensorImpl& impl = x.impl();
+  const int rows = x.ndim() - 2;
+  for (int i = 0; i < rows; ++i) {
+    if (impl.shape[i] != 1 && impl.strides[i] != impl.strides[i + 1] * impl.shape[i + 1]) return false;
+  }
+  return true;
+}
+
+/// (…, M, K) as (B·M, K): a view where the layout allows it, else a copy.
+Tensor flatten_rows(const Tensor& x) {
+  if (x.ndim() == 2) return x;
+  const TensorImpl& impl = x.impl();
+  const int last = x.ndim() - 1;
+  const std::int64_t rows = leading(impl.shape, 1).numel();
+  if (rows_are_even(x)) {
+    return make_view(x, {rows, impl.shape[last]}, {impl.strides[last - 1], impl.strides[last]}, impl.offset);
+  }
+  return reshape(contiguous(x), {rows, impl.shape[last]});
+}
+
+const MatmulKernel* choose(Backend& backend, const MatmulQuery& query) {
+  const MatmulKernel* best = nullptr;
+  for (const MatmulKernel& kernel : backend.matmul_kernels()) {
+    const bool precise_enough = kernel.precision <= query.precision;
+    if (precise_enough && (!best || kernel.priority > best->priority) && kernel.supports(query)) best = &kernel;
+  }
+  return best;
+}
+
+/// One product of two matrices: x (M, K) dense, w (K, N) dense or packed along either axis, y (M, N).
+void multiply_matrices(std::string_view op, const Tensor& x, const Tensor& w, const Tensor& y, const Options& options) {
+  // Kernels know rows of weights: (outputs, contracted) along the rows, or (contracted, outputs) across them.
+  const bool across = w.is_quantized() && w.packing()->axis == 1;
+  const Orientation orientation = across ? Orientation::across : Orientation::along;
+  MatmulArgs args{x, across ? w : swapaxes(w, 0, 1), y, orientation, options.precision, options.deterministic};
+  Backend& backend = backend_for(x.device());
+  const MatmulQuery query{w.is_quantized() ? w.packing()->format : nullptr,
+                          w.dtype(),
+                          orientation,
+                          x.size(0),
+                          options.precision,
+                          options.deterministic};
+  if (const MatmulKernel* kernel = choose(backend, query)) return kernel->run(args);
+  if (w.is_quantized()) return multiply_matrices(op, x, decode_for_product(op, w), y, options);
+  throw Error(ErrorCode::unsupported, fmt::format("[{}] x {} · w {}: no kernel takes them", op, describe(x), describe(w)));
+}
+
+/// Entry `index` of the batch axes of a tensor that was broadcast to them.
+Tensor batch_entry(const Tensor& t, const Shape& batch, std::int64_t index) {
+  const TensorImpl& impl = t.impl();
+  std::int64_t offset = impl.offset;
+  for (int i = batch.rank() - 1; i >= 0; --i) {
+    offset += index % batch[i] * impl.strides[i];
+    index /= batch[i];
+  }
+  const int r = t.ndim();
+  if (!t.is_quantized()) {
+    return make_view(t, {impl.shape[r - 2], impl.shape[r - 1]}, {impl.strides[r - 2], impl.strides[r - 1]}, offset);
+  }
+  auto packing = std::make_shared<Packing>(*impl.packing);
+  packing->axis -= r - 2;
+  return make_tensor({{impl.shape[r - 2], impl.shape[r - 1]},
+                      {impl.strides[r - 2], impl.strides[r - 1]},
+                      offset,
+                      impl.dtype,
+                      nullptr,
+                      std::move(packing)});
+}
+
+/// Both batches broadcast, product by product.
+void multiply_batches(std::string_view op, const Tensor& x, const Tensor& w, const Tensor& y, const Options& options) {
+  const Shape batch = leading(y.shape(), 2);
+  const auto broadcast = [&](const Tensor& t) {
+    Shape shape = batch;
+    shape.push_back(t.size(-2));
+    shape.push_back(t.size(-1));
+    return broadcast_to(t, shape);
+  };
+  const Tensor xs = broadcast(x), ws = broadcast(w);
+  const std::int64_t count = batch.numel();
+  for (std::int64_t i = 0; i < count; ++i) {
+    multiply_matrices(op, batch_entry(xs, batch, i), batch_entry(ws, batch, i), batch_entry(y, batch, i), options);
+  }
+}
+
+}  // namespace
+
+bool broadcast_shapes(const Shape& a, const Shape& b, Shape* out) {
+  const int rank = std::max(a.rank(), b.rank());
+  *out = Shape::filled(rank, 1);
+  for (int i = 1; i <= rank; ++i) {
+    const std::int64_t sa = i <= a.rank() ? a[a.rank() - i] : 1;
+    const std::int64_t sb = i <= b.rank() ? b[b.rank() - i] : 1;
+    if (sa != sb && sa != 1 && sb != 1) return false;
+    (*out)[rank - i] = sa == 1 ? sb : sa;
+  }
+  return true;
+}
+
+Shape leading(const Shape& shape, int keep) {
+  return Shape(std::span<const std::int64_t>(shape).first(static_cast<std::size_t>(shape.rank() - keep)));
+}
+
+void require_product_dtype(std::string_view op, const char* operand, const Tensor& t) {
+  const DType d = t.dtype();
+  if (d != DType::f32 && d != DType::f16 && d != DType::bf16) {
+    throw Error(ErrorCode::dtype_mismatch,
+                fmt::format("[{}] {} {}: a product takes f32, f16 or bf16; cast it first", op, operand, describe(t)));
+  }
+}
+
+void multiply_into(std::string_view op, const Tensor& a, const Tensor& b, const Tensor& y, const Options& options) {
+  if (y.numel() == 0) return;
+  if (packed_along_batch(a)) return multiply_into(op, decode_for_product(op, a), b, y, options);
+  if (packed_along_batch(b)) return multiply_into(op, a, decode_for_product(op, b), y, options);
+  if (a.is_quantized() && b.is_quantized()) {
+    // No kernel reads two packed operands: the smaller one is decoded.
+    if (a.numel() <= b.numel()) return multiply_into(op, decode_for_product(op, a), b, y, options);
+    return multiply_into(op, a, decode_for_product(op, b), y, options);
+  }
+  // Packed on the left: the transposed product, written through a transposed view of y.
+  if (a.is_quantized()) {
+    return multiply_into(op, swapaxes(b, -1, -2), swapaxes(a, -1, -2), swapaxes(y, -1, -2), options);
+  }
+  // One matrix of weights serves every batch entry: their rows are one tall matrix.
+  const bool one_weight = leading(b.shape(), 2).numel() == 1;
+  if (one_weight && rows_are_even(y)) {
+    const Tensor w = b.ndim() == 2 ? b : batch_entry(b, leading(b.shape(), 2), 0);
+    Shape full = leading(y.shape(), 1);
+    full.push_back(a.size(-1));
+    return multiply_matrices(op, flatten_rows(a.shape() == full ? a : broadcast_to(a, full)), w, flatten_rows(y), options);
+  }
+  multiply_batches(op, a, b, y, options);
+}
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace nibble

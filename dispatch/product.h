@@ -1,0 +1,26 @@
+#pragma once
+
+#include <string_view>
+
+#include "nibble/ops.h"
+
+namespace nibble {
+inline namespace v0 {
+namespace detail {
+
+/// y = a · b for a (…, M, K), b (…, K, N) that fit each other, written into `y` (…, M, N), whose batch axes are the broadcast of theirs.
+/// Any operand may be packed along any axis; this is where the packed operand is found, its orientation named, and the kernel chosen.
+void multiply_into(std::string_view op, const Tensor& a, const Tensor& b, const Tensor& y, const Options& options);
+
+/// The shape that two batch shapes broadcast to; false where they do not.
+bool broadcast_shapes(const Shape& a, const Shape& b, Shape* out);
+
+/// `x` with all but its last `keep` axes, and the axes from there.
+Shape leading(const Shape& shape, int keep);
+
+/// Refuses what no product takes: integers, f64 and 8-bit floats. Names the operand.
+void require_product_dtype(std::string_view op, const char* operand, const Tensor& t);
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace nibble
