@@ -1,9 +1,11 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "nibble/quantization.h"
 #include "quant_tensor/tensor/packing.h"
@@ -22,7 +24,7 @@ struct MutablePackedRow {
   DType scale_dtype = DType::f32;
 };
 
-/// One named buffer of a format. A row of K weights takes `bits_per_block · K / block` bits of it.
+/// One named buffer of a format. How much of it a row takes, `Format::width` says.
 struct ComponentSpec {
   std::string_view name;
   bool is_scale = false;  ///< stored in the weight's own float type (f32, f16 or bf16); else in `dtype`
@@ -32,24 +34,27 @@ struct ComponentSpec {
 /// A weight format: what its bytes mean, and a scalar reference codec, which is the oracle for every kernel.
 /// To add one, write one file that defines its rows and name it in format_table.cpp.
 struct Format {
-  std::string_view name;           ///< "affine4-g64", "q4_0"
+  std::string_view name;  ///< "affine4-g64", "q4_0"
   Family family = Family::affine;
-  int bits = 4;                    ///< of a code
-  int group_size = 32;             ///< weights that share a scale
-  int block = 32;                  ///< the fewest weights that can be cut from a row at group and byte boundaries
+  int bits = 4;         ///< of a code
+  int group_size = 32;  ///< weights that share a scale
+  int block = 32;       ///< the fewest weights that can be cut from a row: whole groups and component elements
   std::span<const ComponentSpec> components;
   /// Elements (of the component's dtype) that component `c` has for a row of k weights.
   std::int64_t (*width)(int c, std::int64_t k) = nullptr;
-  /// fp32 values of weights [begin, begin + count) of a row, both multiples of `block`.
+  /// fp32 values of weights [begin, begin + count) of a row, both multiples of `block`: the bits that the format's own
+  /// reference implementation gives.
   void (*decode)(const PackedRow& row, std::int64_t begin, std::int64_t count, float* out) = nullptr;
-  /// Packs a row of k weights; null where there is no encoder.
+  /// Packs a row of k weights, to the bytes that the format's own reference implementation gives; null where there is
+  /// no encoder. A group with a weight that is not finite decodes to no finite value, so it cannot pass unseen.
   void (*encode)(const float* weights, std::int64_t k, const MutablePackedRow& row) = nullptr;
-  /// Affine formats: unsigned codes, one a byte, and fp32 scale and bias of each group, so that value = scale · code + bias
-  /// (one product, one sum, each rounded).
+  /// Affine formats: unsigned codes, one a byte, and fp32 scale and bias of each group, so that value == scale · code +
+  /// bias (one product, one sum, each rounded). The sum has no -0 where decode gives d · 0 for a negative d; where a
+  /// scale is not finite, no value is, but an infinity of decode may be a NaN here.
   void (*codes)(const PackedRow& row, std::int64_t begin, std::int64_t count, std::uint8_t* codes, float* scales,
                 float* biases) = nullptr;
-  /// The inverse of `codes` for a whole row: builds it from codes and the scale and bias of each group without rounding; false where a number has
-  /// no exact place in the format. Null where there is none.
+  /// The inverse of `codes` for a whole row: builds it from codes and the scale and bias of each group without
+  /// rounding; false where a number has no exact place in the format. Null where there is none.
   bool (*assemble)(const std::uint8_t* codes, const float* scales, const float* biases, std::int64_t k,
                    const MutablePackedRow& row) = nullptr;
   double bits_per_weight = 0;
@@ -60,12 +65,26 @@ struct Format {
 std::span<const Format* const> format_table();
 /// The row of that name; null if there is none.
 const Format* find_format(std::string_view name);
+/// The same; where there is none, throws Error(invalid_argument) naming `op` and all there are.
+const Format& format_named(std::string_view op, std::string_view name);
+/// The format that `quantize` is asked for: params.format, or affine with its bits and group size. Throws
+/// as format_named does.
+const Format& requested_format(std::string_view op, const QuantizeParams& params);
 
 /// Row r of a packed tensor's storage (absolute, before `begin`).
 PackedRow packed_row(const Packing& packing, std::int64_t r);
+/// Row r of components that are still being filled.
+MutablePackedRow mutable_packed_row(const Format& format, std::span<const Tensor> components, std::int64_t r);
+/// The storage row of the i-th row of a packed tensor, counting through its unpacked axes in row-major order.
+std::int64_t storage_row(const Tensor& packed, std::int64_t i);
 
-/// Checks components against the format and shape and makes the packed tensor; the packed axis is the last of `shape`.
-Tensor make_packed(const Format& format, std::span<const Tensor> components, const Shape& shape, DType dtype);
+/// Uninitialised components for a weight of that shape packed along its last axis; scales in `scale_dtype`.
+std::vector<Tensor> allocate_components(const Format& format, const Shape& shape, DType scale_dtype);
+
+/// Checks components against the format and shape and makes the packed tensor, of logical type `dtype`; the packed axis
+/// is the last of `shape`. Copies only components that are not contiguous. Errors begin with `[op]`.
+Tensor make_packed(const Format& format, std::span<const Tensor> components, const Shape& shape, DType dtype,
+                   std::string_view op = "from_components");
 
 }  // namespace detail
 }  // namespace v0

@@ -1,0 +1,148 @@
+#pragma once
+
+#include <cmath>
+#include <string_view>
+
+#include "quant_tensor/formats/format.h"
+#include "quant_tensor/formats/scale_io.h"
+
+// What GGUF's block formats of 32 weights share (ggml-org/llama.cpp, gguf-py/gguf/quants.py). A row is a sequence of
+// blocks, each with its own f16 scale. A format's own file says, in a type with these members, what one block means:
+//   kBytes                               its size
+//   decode(block, out)                   32 values
+//   codes(block, codes, scale, bias)     see Format::codes
+//   encode(weights, block)
+//   assemble(codes, scale, bias, block)  see Format::assemble
+
+namespace nibble {
+inline namespace v0 {
+namespace detail {
+
+inline constexpr int kGgufBlock = 32;
+inline constexpr ComponentSpec kGgufComponents[] = {{.name = "blocks", .dtype = DType::u8}};
+
+template <class Block>
+struct GgufRow {
+  static std::int64_t width(int, std::int64_t k) { return k / kGgufBlock * Block::kBytes; }
+
+  static void decode(const PackedRow& row, std::int64_t begin, std::int64_t count, float* out) {
+    const std::byte* block = row.component[0] + width(0, begin);
+    for (std::int64_t i = 0; i < count; i += kGgufBlock, block += Block::kBytes) Block::decode(block, out + i);
+  }
+
+  static void codes(const PackedRow& row, std::int64_t begin, std::int64_t count, std::uint8_t* codes, float* scales,
+                    float* biases) {
+    const std::byte* block = row.component[0] + width(0, begin);
+    for (std::int64_t i = 0; i < count; i += kGgufBlock, block += Block::kBytes) {
+      Block::codes(block, codes + i, *scales++, *biases++);
+    }
+  }
+
+  static void encode(const float* weights, std::int64_t k, const MutablePackedRow& row) {
+    std::byte* block = row.component[0];
+    for (std::int64_t i = 0; i < k; i += kGgufBlock, block += Block::kBytes) Block::encode(weights + i, block);
+  }
+
+  static bool assemble(const std::uint8_t* codes, const float* scales, const float* biases, std::int64_t k,
+                       const MutablePackedRow& row) {
+    std::byte* block = row.component[0];
+    for (std::int64_t i = 0; i < k; i += kGgufBlock, block += Block::kBytes) {
+      if (!Block::assemble(codes + i, *scales++, *biases++, block)) return false;
+    }
+    return true;
+  }
+};
+
+template <class Block>
+constexpr Format gguf_format(std::string_view name, int bits) {
+  using Row = GgufRow<Block>;
+  return {.name = name,
+          .family = Family::affine,
+          .bits = bits,
+          .group_size = kGgufBlock,
+          .block = kGgufBlock,
+          .components = kGgufComponents,
+          .width = Row::width,
+          .decode = Row::decode,
+          .encode = Row::encode,
+          .codes = Row::codes,
+          .assemble = Row::assemble,
+          .bits_per_weight = Block::kBytes * 8.0 / kGgufBlock,
+          .specification = "ggml-org/llama.cpp: gguf-py/gguf/quants.py"};
+}
+
+inline float load_f16(const std::byte* p) { return load_scale(DType::f16, p, 0); }
+/// Rounds; true if nothing was lost.
+inline bool store_f16(std::byte* p, float value) { return store_scale(DType::f16, p, 0, value); }
+
+/// The 16 bytes of low nibbles: byte j holds weights j (low) and j + 16 (high).
+inline void unpack_nibbles(const std::byte* bytes, std::uint8_t* codes) {
+  for (int j = 0; j < 16; ++j) {
+    codes[j] = std::to_integer<std::uint8_t>(bytes[j] & std::byte{15});
+    codes[j + 16] = std::to_integer<std::uint8_t>(bytes[j] >> 4);
+  }
+}
+/// Takes the low four bits of each code.
+inline void pack_nibbles(const std::uint8_t* codes, std::byte* bytes) {
+  for (int j = 0; j < 16; ++j) bytes[j] = static_cast<std::byte>((codes[j] & 15) | ((codes[j + 16] & 15) << 4));
+}
+
+/// Five-bit codes: a u32 of fifth bits, bit i for weight i, then the nibbles.
+inline void unpack_five_bits(const std::byte* bytes, std::uint8_t* codes) {
+  const auto fifth = load_unaligned<std::uint32_t>(bytes);
+  unpack_nibbles(bytes + 4, codes);
+  for (int i = 0; i < kGgufBlock; ++i) codes[i] = static_cast<std::uint8_t>(codes[i] | ((fifth >> i) & 1) << 4);
+}
+inline void pack_five_bits(const std::uint8_t* codes, std::byte* bytes) {
+  std::uint32_t fifth = 0;
+  for (int i = 0; i < kGgufBlock; ++i) fifth |= std::uint32_t{codes[i] >> 4 & 1u} << i;
+  store_unaligned(bytes, fifth);
+  pack_nibbles(codes, bytes + 4);
+}
+
+/// Truncated to an integer in [0, top]; a NaN gives 0.
+inline std::uint8_t truncate_code(float code, int top) {
+  if (!(code > 0)) return 0;
+  return code < static_cast<float>(top) ? static_cast<std::uint8_t>(code) : static_cast<std::uint8_t>(top);
+}
+
+inline bool codes_fit(const std::uint8_t* codes, int top) {
+  for (int i = 0; i < kGgufBlock; ++i) {
+    if (codes[i] > top) return false;
+  }
+  return true;
+}
+
+/// The weight of largest magnitude, sign kept, the first of several; a NaN wins.
+inline float largest_by_magnitude(const float* weights) {
+  float largest = weights[0];
+  for (int i = 1; i < kGgufBlock && !std::isnan(largest); ++i) {
+    if (std::isnan(weights[i]) || std::abs(weights[i]) > std::abs(largest)) largest = weights[i];
+  }
+  return largest;
+}
+
+struct Range {
+  float low, high;
+};
+/// Smallest and largest weight; both NaN if any is.
+inline Range range_of(const float* weights) {
+  Range range{weights[0], weights[0]};
+  for (int i = 0; i < kGgufBlock; ++i) {
+    if (std::isnan(weights[i])) return {weights[i], weights[i]};
+    if (weights[i] < range.low) range.low = weights[i];
+    if (weights[i] > range.high) range.high = weights[i];
+  }
+  return range;
+}
+
+inline float reciprocal_or_zero(float d) { return d == 0 ? 0 : 1 / d; }
+
+/// Whether `bias` is the one that a symmetric format implies. The product is exact: it scales an f16 by a power of two.
+inline bool is_implied_bias(float bias, float scale, float zero_code) {
+  return bias == -zero_code * scale || (std::isnan(bias) && std::isnan(scale));
+}
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace nibble

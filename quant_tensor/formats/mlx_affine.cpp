@@ -1,0 +1,150 @@
+// MLX's affine packing (ml-explore/mlx, mx.quantize): a row is one little-endian, LSB-first bit stream of codes in u32
+// words; each group along it has a scale and a bias in the weight's own float type; value = scale · code + bias.
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "quant_tensor/formats/format.h"
+#include "quant_tensor/formats/scale_io.h"
+
+namespace nibble {
+inline namespace v0 {
+namespace detail {
+namespace {
+
+constexpr ComponentSpec kTriplet[] = {
+    {.name = "codes", .dtype = DType::u32}, {.name = "scales", .is_scale = true}, {.name = "biases", .is_scale = true}};
+enum Component { kCodes, kScales, kBiases };
+
+/// Eight codes are `Bits` bytes at every width: the unit in which streams are read and written.
+template <int Bits>
+void unpack_codes(const std::byte* stream, std::int64_t count, std::uint8_t* codes) {
+  for (std::int64_t i = 0; i < count; i += 8, stream += Bits) {
+    std::uint64_t eight = 0;
+    std::memcpy(&eight, stream, Bits);
+    for (int j = 0; j < 8; ++j) codes[i + j] = static_cast<std::uint8_t>((eight >> (j * Bits)) & ((1u << Bits) - 1));
+  }
+}
+template <int Bits>
+void pack_codes(const std::uint8_t* codes, std::int64_t count, std::byte* stream) {
+  for (std::int64_t i = 0; i < count; i += 8, stream += Bits) {
+    std::uint64_t eight = 0;
+    for (int j = 0; j < 8; ++j) eight |= std::uint64_t{codes[i + j]} << (j * Bits);
+    std::memcpy(stream, &eight, Bits);
+  }
+}
+
+struct GroupScale {
+  float scale, bias;
+};
+
+/// MLX's choice: the endpoint of larger magnitude is hit exactly, and zero where the grid comes near it. The scale is
+/// negative unless that endpoint is the minimum.
+GroupScale choose_scale(const float* weights, int count, float top_code) {
+  float low = std::numeric_limits<float>::infinity(), high = -low;
+  for (int i = 0; i < count; ++i) {
+    // MLX skips a NaN here and leaves its code undefined; a whole group of NaN says what happened.
+    if (std::isnan(weights[i])) return {weights[i], weights[i]};
+    low = std::min(low, weights[i]);
+    high = std::max(high, weights[i]);
+  }
+  const bool from_low = std::abs(low) > std::abs(high);
+  const float step = std::max((high - low) / top_code, 1e-7f);
+  const float scale = from_low ? step : -step;
+  const float edge = from_low ? low : high;
+  const float edge_code = std::rint(edge / scale);
+  if (edge_code == 0) return {scale, 0};
+  return {edge / edge_code, edge};
+}
+
+/// Written so that a NaN becomes 0, not undefined.
+std::uint8_t clamp_code(float code, float top_code) {
+  return static_cast<std::uint8_t>(code > 0 ? std::min(code, top_code) : 0);
+}
+
+template <int Bits, int Group>
+struct MlxAffine {
+  static constexpr int kTopCode = (1 << Bits) - 1;
+  static_assert(Group * Bits % 32 == 0, "a group ends on a word, so it is the block that rows are cut at");
+
+  static std::int64_t width(int component, std::int64_t k) { return component == kCodes ? k * Bits / 32 : k / Group; }
+
+  static void codes(const PackedRow& row, std::int64_t begin, std::int64_t count, std::uint8_t* codes, float* scales,
+                    float* biases) {
+    unpack_codes<Bits>(row.component[kCodes] + begin * Bits / 8, count, codes);
+    for (std::int64_t g = 0; g < count / Group; ++g) {
+      scales[g] = load_scale(row.scale_dtype, row.component[kScales], begin / Group + g);
+      biases[g] = load_scale(row.scale_dtype, row.component[kBiases], begin / Group + g);
+    }
+  }
+
+  static void decode(const PackedRow& row, std::int64_t begin, std::int64_t count, float* out) {
+    for (std::int64_t at = 0; at < count; at += Group) {
+      std::uint8_t code[Group];
+      float scale, bias;
+      codes(row, begin + at, Group, code, &scale, &bias);
+      for (int i = 0; i < Group; ++i) out[at + i] = scale * static_cast<float>(code[i]) + bias;
+    }
+  }
+
+  static void encode(const float* weights, std::int64_t k, const MutablePackedRow& row) {
+    for (std::int64_t g = 0; g < k / Group; ++g) {
+      const float* w = weights + g * Group;
+      const auto [scale, bias] = choose_scale(w, Group, kTopCode);
+      std::uint8_t code[Group];
+      // By the scale as computed: rounding it to the storage type comes after.
+      for (int i = 0; i < Group; ++i) code[i] = clamp_code(std::rint((w[i] - bias) / scale), kTopCode);
+      pack_codes<Bits>(code, Group, row.component[kCodes] + g * (Group * Bits / 8));
+      store_scale(row.scale_dtype, row.component[kScales], g, scale);
+      store_scale(row.scale_dtype, row.component[kBiases], g, bias);
+    }
+  }
+
+  static bool assemble(const std::uint8_t* codes, const float* scales, const float* biases, std::int64_t k,
+                       const MutablePackedRow& row) {
+    if (std::any_of(codes, codes + k, [](std::uint8_t code) { return code > kTopCode; })) return false;
+    pack_codes<Bits>(codes, k, row.component[kCodes]);
+    bool exact = true;
+    for (std::int64_t g = 0; g < k / Group; ++g) {
+      exact = store_scale(row.scale_dtype, row.component[kScales], g, scales[g]) && exact;
+      exact = store_scale(row.scale_dtype, row.component[kBiases], g, biases[g]) && exact;
+    }
+    return exact;
+  }
+};
+
+template <int Bits, int Group>
+constexpr Format mlx_affine(std::string_view name) {
+  using Codec = MlxAffine<Bits, Group>;
+  return {.name = name,
+          .family = Family::affine,
+          .bits = Bits,
+          .group_size = Group,
+          .block = Group,
+          .components = kTriplet,
+          .width = Codec::width,
+          .decode = Codec::decode,
+          .encode = Codec::encode,
+          .codes = Codec::codes,
+          .assemble = Codec::assemble,
+          .bits_per_weight = Bits + 32.0 / Group,
+          .specification = "ml-explore/mlx: mx.quantize, mode affine"};
+}
+
+}  // namespace
+
+extern const Format mlx_affine_formats[18];
+constexpr Format mlx_affine_formats[18] = {
+    mlx_affine<2, 32>("affine2-g32"), mlx_affine<2, 64>("affine2-g64"), mlx_affine<2, 128>("affine2-g128"),
+    mlx_affine<3, 32>("affine3-g32"), mlx_affine<3, 64>("affine3-g64"), mlx_affine<3, 128>("affine3-g128"),
+    mlx_affine<4, 32>("affine4-g32"), mlx_affine<4, 64>("affine4-g64"), mlx_affine<4, 128>("affine4-g128"),
+    mlx_affine<5, 32>("affine5-g32"), mlx_affine<5, 64>("affine5-g64"), mlx_affine<5, 128>("affine5-g128"),
+    mlx_affine<6, 32>("affine6-g32"), mlx_affine<6, 64>("affine6-g64"), mlx_affine<6, 128>("affine6-g128"),
+    mlx_affine<8, 32>("affine8-g32"), mlx_affine<8, 64>("affine8-g64"), mlx_affine<8, 128>("affine8-g128"),
+};
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace nibble

@@ -1,0 +1,145 @@
+// The same numbers in another affine format: codes and the scale and bias of each group, taken out of one and put into
+// the other. Nothing is rounded, and every row is decoded from both to be sure of it.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <memory>
+
+#include "nibble/quantization.h"
+#include "quant_tensor/formats/format.h"
+#include "quant_tensor/tensor/tensor_impl.h"
+
+namespace nibble {
+inline namespace v0 {
+namespace {
+
+using detail::Format;
+
+/// How much of the stored rows a tensor covers.
+struct Extent {
+  Shape shape;  ///< the packed axis moved last
+  std::int64_t rows;
+  std::int64_t length;
+};
+
+Extent extent_of(const detail::TensorImpl& impl) {
+  Extent extent{impl.shape, 0, impl.shape[impl.packing->axis]};
+  extent.shape.erase(impl.packing->axis);
+  extent.rows = extent.shape.numel();
+  extent.shape.push_back(extent.length);
+  return extent;
+}
+
+/// One number a group of `from` weights → one a group of `to` weights. A group may be split; groups may be joined where
+/// they have the same number.
+bool regroup(const std::vector<float>& in, int from, int to, std::vector<float>& out) {
+  for (std::size_t g = 0; g < out.size(); ++g) {
+    const std::size_t first = g * static_cast<std::size_t>(to) / static_cast<std::size_t>(from);
+    const std::size_t last = ((g + 1) * static_cast<std::size_t>(to) - 1) / static_cast<std::size_t>(from);
+    for (std::size_t i = first; i <= last; ++i) {
+      if (std::bit_cast<std::uint32_t>(in[i]) != std::bit_cast<std::uint32_t>(in[first])) return false;
+    }
+    out[g] = in[first];
+  }
+  return true;
+}
+
+bool same_values(const std::vector<float>& a, const std::vector<float>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(),
+                    [](float x, float y) { return x == y || (std::isnan(x) && std::isnan(y)); });
+}
+
+/// Rewrites all rows of `packed` into `components`; false at the first number that has no exact place there.
+bool rewrite(const Tensor& packed, const Extent& extent, const Format& to, std::span<const Tensor> components) {
+  const Packing& packing = *packed.packing();
+  const Format& from = *packing.format;
+  const auto size = [&](int group) { return static_cast<std::size_t>(extent.length / group); };
+  std::vector<std::uint8_t> codes(size(1));
+  std::vector<float> scales(size(from.group_size)), biases(size(from.group_size));
+  std::vector<float> to_scales(size(to.group_size)), to_biases(size(to.group_size));
+  std::vector<float> before(size(1)), after(size(1));
+
+  for (std::int64_t i = 0; i < extent.rows; ++i) {
+    const detail::PackedRow source = detail::packed_row(packing, detail::storage_row(packed, i));
+    from.codes(source, packing.begin, extent.length, codes.data(), scales.data(), biases.data());
+    if (!regroup(scales, from.group_size, to.group_size, to_scales)) return false;
+    if (!regroup(biases, from.group_size, to.group_size, to_biases)) return false;
+
+    const detail::MutablePackedRow target = detail::mutable_packed_row(to, components, i);
+    if (!to.assemble(codes.data(), to_scales.data(), to_biases.data(), extent.length, target)) return false;
+
+    detail::PackedRow written{{}, target.scale_dtype};
+    std::copy(target.component.begin(), target.component.end(), written.component.begin());
+    from.decode(source, packing.begin, extent.length, before.data());
+    to.decode(written, 0, extent.length, after.data());
+    if (!same_values(before, after)) return false;
+  }
+  return true;
+}
+
+/// Types for the scales, in the order they are tried: the source's own (f16 for GGUF), then f32, which holds them all.
+std::vector<DType> scale_dtypes(const Packing& packing) {
+  DType own = DType::f16;
+  for (std::size_t c = 0; c < packing.components.size(); ++c) {
+    if (packing.format->components[c].is_scale) own = packing.components[c].dtype();
+  }
+  if (own == DType::f32) return {DType::f32};
+  return {own, DType::f32};
+}
+
+bool has_scales(const Format& format) {
+  return std::any_of(format.components.begin(), format.components.end(),
+                     [](const auto& spec) { return spec.is_scale; });
+}
+
+/// A tensor packed along its last axis → the same with that axis at `axis`.
+Tensor with_packed_axis_at(const Tensor& packed, int axis) {
+  detail::TensorImpl impl = packed.impl();
+  const int last = impl.packing->axis;
+  if (axis == last) return packed;
+  const std::int64_t length = impl.shape[last];
+  impl.shape.erase(last);
+  impl.strides.erase(last);
+  impl.shape.insert(axis, length);
+  impl.strides.insert(axis, 0);
+  auto packing = std::make_shared<Packing>(*impl.packing);
+  packing->axis = axis;
+  impl.packing = std::move(packing);
+  return detail::make_tensor(std::move(impl));
+}
+
+}  // namespace
+
+Tensor reexpress(const Tensor& tensor, std::string_view format_name) {
+  if (!tensor.is_quantized()) {
+    throw Error(ErrorCode::invalid_argument, fmt::format("[reexpress] {}: is dense; use quantize", describe(tensor)));
+  }
+  const Format& to = detail::format_named("reexpress", format_name);
+  const Format& from = *tensor.packing()->format;
+  if (&from == &to) return tensor;
+  const auto refuse = [&](std::string_view rule) {
+    throw Error(ErrorCode::unsupported, fmt::format("[reexpress] {} as {}: {}", describe(tensor), to.name, rule));
+  };
+  if (!from.codes || !to.assemble) refuse("no lossless re-expression exists");
+
+  const Tensor packed = tensor.to(Device::cpu());
+  const Packing& packing = *packed.packing();
+  const Extent extent = extent_of(packed.impl());
+  if (extent.length % to.block != 0) refuse(fmt::format("group size {} does not divide {}", to.block, extent.length));
+  for (const DType scale_dtype : scale_dtypes(packing)) {
+    const std::vector<Tensor> components = detail::allocate_components(to, extent.shape, scale_dtype);
+    if (rewrite(packed, extent, to, components)) {
+      return with_packed_axis_at(detail::make_packed(to, components, extent.shape, packed.dtype(), "reexpress"),
+                                 packing.axis);
+    }
+    if (!has_scales(to)) break;
+  }
+  refuse("some of its numbers have no exact place there");
+  return {};
+}
+
+}  // namespace v0
+}  // namespace nibble
