@@ -18,16 +18,16 @@ namespace files {
 
 /// One tensor of a model, before it is loaded.
 struct TensorInfo {
-  std::string name;       ///< Hugging Face's: "model.layers.0.self_attn.q_proj.weight"
-  Shape shape;            ///< logical
-  DType dtype;            ///< logical
-  std::string format;     ///< "bf16" where it is dense, else the packed format: "affine4-g64", "q4_1"
+  std::string name;         ///< Hugging Face's: "model.layers.0.self_attn.q_proj.weight"
+  Shape shape;              ///< logical
+  DType dtype;              ///< logical
+  std::string format;       ///< "bf16" where it is dense, else the packed format: "affine4-g64", "q4_1"
   std::uint64_t bytes = 0;  ///< in the file, all components together
   bool packed = false;
 };
 
-/// A model folder (Hugging Face or mlx-lm) or a .gguf file: opened, checked and mapped; tensors are made when asked for.
-/// Handles are cheap and share what they opened. Tensors keep the files mapped.
+/// A model folder (Hugging Face or mlx-lm) or a .gguf file: opened, checked and mapped; tensors are made when asked
+/// for. Handles are cheap and share what they opened. Tensors keep the files mapped.
 class Checkpoint {
  public:
   /// Throws Error(invalid_file | io_error | unsupported), one line that names file, tensor and rule.
@@ -40,14 +40,14 @@ class Checkpoint {
   /// Borrows the mapping where it can. Throws Error(invalid_file) naming the file and the missing tensor.
   Tensor get(std::string_view name) const;
 
-  /// From now on `get` packs linear layers and embeddings in this format ("affine4-g64"), tensor by tensor; what no group
-  /// divides stays dense.
+  /// From now on `get` packs linear layers and embeddings in this format ("affine4-g64"), tensor by tensor; what no
+  /// group divides stays dense.
   void pack_while_loading(const std::string& format);
 
   /// "llama", "gpt_neox", …; empty where the model does not say.
   const std::string& architecture() const;
-  /// For commands that run the model. Throws Error(unsupported) where the architecture or a key of the configuration is not
-  /// understood.
+  /// For commands that run the model. Throws Error(unsupported) where the architecture or a key of the configuration is
+  /// not understood.
   const ModelConfig& config() const;
   /// config.json as it was read, or as a .gguf's metadata amounts to.
   const std::string& config_json() const;

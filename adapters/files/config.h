@@ -56,9 +56,9 @@ struct GenerationConfig {
   std::vector<std::int64_t> eos_token_ids;  ///< empty where the file says nothing
 };
 
-/// Reads a config.json as transformers 4 or 5 spells it. `origin` names the file in errors. Throws Error(unsupported) for an
-/// unknown model_type and, by name, for a key that changes the arithmetic and is not understood; Error(invalid_file) for
-/// what is not a configuration.
+/// Reads a config.json as transformers 4 or 5 spells it. `origin` names the file in errors. Throws Error(unsupported)
+/// for an unknown model_type and, by name, for a key that changes the arithmetic and is not understood;
+/// Error(invalid_file) for what is not a configuration.
 ModelConfig parse_config(std::string_view json, const std::string& origin);
 GenerationConfig parse_generation_config(std::string_view json, const std::string& origin);
 

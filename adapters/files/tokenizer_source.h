@@ -14,12 +14,12 @@ namespace files {
 /// A token that is found in the text before the tokenizer proper sees it.
 struct AddedToken {
   std::int64_t id = 0;
-  std::string text;         ///< plain UTF-8
-  bool special = true;      ///< a control token: not printed when decoding
-  bool lstrip = false;      ///< swallows white space before it
-  bool rstrip = false;      ///< swallows white space after it
-  bool normalized = false;  ///< looked for in the normalized text
-  bool single_word = false; ///< only between word boundaries
+  std::string text;          ///< plain UTF-8
+  bool special = true;       ///< a control token: not printed when decoding
+  bool lstrip = false;       ///< swallows white space before it
+  bool rstrip = false;       ///< swallows white space after it
+  bool normalized = false;   ///< looked for in the normalized text
+  bool single_word = false;  ///< only between word boundaries
 };
 
 /// Everything that a checkpoint says of its tokenizer, read but not interpreted: the algorithm is adapters/llm's.
@@ -31,8 +31,8 @@ struct TokenizerSource {
     byte_level_bpe,        ///< GPT-2's: pieces and merges are spelled in its byte alphabet ("Ġthe")
   };
   Kind kind = Kind::none;
-  std::string unsupported;            ///< for Kind::none: one line that says why
-  std::filesystem::path model_path;   ///< for sentencepiece_model
+  std::string unsupported;           ///< for Kind::none: one line that says why
+  std::filesystem::path model_path;  ///< for sentencepiece_model
 
   /// By id; a hole in the ids is an empty string. Includes the added tokens.
   std::vector<std::string> tokens;
@@ -41,14 +41,15 @@ struct TokenizerSource {
   std::vector<float> scores;
   /// As sentencepiece and GGUF number them: 1 normal, 2 unknown, 3 control, 4 user defined, 5 unused, 6 byte.
   std::vector<std::int32_t> types;
-  /// byte_level_bpe (and sentencepiece_pieces from a tokenizer.json): ids of the left and right piece, first merge first.
-  /// Their concatenation is a token.
+  /// byte_level_bpe (and sentencepiece_pieces from a tokenizer.json): ids of the left and right piece, first merge
+  /// first. Their concatenation is a token.
   std::vector<std::array<std::int32_t, 2>> merges;
   /// Pieces that are tokens as a whole are taken before any merge (tokenizer.json's ignore_merges; Llama 3).
   bool ignore_merges = false;
 
-  /// How text is cut into words before merging, for byte_level_bpe: a rule's name where one is known: "gpt-2", "llama3",
-  /// "qwen2", "smollm"; else empty, and `patterns` holds the regular expressions in order, each an isolating split.
+  /// How text is cut into words before merging, for byte_level_bpe: a rule's name where one is known: "gpt-2",
+  /// "llama3", "qwen2", "smollm"; else empty, and `patterns` holds the regular expressions in order, each an isolating
+  /// split.
   std::string pre_tokenizer;
   std::vector<std::string> patterns;
   /// Every digit alone, before the patterns (tokenizer.json's Digits pre-tokenizer; SmolLM).
@@ -82,8 +83,8 @@ struct TokenizerSource {
 class GgufFile;
 
 /// The tokenizer of a model folder: tokenizer.json, or tokenizer.model, or vocab.json and merges.txt, with what
-/// tokenizer_config.json, added_tokens.json, special_tokens_map.json and chat_template.jinja add. Kind::none where there
-/// is no such file; throws Error(invalid_file) where one is damaged.
+/// tokenizer_config.json, added_tokens.json, special_tokens_map.json and chat_template.jinja add. Kind::none where
+/// there is no such file; throws Error(invalid_file) where one is damaged.
 TokenizerSource read_tokenizer_folder(const std::filesystem::path& folder);
 /// From a tokenizer.json alone.
 TokenizerSource read_tokenizer_json(const std::filesystem::path& path);

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+#include "nibble/error.h"
+
+namespace nibble {
+inline namespace v0 {
+namespace files {
+
+/// A name out of a file as an error text may show it: one line, control characters escaped, cut after 120 bytes.
+std::string shown(std::string_view name);
+
+/// Throws Error(code) with "file: tensor: rule"; an empty tensor name is left out.
+[[noreturn]] void refuse(ErrorCode code, const std::filesystem::path& file, std::string_view tensor,
+                         std::string_view rule);
+/// The same for a file that is damaged or not what its name says.
+[[noreturn]] inline void bad_file(const std::filesystem::path& file, std::string_view tensor, std::string_view rule) {
+  refuse(ErrorCode::invalid_file, file, tensor, rule);
+}
+/// Throws Error(io_error) with "file: what: the system's reason".
+[[noreturn]] void io_failure(const std::filesystem::path& file, std::string_view what, int error_number);
+
+/// a + b and a · b of sizes out of a file; false where they overflow.
+inline bool add_sizes(std::uint64_t a, std::uint64_t b, std::uint64_t* sum) {
+  return !__builtin_add_overflow(a, b, sum);
+}
+inline bool multiply_sizes(std::uint64_t a, std::uint64_t b, std::uint64_t* product) {
+  return !__builtin_mul_overflow(a, b, product);
+}
+
+}  // namespace files
+}  // namespace v0
+}  // namespace nibble

@@ -1,0 +1,90 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "adapters/files/mapped_file.h"
+#include "nibble/tensor.h"
+
+namespace nibble {
+inline namespace v0 {
+namespace files {
+
+/// What a tensor's elements are in a GGUF file (ggml's `ggml_type`).
+struct GgmlType {
+  std::uint32_t id;
+  std::string_view name;  ///< "Q4_1"
+  std::uint32_t block;    ///< elements
+  std::uint32_t block_bytes;
+  std::optional<DType> dtype;    ///< of a dense type that nibble reads
+  std::string_view format = {};  ///< nibble's name of a packed type that it reads
+  bool is_supported() const { return dtype.has_value() || !format.empty(); }
+};
+
+struct GgufTensor {
+  std::string_view name;  ///< in the mapping
+  Shape shape;            ///< rows first, as everywhere in nibble: ggml's dimensions reversed
+  const GgmlType* type = nullptr;
+  std::uint64_t begin = 0, bytes = 0;
+};
+
+/// A mapped GGUF file, version 2 or 3, little-endian, whose header has been read and checked. Metadata stays in the
+/// mapping and is decoded when asked for. Format: ggml, docs/gguf.md.
+class GgufFile {
+ public:
+  explicit GgufFile(const std::filesystem::path& path);
+
+  const std::filesystem::path& path() const { return file_->path(); }
+  std::uint32_t version() const { return version_; }
+  const std::deque<GgufTensor>& tensors() const { return tensors_; }  ///< in the order of their bytes
+  const GgufTensor* find_tensor(std::string_view name) const;
+  /// Borrows the mapping; packed where the file is, `dtype` then being its logical dtype. Throws Error(unsupported), by
+  /// name, for a type that nibble does not read.
+  Tensor tensor(const GgufTensor& tensor, DType dtype = DType::f32) const;
+  const std::shared_ptr<const MappedFile>& file() const { return file_; }
+
+  /// Metadata: nothing where the key is missing; Error(invalid_file) where its value is of another kind.
+  bool has(std::string_view key) const { return find(key) != nullptr; }
+  std::optional<std::string_view> text(std::string_view key) const;
+  std::optional<std::int64_t> integer(std::string_view key) const;
+  std::optional<double> number(std::string_view key) const;  ///< of an f32 the shortest decimal that means it
+  std::optional<bool> boolean(std::string_view key) const;
+  std::optional<std::vector<std::string>> texts(std::string_view key) const;
+  std::optional<std::vector<std::int64_t>> integers(std::string_view key) const;  ///< also one number, as a list of one
+  std::optional<std::vector<float>> floats(std::string_view key) const;
+  /// Views into the mapping.
+  std::optional<std::vector<std::string_view>> text_views(std::string_view key) const;
+
+ private:
+  struct Value {
+    std::string_view key;
+    std::uint32_t type = 0;  // of the elements, where it is an array
+    bool is_array = false;
+    std::uint64_t count = 1;
+    const std::byte* data = nullptr;
+  };
+  class Cursor;
+
+  const Value* find(std::string_view key) const;
+  [[noreturn]] void wrong_kind(const Value& value, std::string_view wanted) const;
+  void read_metadata(Cursor& cursor, std::uint64_t count);
+  void read_tensors(Cursor& cursor, std::uint64_t count);
+  void check_places(std::uint64_t header_end);
+  std::uint64_t alignment() const;
+
+  std::shared_ptr<const MappedFile> file_;
+  std::uint32_t version_ = 0;
+  std::deque<Value> values_;  // sorted by key
+  std::deque<GgufTensor> tensors_;
+};
+
+}  // namespace files
+}  // namespace v0
+}  // namespace nibble
