@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Installs a build into a staging folder, builds the consumer project against it and runs it; then looks at the
+# library's symbols. With `shared` it first builds nibble a second time as a shared library.
+# usage: install_test.sh SOURCE BUILD CXX static|shared
+set -euo pipefail
+source=$1 build=$2 cxx=$3 kind=$4
+work=$build/install_$kind
+rm -rf "$work/stage" "$work/consumer"
+
+if [ "$kind" = shared ]; then
+  build=$work/build
+  cmake -S "$source" -B "$build" -G Ninja -DCMAKE_CXX_COMPILER="$cxx" -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=ON \
+    -DNIBBLE_BUILD_TESTS=OFF
+  cmake --build "$build"
+fi
+cmake --install "$build" --prefix "$work/stage"
+cmake -S "$source/tests/project/consumer" -B "$work/consumer" -G Ninja -DCMAKE_CXX_COMPILER="$cxx" \
+  -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_FLAGS="-Wall -Wextra -Wpedantic -Werror" -DCMAKE_PREFIX_PATH="$work/stage"
+cmake --build "$work/consumer"
+
+example=$("$work/consumer/example")
+adapters=$("$work/consumer/adapters")
+printf '%s\n%s\n' "$example" "$adapters"
+grep -q '^f32 (256, 128): 131072 bytes' <<<"$example"
+grep -q '^affine4-g64 (256, 128): 20480 bytes' <<<"$example"
+grep -q 'no such folder' <<<"$adapters"
+if [ -x "$work/stage/bin/nibble" ]; then
+  "$work/stage/bin/nibble" --help >"$work/help"
+  grep -q generate "$work/help"
+fi
+
+# Symbols that another library could link to or collide with: of our own only those of the API. Templates of the standard
+# library and fmt are weak and belong to everybody.
+library=$(find "$work/stage" -name 'libnibble.a' -o -name 'libnibble.so')
+readelf --symbols --wide "$library" >"$work/symbols"
+awk '$7 != "UND" && ($5 == "GLOBAL" || $5 == "WEAK") && $6 == "DEFAULT" {print $8}' "$work/symbols" | sed 's/@.*//' | sort -u |
+  c++filt >"$work/visible"
+grep -q '^nibble::v0::matmul(' "$work/visible"
+grep -q '^typeinfo for nibble::v0::Error$' "$work/visible"
+if grep -E '^(|typeinfo for |typeinfo name for |vtable for |guard variable for )(nibble::v0::detail|[a-z_]*$)' "$work/visible" |
+  grep -vxE '_(init|fini|edata|end)|__bss_start'; then
+  echo "the symbols above are visible, but not part of the API"
+  exit 1
+fi
