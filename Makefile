@@ -30,10 +30,10 @@ soak: ## the tests with every random shape instead of a fiftieth
 	NIBBLE_SOAK=1 $(MAKE) test
 
 bench: ## builds and runs the benchmarks
-	$(TOOLS)/deps.sh build model
+	$(TOOLS)/deps.sh build
 	cmake --preset release -DNIBBLE_BUILD_BENCH=ON $(CMAKE_ARGS)
 	cmake --build --preset release -j $(JOBS)
-	bench/run.sh build/release/bin $(MODEL)
+	bench/run.sh build/release/bin
 
 deps: ## installs what building and testing need: Debian packages, and Python ones in build/venv
 	$(TOOLS)/deps.sh build test model sanitize

@@ -116,7 +116,7 @@ TEST(Habits, FormatsAreNamedOnlyInTheirRoom) {
     }
     for (const std::string& line : file.lines()) {
       const std::string code = line.substr(0, line.find("//"));
-      for (const char* name : {"\"affine", "\"q2_", "\"q3_", "\"q4_", "\"q5_", "\"q6_", "\"q8_", "\"iq", "\"mxfp", "\"nvfp",
+      for (const char* name : {"\"affine4", "\"affine8", "\"q2_", "\"q3_", "\"q4_", "\"q5_", "\"q6_", "\"q8_", "\"iq", "\"mxfp", "\"nvfp",
                                "\"nf4", "\"fp8"}) {
         EXPECT_EQ(code.find(name), std::string::npos) << file.path << ": " << line;
       }
