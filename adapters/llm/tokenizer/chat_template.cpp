@@ -88,8 +88,9 @@ class ChatTemplate::Reader {
 
   /// Blanks between tags that would be written out: such a template writes more than its known texts.
   void refuse_stray_space() const {
-    if (find([](const std::string& p) { return p.find_first_not_of(kSpace) == p.npos; }))
-      refuse("the stored template writes white space between its messages");
+    for (const OutlineItem& item : items_)
+      if (!item.is_statement && item.is_plain && item.text.find_first_not_of(kSpace) == item.text.npos)
+        refuse("the stored template writes white space between its messages");
   }
 
   /// What is written under the last `if … add_generation_prompt`.
@@ -149,7 +150,8 @@ class ChatTemplate::Reader {
 
   void read_date_header() {
     const std::string known = std::string("Cutting Knowledge Date: December 2023\nToday Date: ") + slot::kDate + "\n\n";
-    if (find([&](const std::string& p) { return p == known; }) == nullptr)
+    const std::string with_rest = known + slot::kSystem + "<|eot_id|>";  // where no statement about tools comes between
+    if (find([&](const std::string& p) { return p == known || p == with_rest; }) == nullptr)
       refuse("the stored Llama-3 template writes an unknown system header");
     out_.has_date_header_ = true;
     for (const OutlineItem& item : items_) {

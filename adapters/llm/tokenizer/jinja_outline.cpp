@@ -158,17 +158,18 @@ std::string pattern_of_expression(std::string_view expression) {
 
 std::vector<OutlineItem> outline_of(std::string_view jinja) {
   std::vector<OutlineItem> items;
-  const auto write = [&](std::string_view pattern) {
+  const auto write = [&](std::string_view pattern, bool is_plain) {
     if (pattern.empty()) return;
-    if (items.empty() || items.back().is_statement) items.push_back({false, {}});
+    if (items.empty() || items.back().is_statement) items.push_back({false, true, {}});
+    items.back().is_plain = items.back().is_plain && is_plain;
     items.back().text += pattern;
   };
   Tag previous{};
   for (std::size_t at = 0; at < jinja.size(); at = previous.end) {
     const Tag tag = next_tag(jinja, at);
-    write(visible_text(jinja.substr(at, tag.begin - at), at == 0 ? nullptr : &previous, tag));
-    if (tag.kind == '{') write(pattern_of_expression(tag.inside));
-    if (tag.kind == '%') items.push_back({true, std::string(tag.inside)});
+    write(visible_text(jinja.substr(at, tag.begin - at), at == 0 ? nullptr : &previous, tag), true);
+    if (tag.kind == '{') write(pattern_of_expression(tag.inside), false);
+    if (tag.kind == '%') items.push_back({true, false, std::string(tag.inside)});
     previous = tag;
   }
   return items;

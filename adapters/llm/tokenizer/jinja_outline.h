@@ -23,6 +23,7 @@ inline constexpr char kUnknown = '\x08';  ///< an expression that is not underst
 /// One piece of a template: a statement {% … %}, or what stands between two statements as a pattern.
 struct OutlineItem {
   bool is_statement;
+  bool is_plain;  ///< a pattern of nothing but text between tags
   std::string text;
 };
 
