@@ -1,0 +1,149 @@
+#include "backend/cpu/codec.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include "backend/common/executor.h"
+#include "backend/cpu/scratch.h"
+#include "backend/cpu/units/select.h"
+#include "backend/cpu/weights.h"
+#include "nibble/error.h"
+#include "quant_tensor/tensor/tensor_impl.h"
+
+namespace nibble {
+inline namespace v0 {
+namespace detail {
+namespace {
+
+using cpu::kChunk;
+
+constexpr std::int64_t kTask = 1 << 14;  // weights that are worth a thread
+
+/// One packed row to `out`, whose elements lie `stride` apart.
+void decode_row(const cpu::Unit& unit, const cpu::WeightRows& rows, std::int64_t row, std::byte* out, DType dtype,
+                std::int64_t stride) {
+  const cpu::Element element = cpu::element_of(dtype);
+  const std::int64_t step = stride * static_cast<std::int64_t>(itemsize(dtype));
+  const std::int64_t chunk = std::max(rows.cut(), kChunk / rows.cut() * rows.cut());
+  float values[kChunk];
+  for (std::int64_t k = 0; k < rows.length(); k += chunk) {
+    const std::int64_t count = std::min(chunk, rows.length() - k);
+    if (dtype == DType::f32 && stride == 1) {
+      rows.values(row, k, count, reinterpret_cast<float*>(out) + k);
+      continue;
+    }
+    rows.values(row, k, count, values);
+    unit.store(values, count, out + k * step, element, stride);
+  }
+}
+
+/// Element offset in a contiguous tensor of the i-th row, counting through all axes but `axis`.
+std::int64_t row_offset(const Shape& shape, int axis, std::int64_t i) {
+  std::int64_t offset = 0, stride = 1;
+  for (int a = shape.rank() - 1; a >= 0; --a) {
+    if (a != axis) {
+      offset += i % shape[a] * stride;
+      i /= shape[a];
+    }
+    stride *= shape[a];
+  }
+  return offset;
+}
+
+std::int64_t integer_at(const std::byte* p, DType dtype) {
+  const auto as = [p]<class T>(T value) {
+    std::memcpy(&value, p, sizeof(T));
+    return static_cast<std::int64_t>(value);
+  };
+  switch (dtype) {
+    case DType::i8: return as(std::int8_t{});
+    case DType::u8: return as(std::uint8_t{});
+    case DType::i16: return as(std::int16_t{});
+    case DType::u16: return as(std::uint16_t{});
+    case DType::i32: return as(std::int32_t{});
+    case DType::u32: return as(std::uint32_t{});
+    case DType::i64: return as(std::int64_t{});
+    case DType::u64: return as(std::uint64_t{});
+    default: throw Error(ErrorCode::dtype_mismatch, fmt::format("[take] indices {}: must be integers", name(dtype)));
+  }
+}
+
+/// Row numbers in row-major order, wrapped and checked.
+std::vector<std::int64_t> checked_indices(const Tensor& packed, const Tensor& indices) {
+  const TensorImpl& impl = indices.impl();
+  const std::int64_t rows = packed.size(0), count = indices.numel();
+  std::vector<std::int64_t> result(static_cast<std::size_t>(count));
+  for (std::int64_t i = 0; i < count; ++i) {
+    std::int64_t rest = i, offset = 0;
+    for (int a = impl.shape.rank() - 1; a >= 0; --a) {
+      offset += rest % impl.shape[a] * impl.strides[a];
+      rest /= impl.shape[a];
+    }
+    const std::int64_t index =
+        integer_at(bytes_of(indices) + offset * static_cast<std::int64_t>(itemsize(impl.dtype)), impl.dtype);
+    if (index < -rows || index >= rows) {
+      throw Error(ErrorCode::out_of_range,
+                  fmt::format("[take] {} · indices {}: index {} is outside an axis of {}", describe(packed),
+                              describe(indices), index, rows));
+    }
+    result[static_cast<std::size_t>(i)] = index < 0 ? index + rows : index;
+  }
+  return result;
+}
+
+}  // namespace
+
+void cpu_dequantize(const Tensor& packed, const Tensor& out) {
+  const Packing& packing = *packed.packing();
+  const Shape& shape = packed.shape();
+  const std::int64_t length = shape[packing.axis];
+  if (packed.numel() == 0) return;
+  const cpu::Unit& unit = cpu::current_unit();
+  const cpu::PackedRows rows(unit, packing, packed.numel() / length, length, 0, 1);  // numbered as in storage
+  const std::int64_t stride = contiguous_strides(shape)[packing.axis];
+  const auto size = static_cast<std::int64_t>(itemsize(out.dtype()));
+  parallel_ranges(rows.rows(), std::max<std::int64_t>(1, kTask / length), 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      std::byte* line = mutable_bytes(out) + row_offset(shape, packing.axis, i) * size;
+      decode_row(unit, rows, storage_row(packed, i), line, out.dtype(), stride);
+    }
+  });
+}
+
+void cpu_take_packed(const Tensor& packed, const Tensor& indices, const Tensor& out) {
+  const cpu::Unit& unit = cpu::current_unit();
+  const std::vector<std::int64_t> wanted = checked_indices(packed, indices);
+  const cpu::PackedRows rows(unit, packed);
+  const std::int64_t length = rows.length(), line = length * static_cast<std::int64_t>(itemsize(out.dtype()));
+  if (out.numel() == 0) return;
+  parallel_ranges(static_cast<std::int64_t>(wanted.size()), std::max<std::int64_t>(1, kTask / length), 1,
+                  [&](std::int64_t begin, std::int64_t end) {
+                    for (std::int64_t i = begin; i < end; ++i) {
+                      decode_row(unit, rows, wanted[static_cast<std::size_t>(i)], mutable_bytes(out) + i * line,
+                                 out.dtype(), 1);
+                    }
+                  });
+}
+
+void cpu_quantize(const Tensor& w, const Format& format, std::span<const Tensor> components) {
+  if (w.numel() == 0) return;
+  const cpu::Unit& unit = cpu::current_unit();
+  const std::int64_t length = w.shape().back(), count = w.numel() / length;
+  const std::int64_t line = length * static_cast<std::int64_t>(itemsize(w.dtype()));
+  const cpu::Element element = cpu::element_of(w.dtype());
+  parallel_ranges(count, std::max<std::int64_t>(1, kTask / length), 1, [&](std::int64_t begin, std::int64_t end) {
+    cpu::Scratch scratch(cpu::Scratch::need<float>(length));
+    float* values = scratch.get<float>(length);
+    for (std::int64_t i = begin; i < end; ++i) {
+      unit.load(bytes_of(w) + i * line, element, 1, length, values);
+      format.encode(values, length, mutable_packed_row(format, components, i));
+    }
+  });
+}
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace nibble

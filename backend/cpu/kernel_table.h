@@ -1,0 +1,60 @@
+#pragma once
+
+#include <array>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "backend/common/matmul_kernel.h"
+#include "backend/cpu/units/unit.h"
+
+namespace nibble {
+inline namespace v0 {
+namespace detail {
+namespace cpu {
+
+/// The rows that every unit has; `run` takes the unit.
+struct KernelRow {
+  std::string_view name;  ///< the unit's name follows it
+  Precision precision;
+  int priority;
+  bool (*supports)(const MatmulQuery& query);
+  void (*run)(const Unit& unit, const MatmulArgs& args);
+  bool fast_scheme = false;  ///< only where the unit has one
+};
+inline constexpr std::size_t kKernelRows = 6;
+extern const std::array<KernelRow, kKernelRows> kKernelTable;
+
+/// The kernel table of a unit.
+template <const Unit& unit>
+class UnitKernels {
+ public:
+  static std::span<const MatmulKernel> all() {
+    static const UnitKernels table{std::make_index_sequence<kKernelRows>()};
+    return {table.kernels_.data(), table.count_};
+  }
+  UnitKernels(const UnitKernels&) = delete;
+  UnitKernels& operator=(const UnitKernels&) = delete;
+
+ private:
+  template <std::size_t... i>
+  explicit UnitKernels(std::index_sequence<i...>) {
+    (add(kKernelTable[i], [](const MatmulArgs& args) { kKernelTable[i].run(unit, args); }), ...);
+  }
+  void add(const KernelRow& row, void (*run)(const MatmulArgs&)) {
+    if (row.fast_scheme && unit.fast.multiply == nullptr) return;
+    names_[count_] = std::string(row.name) + "_" + unit.name;
+    kernels_[count_] = {names_[count_], row.precision, row.priority, row.supports, run};
+    ++count_;
+  }
+
+  std::array<std::string, kKernelRows> names_;
+  std::array<MatmulKernel, kKernelRows> kernels_{};
+  std::size_t count_ = 0;
+};
+
+}  // namespace cpu
+}  // namespace detail
+}  // namespace v0
+}  // namespace nibble

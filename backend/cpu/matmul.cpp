@@ -1,0 +1,129 @@
+#include "backend/cpu/matmul.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "backend/cpu/kernel_table.h"
+#include "backend/cpu/products.h"
+#include "backend/cpu/units/select.h"
+#include "nibble/error.h"
+#include "quant_tensor/tensor/tensor_impl.h"
+
+namespace nibble {
+inline namespace v0 {
+namespace detail {
+namespace cpu {
+namespace {
+
+bool is_dense(const MatmulQuery& q) {
+  return q.format == nullptr &&
+         (q.dense_dtype == DType::f32 || q.dense_dtype == DType::f16 || q.dense_dtype == DType::bf16);
+}
+bool is_packed(const MatmulQuery& q) { return q.format != nullptr; }
+
+bool nothing_to_sum(const MatmulArgs& args) {
+  if (args.x.size(1) > 0) return false;
+  const Matrix y(args.y);
+  for (std::int64_t m = 0; m < y.rows; ++m) {
+    // Zero is all bits zero in each of the three dtypes.
+    for (std::int64_t n = 0; n < y.columns; ++n) std::fill_n(y.at(m, n), y.size, std::byte{0});
+  }
+  return true;
+}
+
+void dense(const Unit& unit, const MatmulArgs& args, Orientation orientation) {
+  if (nothing_to_sum(args)) return;
+  const Matrix x(args.x), y(args.y);
+  Matrix w(args.w);
+  // Whichever way round reads w along its memory.
+  if (w.column_stride != 1 && w.row_stride == 1) {
+    std::swap(w.rows, w.columns);
+    std::swap(w.row_stride, w.column_stride);
+    orientation = orientation == Orientation::along ? Orientation::across : Orientation::along;
+  }
+  const DenseRows rows(unit, w);
+  if (orientation == Orientation::along) {
+    multiply_along(unit, x, rows, y);
+  } else {
+    multiply_across(unit, x, rows, y);
+  }
+}
+void dense_along(const Unit& unit, const MatmulArgs& args) { dense(unit, args, Orientation::along); }
+void dense_across(const Unit& unit, const MatmulArgs& args) { dense(unit, args, Orientation::across); }
+
+void packed_along(const Unit& unit, const MatmulArgs& args) {
+  if (nothing_to_sum(args)) return;
+  multiply_along(unit, Matrix(args.x), PackedRows(unit, args.w), Matrix(args.y));
+}
+void packed_across(const Unit& unit, const MatmulArgs& args) {
+  if (nothing_to_sum(args)) return;
+  multiply_across(unit, Matrix(args.x), PackedRows(unit, args.w), Matrix(args.y));
+}
+
+template <IntegerScheme Unit::* scheme>
+void affine_along(const Unit& unit, const MatmulArgs& args) {
+  if (nothing_to_sum(args)) return;
+  multiply_along_integer(unit, unit.*scheme, Matrix(args.x), PackedRows(unit, args.w), Matrix(args.y));
+}
+
+template <Precision precision, Orientation orientation, bool (*kind)(const MatmulQuery&)>
+bool supports(const MatmulQuery& q) {
+  return precision <= q.precision && q.orientation == orientation && kind(q);
+}
+bool is_affine(const MatmulQuery& q) { return q.format != nullptr && suits_integers(*q.format); }
+
+constexpr auto kExact = Precision::exact;
+constexpr auto kStandard = Precision::standard;
+constexpr auto kFast = Precision::fast;
+constexpr auto kAlong = Orientation::along;
+constexpr auto kAcross = Orientation::across;
+
+}  // namespace
+
+const std::array<KernelRow, kKernelRows> kKernelTable = {{
+    {"along_affine_fast", kFast, 40, supports<kFast, kAlong, is_affine>, affine_along<&Unit::fast>, true},
+    {"along_affine_standard", kStandard, 30, supports<kStandard, kAlong, is_affine>, affine_along<&Unit::standard>},
+    {"along_packed_exact", kExact, 10, supports<kExact, kAlong, is_packed>, packed_along},
+    {"across_packed_exact", kExact, 10, supports<kExact, kAcross, is_packed>, packed_across},
+    {"along_dense_exact", kExact, 10, supports<kExact, kAlong, is_dense>, dense_along},
+    {"across_dense_exact", kExact, 10, supports<kExact, kAcross, is_dense>, dense_across},
+}};
+
+namespace {
+
+struct UnitTable {
+  const Unit* unit;
+  std::span<const MatmulKernel> (*kernels)();
+};
+constexpr UnitTable kTables[] = {
+#if defined(__x86_64__)
+    {&kAvx512Unit, UnitKernels<kAvx512Unit>::all},
+    {&kAvx2Unit, UnitKernels<kAvx2Unit>::all},
+#endif
+    {&kScalarUnit, UnitKernels<kScalarUnit>::all},
+};
+
+std::span<const MatmulKernel> table_of(const Unit& unit) {
+  return std::find_if(std::begin(kTables), std::end(kTables), [&](const UnitTable& t) { return t.unit == &unit; })
+      ->kernels();
+}
+
+}  // namespace
+}  // namespace cpu
+
+std::span<const MatmulKernel> cpu_matmul_kernels() {
+  static const std::span<const MatmulKernel> kernels = cpu::table_of(cpu::current_unit());
+  return kernels;
+}
+
+std::span<const MatmulKernel> cpu_matmul_kernels(std::string_view name) {
+  for (const cpu::Unit* unit : cpu::available_units()) {
+    if (unit->name == name) return cpu::table_of(*unit);
+  }
+  throw Error(ErrorCode::invalid_argument, fmt::format("[cpu] {}: no unit of this machine", name));
+}
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace nibble

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "backend/cpu/weights.h"
+
+/// The loops around a unit's tiles: blocking, threads and accumulation, once for every unit and format. A row of y has the same bits
+/// whatever the other rows, and however many threads.
+namespace nibble {
+inline namespace v0 {
+namespace detail {
+namespace cpu {
+
+/// y = x · wᵀ in fp32, for all rows of x or for those listed.
+void multiply_along(const Unit& unit, const Matrix& x, const WeightRows& w, const Matrix& y,
+                    std::span<const std::int64_t> only = {});
+
+/// y = x · w in fp32.
+void multiply_across(const Unit& unit, const Matrix& x, const WeightRows& w, const Matrix& y);
+
+/// y = x · wᵀ with x rounded to integers; rows that the scheme cannot represent are computed in fp32.
+void multiply_along_integer(const Unit& unit, const IntegerScheme& scheme, const Matrix& x, const PackedRows& w,
+                            const Matrix& y);
+/// Whether it can: codes and a scale and bias for each 32, 64 or 128 weights.
+bool suits_integers(const Format& format);
+
+}  // namespace cpu
+}  // namespace detail
+}  // namespace v0
+}  // namespace nibble

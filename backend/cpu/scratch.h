@@ -1,0 +1,72 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <new>
+#include <utility>
+#include <vector>
+
+namespace nibble {
+inline namespace v0 {
+namespace detail {
+namespace cpu {
+
+/// Working memory that a thread keeps from call to call. Leases nest: a thread that waits for its own parallel loop may
+/// run another caller's task in between, which then gets a block of its own.
+class Scratch {
+ public:
+  explicit Scratch(std::size_t bytes) : block_(take()) {
+    if (block_.bytes < bytes) block_ = Block{make(bytes), bytes};
+  }
+  ~Scratch() {
+    if (block_.bytes <= kKept) free_list().push_back(std::move(block_));
+  }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+
+  /// The next `count` elements, 64-byte aligned.
+  template <class T>
+  T* get(std::int64_t count) {
+    T* result = reinterpret_cast<T*>(block_.data.get() + used_);
+    used_ += need<T>(count);
+    return result;
+  }
+  template <class T>
+  static constexpr std::size_t need(std::int64_t count) {
+    return (static_cast<std::size_t>(count) * sizeof(T) + 63) / 64 * 64;
+  }
+
+ private:
+  static constexpr std::size_t kKept = std::size_t{32} << 20;
+  struct Free {
+    void operator()(std::byte* p) const { ::operator delete[](p, std::align_val_t{64}); }
+  };
+  using Bytes = std::unique_ptr<std::byte[], Free>;
+  struct Block {
+    Bytes data;
+    std::size_t bytes = 0;
+  };
+  static Bytes make(std::size_t bytes) {
+    return Bytes(static_cast<std::byte*>(::operator new[](bytes, std::align_val_t{64})));
+  }
+  static std::vector<Block>& free_list() {
+    thread_local std::vector<Block> blocks;
+    return blocks;
+  }
+  static Block take() {
+    std::vector<Block>& blocks = free_list();
+    if (blocks.empty()) return {};
+    Block block = std::move(blocks.back());
+    blocks.pop_back();
+    return block;
+  }
+
+  Block block_;
+  std::size_t used_ = 0;
+};
+
+}  // namespace cpu
+}  // namespace detail
+}  // namespace v0
+}  // namespace nibble

@@ -1,0 +1,218 @@
+// AVX2 with FMA and F16C: a tile of 16 packed rows, a row a lane, activations of 16 bits.
+#ifndef NIBBLE_UNIT  // the tests define it to compile this file again through SIMDe
+#define NIBBLE_UNIT kAvx2Unit
+#include <immintrin.h>
+#endif
+
+#include "backend/cpu/units/unit.h"
+
+namespace nibble {
+inline namespace v0 {
+namespace detail {
+namespace cpu {
+namespace {
+
+constexpr int kLanes = 8;    // floats in a vector
+constexpr int kVectors = 2;  // vectors of packed rows in an integer tile
+constexpr int kStep = 2;     // neighbouring weights that an integer product takes at once
+constexpr int kDotRows = 8, kDotColumns = 4, kFloatRows = 2, kOuterRows = 2;
+
+struct F {
+  __m256 v;
+};
+
+inline F load_f32(const float* p) { return {_mm256_loadu_ps(p)}; }
+inline void store_f32(float* p, F a) { _mm256_storeu_ps(p, a.v); }
+inline F broadcast(float a) { return {_mm256_set1_ps(a)}; }
+inline F mul(F a, F b) { return {_mm256_mul_ps(a.v, b.v)}; }
+inline F add(F a, F b) { return {_mm256_add_ps(a.v, b.v)}; }
+inline F fma(F a, F b, F c) { return {_mm256_fmadd_ps(a.v, b.v, c.v)}; }
+inline float sum(F a) {
+  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(a.v), _mm256_extractf128_ps(a.v, 1));
+  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps(two, two, 1)));
+}
+inline __m128i load64(const void* p) { return _mm_loadl_epi64(static_cast<const __m128i*>(p)); }
+inline __m128i load128(const void* p) { return _mm_loadu_si128(static_cast<const __m128i*>(p)); }
+inline void store128(void* p, __m128i a) { _mm_storeu_si128(static_cast<__m128i*>(p), a); }
+inline __m256i load256(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
+inline void store256(void* p, __m256i a) { _mm256_storeu_si256(static_cast<__m256i*>(p), a); }
+inline F from_bytes(const std::uint8_t* p) { return {_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(load64(p)))}; }
+
+inline float half_to_float(std::uint16_t h) { return _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(h))); }
+inline std::uint16_t float_to_half(float f) {
+  return static_cast<std::uint16_t>(_mm_cvtsi128_si32(_mm_cvtps_ph(_mm_set_ss(f), _MM_FROUND_TO_NEAREST_INT)));
+}
+inline F load_f16(const std::uint16_t* p) { return {_mm256_cvtph_ps(load128(p))}; }
+inline void store_f16(std::uint16_t* p, F a) { store128(p, _mm256_cvtps_ph(a.v, _MM_FROUND_TO_NEAREST_INT)); }
+inline F load_bf16(const std::uint16_t* p) {
+  return {_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(load128(p)), 16))};
+}
+inline void store_bf16(std::uint16_t* p, F a) {
+  const __m256i u = _mm256_castps_si256(a.v);
+  const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(u, 16), _mm256_set1_epi32(1));
+  const __m256i even = _mm256_add_epi32(_mm256_add_epi32(u, _mm256_set1_epi32(0x7fff)), odd);
+  const __m256i quiet = _mm256_or_si256(u, _mm256_set1_epi32(0x400000));
+  const __m256i nan = _mm256_castps_si256(_mm256_cmp_ps(a.v, a.v, _CMP_UNORD_Q));
+  const __m256i words = _mm256_srli_epi32(_mm256_blendv_epi8(even, quiet, nan), 16);
+  store128(p, _mm_packus_epi32(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)));
+}
+
+// ---- codes ---------------------------------------------------------------------------------------------------------
+
+/// How sixteen codes come out of sixteen bytes: the two bytes that hold each, and the factor that shifts it to the top of
+/// its word.
+struct Extract {
+  alignas(32) std::uint8_t bytes[32];
+  alignas(32) std::uint16_t factor[16];
+};
+constexpr int extract_start(int bits, int total, int j) { return 2 * bits * j + 16 <= total ? 2 * bits * j : total - 16; }
+template <int kBits, int kTotal>
+struct ExtractTable {
+  Extract part[4];
+  constexpr ExtractTable() : part{} {
+    for (int j = 0; j * 2 * kBits < kTotal; ++j) {
+      const int start = extract_start(kBits, kTotal < 16 ? 16 : kTotal, j);
+      for (int i = 0; i < 16; ++i) {
+        const int bit = (16 * j + i) * kBits, byte = bit / 8 - start;
+        part[j].bytes[2 * i] = static_cast<std::uint8_t>(byte);
+        part[j].bytes[2 * i + 1] = static_cast<std::uint8_t>(byte + 1 < 16 ? byte + 1 : 0x80);
+        part[j].factor[i] = static_cast<std::uint16_t>(1 << (16 - kBits - bit % 8));
+      }
+    }
+  }
+};
+template <int kBits, int kTotal>
+constexpr ExtractTable<kBits, kTotal> kExtract{};
+
+template <int kBits, int kTotal>
+inline __m256i extract(const unsigned char* in, int j) {
+  constexpr int kWhole = kTotal < 16 ? 16 : kTotal;
+  const Extract& part = kExtract<kBits, kTotal>.part[j];
+  const __m256i bytes = _mm256_broadcastsi128_si256(load128(in + extract_start(kBits, kWhole, j)));
+  const __m256i words = _mm256_shuffle_epi8(bytes, load256(part.bytes));
+  return _mm256_srli_epi16(_mm256_mullo_epi16(words, load256(part.factor)), 16 - kBits);
+}
+
+template <int kBits, int kCount>
+inline void unpack_bits(const unsigned char* in, std::uint8_t* codes) {
+  constexpr int kTotal = kCount * kBits / 8;
+  if constexpr (kBits == 8) {
+    __builtin_memcpy(codes, in, kCount);
+  } else {
+    unsigned char few[16] = {};
+    if constexpr (kTotal < 16) {
+      __builtin_memcpy(few, in, kTotal);
+      in = few;
+    }
+    for (int i = 0; i < kCount / 32; ++i) {
+      const __m256i low = extract<kBits, kTotal>(in, 2 * i), high = extract<kBits, kTotal>(in, 2 * i + 1);
+      store256(codes + 32 * i, _mm256_permute4x64_epi64(_mm256_packus_epi16(low, high), 0xd8));
+    }
+  }
+}
+
+inline __m256i halves(const unsigned char* in) {
+  const __m128i bytes = load128(in);
+  return _mm256_and_si256(_mm256_set_m128i(_mm_srli_epi16(bytes, 4), bytes), _mm256_set1_epi8(15));
+}
+inline void unpack_halves(const unsigned char* in, std::uint8_t* codes) { store256(codes, halves(in)); }
+inline void unpack_halves_high(const unsigned char* in, const unsigned char* high, std::uint8_t* codes) {
+  std::int32_t bits;
+  __builtin_memcpy(&bits, high, 4);
+  const __m256i spread = _mm256_shuffle_epi8(
+      _mm256_set1_epi32(bits), _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303));
+  const __m256i one_each = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201));
+  const __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(spread, one_each), one_each);
+  store256(codes, _mm256_or_si256(halves(in), _mm256_and_si256(set, _mm256_set1_epi8(16))));
+}
+inline void unpack_signed(const unsigned char* in, std::uint8_t* codes) {
+  store256(codes, _mm256_xor_si256(load256(in), _mm256_set1_epi8(-128)));
+}
+
+/// Eight rows side by side, two neighbouring codes of a row in a lane; two such vectors a step.
+inline void interleave(const std::uint8_t* codes, std::int64_t pitch, std::int64_t count, std::uint8_t* tile) {
+  constexpr int kStepBytes = kVectors * kLanes * kStep;
+  for (std::int64_t k = 0; k < count; k += 16) {
+    for (int v = 0; v < kVectors; ++v) {
+      __m128i r[8], t[8];
+      for (int i = 0; i < 8; ++i) r[i] = load128(codes + (v * kLanes + i) * pitch + k);
+      for (int i = 0; i < 4; ++i) {
+        t[2 * i] = _mm_unpacklo_epi16(r[2 * i], r[2 * i + 1]);
+        t[2 * i + 1] = _mm_unpackhi_epi16(r[2 * i], r[2 * i + 1]);
+      }
+      for (int i = 0; i < 8; i += 4) {  // r[i + j] has columns 2j and 2j + 1 of rows i … i + 3
+        r[i] = _mm_unpacklo_epi32(t[i], t[i + 2]);
+        r[i + 1] = _mm_unpackhi_epi32(t[i], t[i + 2]);
+        r[i + 2] = _mm_unpacklo_epi32(t[i + 1], t[i + 3]);
+        r[i + 3] = _mm_unpackhi_epi32(t[i + 1], t[i + 3]);
+      }
+      std::uint8_t* out = tile + k / kStep * kStepBytes + v * kLanes * kStep;
+      for (int j = 0; j < 4; ++j) {
+        store128(out + 2 * j * kStepBytes, _mm_unpacklo_epi64(r[j], r[4 + j]));
+        store128(out + (2 * j + 1) * kStepBytes, _mm_unpackhi_epi64(r[j], r[4 + j]));
+      }
+    }
+  }
+}
+
+// ---- integer products ----------------------------------------------------------------------------------------------
+
+struct Codes {
+  __m256i v;
+};
+inline Codes load_codes(const std::uint8_t* p) { return {_mm256_cvtepu8_epi16(load128(p))}; }
+
+inline std::uint32_t max_magnitude(const float* x, int n) {
+  __m256i most = _mm256_setzero_si256();
+  for (int i = 0; i < n; i += 8) {
+    most = _mm256_max_epi32(most, _mm256_and_si256(load256(x + i), _mm256_set1_epi32(0x7fffffff)));
+  }
+  __m128i a = _mm_max_epi32(_mm256_castsi256_si128(most), _mm256_extracti128_si256(most, 1));
+  a = _mm_max_epi32(a, _mm_shuffle_epi32(a, 0x4e));
+  a = _mm_max_epi32(a, _mm_shuffle_epi32(a, 0xb1));
+  return static_cast<std::uint32_t>(_mm_cvtsi128_si32(a));
+}
+
+/// 16-bit activations; codes are widened, so that no sum of two products saturates.
+struct Standard {
+  static constexpr int kBytes = 2;
+  static constexpr float kMost = 32512.f;
+  struct Acc {
+    __m256i v;
+  };
+  static std::int32_t round(const float* x, int n, float inverse, unsigned char* q) {
+    __m256i total = _mm256_setzero_si256();
+    for (int i = 0; i < n; i += 8) {
+      const __m256i v = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + i), _mm256_set1_ps(inverse)));
+      store128(q + 2 * i, _mm_packs_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1)));
+      total = _mm256_add_epi32(total, v);
+    }
+    __m128i a = _mm_add_epi32(_mm256_castsi256_si128(total), _mm256_extracti128_si256(total, 1));
+    a = _mm_add_epi32(a, _mm_shuffle_epi32(a, 0x4e));
+    a = _mm_add_epi32(a, _mm_shuffle_epi32(a, 0xb1));
+    return _mm_cvtsi128_si32(a);
+  }
+  static __m256i activations(const unsigned char* x, int k, int) {
+    std::int32_t two;
+    __builtin_memcpy(&two, x + 2 * k, 4);
+    return _mm256_set1_epi32(two);
+  }
+  static void accumulate(Acc& a, Codes w, __m256i x) { a.v = _mm256_add_epi32(a.v, _mm256_madd_epi16(w.v, x)); }
+  static F total(Acc a) { return {_mm256_cvtepi32_ps(a.v)}; }
+};
+
+#include "backend/cpu/units/generic.inl.h"
+
+}  // namespace
+
+extern const Unit NIBBLE_UNIT;
+const Unit NIBBLE_UNIT = {
+    "avx2", kLanes, kLanes * kVectors, kDotRows, kDecoders<scatter_scales>, kDecoderCount,
+    load_floats, store_floats, expand, interleave, scheme<Standard>(), {}, dot, reduce, outer,
+};
+
+}  // namespace cpu
+}  // namespace detail
+}  // namespace v0
+}  // namespace nibble

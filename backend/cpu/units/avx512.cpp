@@ -1,0 +1,275 @@
+// AVX-512 with F, BW, VL, DQ, VBMI and VNNI: a tile of 32 packed rows, a row a lane.
+#ifndef NIBBLE_UNIT  // the tests define it to compile this file again through SIMDe
+#define NIBBLE_UNIT kAvx512Unit
+#include <immintrin.h>
+#endif
+
+#include "backend/cpu/units/unit.h"
+
+namespace nibble {
+inline namespace v0 {
+namespace detail {
+namespace cpu {
+namespace {
+
+constexpr int kLanes = 16;   // floats in a vector
+constexpr int kVectors = 2;  // vectors of packed rows in an integer tile
+constexpr int kStep = 4;     // neighbouring weights that an integer product takes at once
+constexpr int kDotRows = 8, kDotColumns = 4, kFloatRows = 4, kOuterRows = 6;
+
+struct F {
+  __m512 v;
+};
+
+inline F load_f32(const float* p) { return {_mm512_loadu_ps(p)}; }
+inline void store_f32(float* p, F a) { _mm512_storeu_ps(p, a.v); }
+inline F broadcast(float a) { return {_mm512_set1_ps(a)}; }
+inline F mul(F a, F b) { return {_mm512_mul_ps(a.v, b.v)}; }
+inline F add(F a, F b) { return {_mm512_add_ps(a.v, b.v)}; }
+inline F fma(F a, F b, F c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+inline float sum(F a) {
+  const __m256 high = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(a.v), 1));
+  const __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(a.v), high);
+  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps(two, two, 1)));
+}
+inline __m128i load128(const void* p) { return _mm_loadu_si128(static_cast<const __m128i*>(p)); }
+inline void store128(void* p, __m128i a) { _mm_storeu_si128(static_cast<__m128i*>(p), a); }
+inline F from_bytes(const std::uint8_t* p) { return {_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(load128(p)))}; }
+
+inline float half_to_float(std::uint16_t h) { return _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(h))); }
+inline std::uint16_t float_to_half(float f) {
+  return static_cast<std::uint16_t>(_mm_cvtsi128_si32(_mm_cvtps_ph(_mm_set_ss(f), _MM_FROUND_TO_NEAREST_INT)));
+}
+inline __m256i load256(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
+inline void store256(void* p, __m256i a) { _mm256_storeu_si256(static_cast<__m256i*>(p), a); }
+inline F load_f16(const std::uint16_t* p) { return {_mm512_cvtph_ps(load256(p))}; }
+inline void store_f16(std::uint16_t* p, F a) { store256(p, _mm512_cvtps_ph(a.v, _MM_FROUND_TO_NEAREST_INT)); }
+inline F load_bf16(const std::uint16_t* p) {
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(load256(p)), 16))};
+}
+inline void store_bf16(std::uint16_t* p, F a) {
+  const __m512i u = _mm512_castps_si512(a.v);
+  const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(u, 16), _mm512_set1_epi32(1));
+  const __m512i even = _mm512_add_epi32(_mm512_add_epi32(u, _mm512_set1_epi32(0x7fff)), odd);
+  const __mmask16 nan = _mm512_cmp_ps_mask(a.v, a.v, _CMP_UNORD_Q);
+  const __m512i rounded = _mm512_mask_or_epi32(even, nan, u, _mm512_set1_epi32(0x400000));
+  store256(p, _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded, 16)));
+}
+
+// ---- codes ---------------------------------------------------------------------------------------------------------
+
+struct Table {
+  alignas(64) std::uint8_t v[64];
+};
+/// Qword j of 64 codes gets the b bytes that hold its eight codes; then shifts of 0, b, …, 7b bring each to its byte.
+constexpr Table spread_table(int bits) {
+  Table t{};
+  for (int i = 0; i < 64; ++i) t.v[i] = static_cast<std::uint8_t>(i % 8 < bits ? i / 8 * bits + i % 8 : 0);
+  return t;
+}
+constexpr Table shift_table(int bits) {
+  Table t{};
+  for (int i = 0; i < 64; ++i) t.v[i] = static_cast<std::uint8_t>(i % 8 * bits);
+  return t;
+}
+template <int kBits>
+constexpr Table kSpread = spread_table(kBits);
+template <int kBits>
+constexpr Table kShift = shift_table(kBits);
+
+template <int kBits, int kCount>
+inline void unpack_bits(const unsigned char* in, std::uint8_t* codes) {
+  constexpr __mmask64 kIn = ~std::uint64_t{0} >> (64 - kCount * kBits / 8);
+  const __m512i bytes = _mm512_maskz_loadu_epi8(kIn, in);
+  const __m512i spread = _mm512_permutexvar_epi8(_mm512_load_si512(kSpread<kBits>.v), bytes);
+  const __m512i shifted = _mm512_multishift_epi64_epi8(_mm512_load_si512(kShift<kBits>.v), spread);
+  const __m512i result = _mm512_and_si512(shifted, _mm512_set1_epi8(static_cast<char>((1 << kBits) - 1)));
+  if constexpr (kCount == 64) {
+    _mm512_storeu_si512(codes, result);
+  } else {
+    store256(codes, _mm512_castsi512_si256(result));
+  }
+}
+
+inline __m256i halves(const unsigned char* in) {
+  const __m128i bytes = load128(in);
+  return _mm256_and_si256(_mm256_set_m128i(_mm_srli_epi16(bytes, 4), bytes), _mm256_set1_epi8(15));
+}
+inline void unpack_halves(const unsigned char* in, std::uint8_t* codes) { store256(codes, halves(in)); }
+inline void unpack_halves_high(const unsigned char* in, const unsigned char* high, std::uint8_t* codes) {
+  std::uint32_t bits;
+  __builtin_memcpy(&bits, high, 4);
+  const __m256i low = halves(in);
+  store256(codes, _mm256_mask_add_epi8(low, bits, low, _mm256_set1_epi8(16)));
+}
+inline void unpack_signed(const unsigned char* in, std::uint8_t* codes) {
+  store256(codes, _mm256_xor_si256(load256(in), _mm256_set1_epi8(-128)));
+}
+
+/// In place: row i, column j becomes row j, column i.
+inline void transpose16(__m512i (&r)[16]) {
+  __m512i t[16];
+  for (int i = 0; i < 16; i += 2) {
+    t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
+    t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
+  }
+  for (int i = 0; i < 16; i += 4) {  // r[i + j] has in its lane L column 4L + j of rows i … i + 3
+    r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
+    r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
+    r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
+    r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
+  }
+  for (int j = 0; j < 4; ++j) {
+    const __m512i even_top = _mm512_shuffle_i32x4(r[j], r[4 + j], 0x88);
+    const __m512i odd_top = _mm512_shuffle_i32x4(r[j], r[4 + j], 0xdd);
+    const __m512i even_low = _mm512_shuffle_i32x4(r[8 + j], r[12 + j], 0x88);
+    const __m512i odd_low = _mm512_shuffle_i32x4(r[8 + j], r[12 + j], 0xdd);
+    r[j] = _mm512_shuffle_i32x4(even_top, even_low, 0x88);
+    r[4 + j] = _mm512_shuffle_i32x4(odd_top, odd_low, 0x88);
+    r[8 + j] = _mm512_shuffle_i32x4(even_top, even_low, 0xdd);
+    r[12 + j] = _mm512_shuffle_i32x4(odd_top, odd_low, 0xdd);
+  }
+}
+
+inline __m512 load_some(const unsigned char* p, Element element, __mmask16 some) {
+  if (element == Element::f32) return _mm512_maskz_loadu_ps(some, p);
+  const __m256i words = _mm256_maskz_loadu_epi16(some, p);
+  if (element == Element::f16) return _mm512_cvtph_ps(words);
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(words), 16));
+}
+
+/// `count` ≤ 16 groups of `n` rows, a multiple of 16.
+inline void transpose_scales(const RowBytes* rows, int n, int component, std::int64_t begin, int count, std::int64_t pitch,
+                             float* out) {
+  const auto some = static_cast<__mmask16>((1u << count) - 1);
+  const Element element = rows[0].scale;
+  const std::int64_t skip = begin * (element == Element::f32 ? 4 : 2);
+  for (int first = 0; first < n; first += 16) {
+    __m512i r[16];
+    for (int i = 0; i < 16; ++i) {
+      r[i] = _mm512_castps_si512(load_some(rows[first + i].component[component] + skip, element, some));
+    }
+    transpose16(r);
+    for (int g = 0; g < count; ++g) _mm512_storeu_si512(out + g * pitch + first, r[g]);
+  }
+}
+
+/// Sixteen rows side by side, four neighbouring codes of a row in a lane; two such vectors a step.
+inline void interleave(const std::uint8_t* codes, std::int64_t pitch, std::int64_t count, std::uint8_t* tile) {
+  for (std::int64_t k = 0; k < count; k += 64) {
+    const bool whole = count - k >= 64;
+    for (int v = 0; v < kVectors; ++v) {
+      const std::uint8_t* in = codes + v * kLanes * pitch + k;
+      __m512i r[16];
+      if (whole) {
+        for (int i = 0; i < 16; ++i) r[i] = _mm512_loadu_si512(in + i * pitch);
+      } else {
+        for (int i = 0; i < 16; ++i) r[i] = _mm512_castsi256_si512(load256(in + i * pitch));
+      }
+      transpose16(r);
+      std::uint8_t* out = tile + k * kVectors * kLanes + v * 64;
+      const int steps = whole ? 16 : 8;
+      for (int i = 0; i < steps; ++i) _mm512_storeu_si512(out + i * kVectors * 64, r[i]);
+    }
+  }
+}
+
+// ---- integer products ----------------------------------------------------------------------------------------------
+
+struct Codes {
+  __m512i v;
+};
+inline Codes load_codes(const std::uint8_t* p) { return {_mm512_loadu_si512(p)}; }
+
+inline __m128i fold(__m512i a, __m128i (*op)(__m128i, __m128i)) {
+  const __m128i four = op(op(_mm512_castsi512_si128(a), _mm512_extracti32x4_epi32(a, 1)),
+                          op(_mm512_extracti32x4_epi32(a, 2), _mm512_extracti32x4_epi32(a, 3)));
+  const __m128i two = op(four, _mm_shuffle_epi32(four, 0x4e));
+  return op(two, _mm_shuffle_epi32(two, 0xb1));
+}
+inline std::uint32_t max_magnitude(const float* x, int n) {
+  __m512i most = _mm512_setzero_si512();
+  for (int i = 0; i < n; i += 16) {
+    const __m512i bits = _mm512_and_si512(_mm512_loadu_si512(x + i), _mm512_set1_epi32(0x7fffffff));
+    most = _mm512_max_epi32(most, bits);
+  }
+  const __m128i all = fold(most, [](__m128i a, __m128i b) { return _mm_max_epi32(a, b); });
+  return static_cast<std::uint32_t>(_mm_cvtsi128_si32(all));
+}
+inline std::int32_t total_of(__m512i a) {
+  return _mm_cvtsi128_si32(fold(a, [](__m128i p, __m128i q) { return _mm_add_epi32(p, q); }));
+}
+inline __m512i broadcast_four(const unsigned char* p) {
+  std::int32_t four;
+  __builtin_memcpy(&four, p, 4);
+  return _mm512_set1_epi32(four);
+}
+
+/// x = 256 · high + low, both int8: of a block first all high halves, then all low ones.
+struct Standard {
+  static constexpr int kBytes = 2;
+  static constexpr float kMost = 32512.f;
+  struct Acc {
+    __m512i high, low;
+  };
+  struct Activations {
+    __m512i high, low;
+  };
+  static std::int32_t round(const float* x, int n, float inverse, unsigned char* q) {
+    __m512i total = _mm512_setzero_si512();
+    for (int i = 0; i < n; i += 16) {
+      const __m512i v = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x + i), _mm512_set1_ps(inverse)));
+      const __m512i high = _mm512_srai_epi32(_mm512_add_epi32(v, _mm512_set1_epi32(128)), 8);
+      const __m512i low = _mm512_sub_epi32(v, _mm512_slli_epi32(high, 8));
+      store128(q + i, _mm512_cvtepi32_epi8(high));
+      store128(q + n + i, _mm512_cvtepi32_epi8(low));
+      total = _mm512_add_epi32(total, v);
+    }
+    return total_of(total);
+  }
+  static Activations activations(const unsigned char* x, int k, int block) {
+    return {broadcast_four(x + k), broadcast_four(x + block + k)};
+  }
+  static void accumulate(Acc& a, Codes w, Activations x) {
+    a.high = _mm512_dpbusd_epi32(a.high, w.v, x.high);
+    a.low = _mm512_dpbusd_epi32(a.low, w.v, x.low);
+  }
+  static F total(Acc a) { return {_mm512_cvtepi32_ps(_mm512_add_epi32(_mm512_slli_epi32(a.high, 8), a.low))}; }
+};
+
+struct Fast {
+  static constexpr int kBytes = 1;
+  static constexpr float kMost = 127.f;
+  struct Acc {
+    __m512i v;
+  };
+  static std::int32_t round(const float* x, int n, float inverse, unsigned char* q) {
+    __m512i total = _mm512_setzero_si512();
+    for (int i = 0; i < n; i += 16) {
+      const __m512i v = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x + i), _mm512_set1_ps(inverse)));
+      store128(q + i, _mm512_cvtepi32_epi8(v));
+      total = _mm512_add_epi32(total, v);
+    }
+    return total_of(total);
+  }
+  static __m512i activations(const unsigned char* x, int k, int) { return broadcast_four(x + k); }
+  static void accumulate(Acc& a, Codes w, __m512i x) { a.v = _mm512_dpbusd_epi32(a.v, w.v, x); }
+  static F total(Acc a) { return {_mm512_cvtepi32_ps(a.v)}; }
+};
+
+#include "backend/cpu/units/generic.inl.h"
+
+}  // namespace
+
+extern const Unit NIBBLE_UNIT;
+const Unit NIBBLE_UNIT = {
+    "avx512", kLanes, kLanes * kVectors, kDotRows, kDecoders<transpose_scales>, kDecoderCount,
+    load_floats, store_floats, expand, interleave, scheme<Standard>(), scheme<Fast>(), dot, reduce, outer,
+};
+
+}  // namespace cpu
+}  // namespace detail
+}  // namespace v0
+}  // namespace nibble

@@ -1,0 +1,298 @@
+// The part of a unit that is written once. Included inside the unit's unnamed namespace, after its vectors:
+//   kLanes, F and load_*, store_*, broadcast, fma, mul, add, sum, from_bytes,
+//   half_to_float, float_to_half, unpack_*, max_magnitude, Codes, load_codes, and the tile sizes.
+
+struct Half {
+  using Word = std::uint16_t;
+  static float widen(Word w) { return half_to_float(w); }
+  static Word narrow(float f) { return float_to_half(f); }
+  static F load(const Word* p) { return load_f16(p); }
+  static void store(Word* p, F v) { store_f16(p, v); }
+};
+struct Bfloat {
+  using Word = std::uint16_t;
+  static float widen(Word w) { return __builtin_bit_cast(float, static_cast<std::uint32_t>(w) << 16); }
+  static Word narrow(float f) {
+    const auto u = __builtin_bit_cast(std::uint32_t, f);
+    const bool nan = (u & 0x7fffffffu) > 0x7f800000u;
+    return static_cast<Word>(nan ? (u >> 16) | 0x40u : (u + 0x7fffu + ((u >> 16) & 1u)) >> 16);
+  }
+  static F load(const Word* p) { return load_bf16(p); }
+  static void store(Word* p, F v) { store_bf16(p, v); }
+};
+struct Single {
+  using Word = float;
+  static float widen(Word w) { return w; }
+  static Word narrow(float f) { return f; }
+  static F load(const Word* p) { return load_f32(p); }
+  static void store(Word* p, F v) { store_f32(p, v); }
+};
+
+template <class T>
+void load_as(const void* in, std::int64_t stride, std::int64_t n, float* out) {
+  const auto* p = static_cast<const typename T::Word*>(in);
+  std::int64_t i = 0;
+  if (stride == 1) {
+    for (; i + kLanes <= n; i += kLanes) store_f32(out + i, T::load(p + i));
+  }
+  for (; i < n; ++i) out[i] = T::widen(p[i * stride]);
+}
+void load_floats(const void* in, Element element, std::int64_t stride, std::int64_t n, float* out) {
+  constexpr void (*table[])(const void*, std::int64_t, std::int64_t, float*) = {load_as<Single>, load_as<Half>,
+                                                                                load_as<Bfloat>};
+  table[static_cast<int>(element)](in, stride, n, out);
+}
+
+template <class T>
+void store_as(const float* in, std::int64_t n, void* out, std::int64_t stride) {
+  auto* p = static_cast<typename T::Word*>(out);
+  std::int64_t i = 0;
+  if (stride == 1) {
+    for (; i + kLanes <= n; i += kLanes) T::store(p + i, load_f32(in + i));
+  }
+  for (; i < n; ++i) p[i * stride] = T::narrow(in[i]);
+}
+void store_floats(const float* in, std::int64_t n, void* out, Element element, std::int64_t stride) {
+  constexpr void (*table[])(const float*, std::int64_t, void*, std::int64_t) = {store_as<Single>, store_as<Half>,
+                                                                                store_as<Bfloat>};
+  table[static_cast<int>(element)](in, n, out, stride);
+}
+
+void expand(const std::uint8_t* codes, const float* scales, const float* biases, std::int64_t count, std::int64_t group,
+            float* out) {
+  for (std::int64_t g = 0; g * group < count; ++g) {
+    const F scale = broadcast(scales[g]), bias = broadcast(biases[g]);
+    const std::int64_t end = (g + 1) * group < count ? (g + 1) * group : count;
+    for (std::int64_t i = g * group; i < end; i += kLanes) {
+      store_f32(out + i, add(mul(scale, from_bytes(codes + i)), bias));
+    }
+  }
+}
+
+// ---- decoders ------------------------------------------------------------------------------------------------------
+
+/// Scales or biases of `count` ≤ kLanes groups of `n` rows, a column for each row. A unit may have a faster one.
+using TransposeScales = void (*)(const RowBytes* rows, int n, int component, std::int64_t begin, int count,
+                                 std::int64_t pitch, float* out);
+void scatter_scales(const RowBytes* rows, int n, int component, std::int64_t begin, int count, std::int64_t pitch,
+                    float* out) {
+  float line[kLanes];
+  const int size = rows[0].scale == Element::f32 ? 4 : 2;
+  for (int r = 0; r < n; ++r) {
+    load_floats(rows[r].component[component] + begin * size, rows[r].scale, 1, count, line);
+    for (int g = 0; g < count; ++g) out[g * pitch + r] = line[g];
+  }
+}
+
+/// MLX triplets: codes, scales, biases.
+template <TransposeScales transpose>
+void affine_scales(const RowBytes* rows, int n, std::int64_t begin, std::int64_t count, std::int64_t pitch, float* scales,
+                   float* biases) {
+  const int size = rows[0].scale == Element::f32 ? 4 : 2;
+  if (n == 1 && pitch == 1) {
+    load_floats(rows[0].component[1] + begin * size, rows[0].scale, 1, count, scales);
+    load_floats(rows[0].component[2] + begin * size, rows[0].scale, 1, count, biases);
+    return;
+  }
+  for (std::int64_t g = 0; g < count; g += kLanes) {
+    const int few = static_cast<int>(count - g < kLanes ? count - g : kLanes);
+    transpose(rows, n, 1, begin + g, few, pitch, scales + g * pitch);
+    transpose(rows, n, 2, begin + g, few, pitch, biases + g * pitch);
+  }
+}
+
+template <int kBits>
+void affine_codes(const RowBytes& row, std::int64_t begin, std::int64_t count, std::uint8_t* codes) {
+  const unsigned char* in = row.component[0] + begin * kBits / 8;
+  for (; count >= 64; count -= 64, in += 8 * kBits, codes += 64) unpack_bits<kBits, 64>(in, codes);
+  if (count > 0) unpack_bits<kBits, 32>(in, codes);
+}
+
+/// GGUF blocks of 32 weights: f16 scale, then a f16 minimum (kMin) or a fixed zero point, high bits (kHigh), low bits.
+struct Block4_0 { static constexpr int bytes = 18, minimum = 0, zero = 8, high = 0, low = 2; };
+struct Block4_1 { static constexpr int bytes = 20, minimum = 2, zero = 0, high = 0, low = 4; };
+struct Block5_0 { static constexpr int bytes = 22, minimum = 0, zero = 16, high = 2, low = 6; };
+struct Block5_1 { static constexpr int bytes = 24, minimum = 2, zero = 0, high = 4, low = 8; };
+struct Block8_0 { static constexpr int bytes = 34, minimum = 0, zero = 128, high = 0, low = 2; };
+
+std::uint16_t word_at(const unsigned char* p) { return static_cast<std::uint16_t>(p[0] | p[1] << 8); }
+
+template <class B>
+void block_scales(const RowBytes* rows, int n, std::int64_t begin, std::int64_t count, std::int64_t pitch, float* scales,
+                  float* biases) {
+  for (int r = 0; r < n; ++r) {
+    const unsigned char* p = rows[r].component[0] + begin * B::bytes;
+    for (std::int64_t g = 0; g < count; ++g, p += B::bytes) {
+      const float d = half_to_float(word_at(p));
+      scales[g * pitch + r] = d;
+      biases[g * pitch + r] = B::minimum != 0 ? half_to_float(word_at(p + B::minimum)) : d * -static_cast<float>(B::zero);
+    }
+  }
+}
+
+template <class B>
+void block_codes(const RowBytes& row, std::int64_t begin, std::int64_t count, std::uint8_t* codes) {
+  const unsigned char* p = row.component[0] + begin / 32 * B::bytes;
+  for (std::int64_t i = 0; i < count; i += 32, p += B::bytes, codes += 32) {
+    if constexpr (B::zero == 128) {
+      unpack_signed(p + B::low, codes);
+    } else if constexpr (B::high != 0) {
+      unpack_halves_high(p + B::low, p + B::high, codes);
+    } else {
+      unpack_halves(p + B::low, codes);
+    }
+  }
+}
+
+template <TransposeScales transpose>
+constexpr Decoder kDecoders[] = {
+    {"affine2", affine_codes<2>, affine_scales<transpose>},          {"affine3", affine_codes<3>, affine_scales<transpose>},
+    {"affine4", affine_codes<4>, affine_scales<transpose>},          {"affine5", affine_codes<5>, affine_scales<transpose>},
+    {"affine6", affine_codes<6>, affine_scales<transpose>},          {"affine8", affine_codes<8>, affine_scales<transpose>},
+    {"q4_0", block_codes<Block4_0>, block_scales<Block4_0>}, {"q4_1", block_codes<Block4_1>, block_scales<Block4_1>},
+    {"q5_0", block_codes<Block5_0>, block_scales<Block5_0>}, {"q5_1", block_codes<Block5_1>, block_scales<Block5_1>},
+    {"q8_0", block_codes<Block8_0>, block_scales<Block8_0>},
+};
+
+constexpr int kDecoderCount = sizeof(kDecoders<scatter_scales>) / sizeof(Decoder);
+
+// ---- integer products ----------------------------------------------------------------------------------------------
+
+/// Outside of these magnitudes a scale or a partial sum could leave fp32's range where the dense product does not.
+constexpr float kLeastMagnitude = 1e-25f, kMostMagnitude = 1e30f;
+
+template <class Scheme>
+bool pack(const float* x, std::int64_t k, int block, unsigned char* q, float* scale, float* sum) {
+  for (std::int64_t i = 0; i < k; i += block, q += block * Scheme::kBytes) {
+    const std::uint32_t bits = max_magnitude(x + i, block);
+    const float most = __builtin_bit_cast(float, bits);
+    if (bits >= 0x7f800000u || most > kMostMagnitude || (bits != 0 && most < kLeastMagnitude)) return false;
+    const float unit = most / Scheme::kMost;
+    const std::int32_t total = Scheme::round(x + i, block, bits == 0 ? 0.f : Scheme::kMost / most, q);
+    *scale++ = unit;
+    *sum++ = unit * static_cast<float>(total);
+  }
+  return true;
+}
+
+/// kRows rows of x against a tile. A block's sum is exact in integers and blocks are added in order, so a row's result depends
+/// neither on kRows nor on the other rows.
+template <class Scheme, int kRows>
+void multiply_rows(const IntegerProduct& a, std::int64_t row) {
+  constexpr int kTileRows = kVectors * kLanes;
+  const unsigned char* x = a.x + row * a.x_pitch;
+  const float* x_scale = a.x_scale + row * a.x_blocks;
+  const float* x_sum = a.x_sum + row * a.x_blocks;
+  const std::uint8_t* tile = a.tile;
+  float* acc = a.acc + row * kTileRows;
+  F y[kRows][kVectors];
+  for (int m = 0; m < kRows; ++m)
+    for (int v = 0; v < kVectors; ++v) y[m][v] = load_f32(acc + m * kTileRows + v * kLanes);
+  for (std::int64_t i = 0; i < a.blocks; ++i) {
+    typename Scheme::Acc sums[kRows][kVectors] = {};
+    for (int k = 0; k < a.block; k += kStep) {
+      Codes w[kVectors];
+      for (int v = 0; v < kVectors; ++v) w[v] = load_codes(tile + v * kLanes * kStep);
+      tile += kTileRows * kStep;
+      for (int m = 0; m < kRows; ++m) {
+        const auto xs = Scheme::activations(x + m * a.x_pitch, k, a.block);
+        for (int v = 0; v < kVectors; ++v) Scheme::accumulate(sums[m][v], w[v], xs);
+      }
+    }
+    x += a.block * Scheme::kBytes;
+    const std::int64_t group = (i >> a.group_shift) * kTileRows;
+    F scale[kVectors], bias[kVectors];
+    for (int v = 0; v < kVectors; ++v) {
+      scale[v] = load_f32(a.scales + group + v * kLanes);
+      bias[v] = load_f32(a.biases + group + v * kLanes);
+    }
+    for (int m = 0; m < kRows; ++m) {
+      const F unit = broadcast(x_scale[m * a.x_blocks + i]), sum = broadcast(x_sum[m * a.x_blocks + i]);
+      for (int v = 0; v < kVectors; ++v) {
+        y[m][v] = fma(mul(scale[v], unit), Scheme::total(sums[m][v]), y[m][v]);
+        y[m][v] = fma(bias[v], sum, y[m][v]);
+      }
+    }
+  }
+  for (int m = 0; m < kRows; ++m)
+    for (int v = 0; v < kVectors; ++v) store_f32(acc + m * kTileRows + v * kLanes, y[m][v]);
+}
+
+template <class Scheme>
+void multiply(const IntegerProduct& a) {
+  std::int64_t row = 0;
+  for (; row + 4 <= a.rows; row += 4) multiply_rows<Scheme, 4>(a, row);
+  constexpr void (*rest[])(const IntegerProduct&, std::int64_t) = {
+      multiply_rows<Scheme, 1>, multiply_rows<Scheme, 2>, multiply_rows<Scheme, 3>};
+  if (row < a.rows) rest[a.rows - row - 1](a, row);
+}
+
+// ---- fp32 products -------------------------------------------------------------------------------------------------
+
+template <int kRows, int kColumns>
+void dot_tile(const DotProduct& a, std::int64_t row, int column) {
+  const float* x = a.x + row * a.x_pitch;
+  const float* w = a.w + column * a.w_pitch;
+  float* acc = a.acc + (row * kDotRows + column) * kLanes;
+  F sums[kRows][kColumns];
+  for (int m = 0; m < kRows; ++m)
+    for (int n = 0; n < kColumns; ++n) sums[m][n] = load_f32(acc + (m * kDotRows + n) * kLanes);
+  for (std::int64_t k = 0; k < a.k; k += kLanes) {
+    F xs[kRows];
+    for (int m = 0; m < kRows; ++m) xs[m] = load_f32(x + m * a.x_pitch + k);
+    for (int n = 0; n < kColumns; ++n) {
+      const F ws = load_f32(w + n * a.w_pitch + k);
+      for (int m = 0; m < kRows; ++m) sums[m][n] = fma(xs[m], ws, sums[m][n]);
+    }
+  }
+  for (int m = 0; m < kRows; ++m)
+    for (int n = 0; n < kColumns; ++n) store_f32(acc + (m * kDotRows + n) * kLanes, sums[m][n]);
+}
+
+template <int kRows>
+void dot_rows(const DotProduct& a, std::int64_t row) {
+  for (int n = 0; n < kDotRows; n += kDotColumns) dot_tile<kRows, kDotColumns>(a, row, n);
+}
+
+void dot(const DotProduct& a) {
+  std::int64_t row = 0;
+  for (; row + kFloatRows <= a.rows; row += kFloatRows) dot_rows<kFloatRows>(a, row);
+  for (; row < a.rows; ++row) dot_rows<1>(a, row);
+}
+
+void reduce(const float* acc, std::int64_t n, float* out) {
+  for (std::int64_t i = 0; i < n; ++i) out[i] = sum(load_f32(acc + i * kLanes));
+}
+
+template <int kRows>
+void outer_rows(const OuterProduct& a, std::int64_t row) {
+  constexpr int kColumns = 4 * kLanes;
+  const float* x = a.x + row * a.x_pitch;
+  for (std::int64_t c = 0; c < a.columns; c += kColumns) {
+    float* acc = a.acc + row * a.acc_pitch + c;
+    F sums[kRows][4];
+    for (int m = 0; m < kRows; ++m)
+      for (int v = 0; v < 4; ++v) sums[m][v] = load_f32(acc + m * a.acc_pitch + v * kLanes);
+    for (std::int64_t n = 0; n < a.n; ++n) {
+      F ws[4];
+      for (int v = 0; v < 4; ++v) ws[v] = load_f32(a.w + n * a.w_pitch + c + v * kLanes);
+      for (int m = 0; m < kRows; ++m) {
+        const F xs = broadcast(x[m * a.x_pitch + n]);
+        for (int v = 0; v < 4; ++v) sums[m][v] = fma(xs, ws[v], sums[m][v]);
+      }
+    }
+    for (int m = 0; m < kRows; ++m)
+      for (int v = 0; v < 4; ++v) store_f32(acc + m * a.acc_pitch + v * kLanes, sums[m][v]);
+  }
+}
+
+void outer(const OuterProduct& a) {
+  std::int64_t row = 0;
+  for (; row + kOuterRows <= a.rows; row += kOuterRows) outer_rows<kOuterRows>(a, row);
+  for (; row < a.rows; ++row) outer_rows<1>(a, row);
+}
+
+template <class Scheme>
+constexpr IntegerScheme scheme() {
+  return {Scheme::kBytes, pack<Scheme>, multiply<Scheme>};
+}

@@ -1,0 +1,164 @@
+// The unit for every processor: plain loops over short arrays, which compilers vectorise as far as the baseline goes.
+#include "backend/cpu/units/unit.h"
+
+namespace nibble {
+inline namespace v0 {
+namespace detail {
+namespace cpu {
+namespace {
+
+constexpr int kLanes = 8;       // floats in a "vector"
+constexpr int kVectors = 1;     // vectors of packed rows in an integer tile
+constexpr int kStep = 1;        // neighbouring weights that an integer product takes at once
+constexpr int kDotRows = 4, kDotColumns = 2, kFloatRows = 2, kOuterRows = 1;
+
+struct F {
+  float v[kLanes];
+};
+
+template <class Op>
+F each(Op op) {
+  F r;
+  for (int i = 0; i < kLanes; ++i) r.v[i] = op(i);
+  return r;
+}
+F load_f32(const float* p) { return each([=](int i) { return p[i]; }); }
+void store_f32(float* p, const F& a) {
+  for (int i = 0; i < kLanes; ++i) p[i] = a.v[i];
+}
+F broadcast(float a) { return each([=](int) { return a; }); }
+F mul(const F& a, const F& b) { return each([&](int i) { return a.v[i] * b.v[i]; }); }
+F add(const F& a, const F& b) { return each([&](int i) { return a.v[i] + b.v[i]; }); }
+// Two roundings: without the instruction, a fused multiply-add is a call into the mathematics library.
+F fma(const F& a, const F& b, const F& c) { return each([&](int i) { return a.v[i] * b.v[i] + c.v[i]; }); }
+float sum(const F& a) {
+  return ((a.v[0] + a.v[4]) + (a.v[2] + a.v[6])) + ((a.v[1] + a.v[5]) + (a.v[3] + a.v[7]));
+}
+F from_bytes(const std::uint8_t* p) { return each([=](int i) { return static_cast<float>(p[i]); }); }
+
+float half_to_float(std::uint16_t h) {
+  const std::uint32_t sign = static_cast<std::uint32_t>(h & 0x8000u) << 16;
+  const std::uint32_t rest = h & 0x7fffu;
+  if (rest >= 0x7c00u) {  // Inf; NaN made quiet, as the instruction does
+    const std::uint32_t quiet = rest > 0x7c00u ? 0x400000u : 0u;
+    return __builtin_bit_cast(float, sign | 0x7f800000u | (rest & 0x3ffu) << 13 | quiet);
+  }
+  // Shifted into place the exponent is 112 too small; a product with 2^112 also normalises denormals.
+  const float magnitude = __builtin_bit_cast(float, rest << 13) * 0x1p112f;
+  return __builtin_bit_cast(float, __builtin_bit_cast(std::uint32_t, magnitude) | sign);
+}
+std::uint16_t float_to_half(float f) {
+  const auto u = __builtin_bit_cast(std::uint32_t, f);
+  const std::uint32_t sign = u >> 16 & 0x8000u, magnitude = u & 0x7fffffffu;
+  std::uint32_t r;
+  if (magnitude > 0x7f800000u) {
+    r = 0x7e00u | (magnitude >> 13 & 0x3ffu);
+  } else if (magnitude >= 0x477ff000u) {  // 65520 and above round to Inf
+    r = 0x7c00u;
+  } else if (magnitude < 0x38800000u) {  // below 2^-14: adding 0.5 leaves the denormal, rounded, in the low bits
+    r = __builtin_bit_cast(std::uint32_t, __builtin_bit_cast(float, magnitude) + 0.5f) - 0x3f000000u;
+  } else {
+    r = (magnitude - 0x38000000u + 0xfffu + (magnitude >> 13 & 1u)) >> 13;
+  }
+  return static_cast<std::uint16_t>(sign | r);
+}
+F load_f16(const std::uint16_t* p) { return each([=](int i) { return half_to_float(p[i]); }); }
+void store_f16(std::uint16_t* p, const F& a) {
+  for (int i = 0; i < kLanes; ++i) p[i] = float_to_half(a.v[i]);
+}
+F load_bf16(const std::uint16_t* p) {
+  return each([=](int i) { return __builtin_bit_cast(float, static_cast<std::uint32_t>(p[i]) << 16); });
+}
+void store_bf16(std::uint16_t* p, const F& a) {
+  for (int i = 0; i < kLanes; ++i) {
+    const auto u = __builtin_bit_cast(std::uint32_t, a.v[i]);
+    const bool nan = (u & 0x7fffffffu) > 0x7f800000u;
+    p[i] = static_cast<std::uint16_t>(nan ? (u >> 16) | 0x40u : (u + 0x7fffu + ((u >> 16) & 1u)) >> 16);
+  }
+}
+
+/// Eight codes of b bits are b bytes.
+template <int kBits, int kCount>
+void unpack_bits(const unsigned char* in, std::uint8_t* codes) {
+  for (int i = 0; i < kCount; i += 8, in += kBits, codes += 8) {
+    std::uint64_t bits = 0;
+    for (int j = 0; j < kBits; ++j) bits |= static_cast<std::uint64_t>(in[j]) << 8 * j;
+    for (int j = 0; j < 8; ++j) codes[j] = static_cast<std::uint8_t>(bits >> j * kBits & ((1u << kBits) - 1));
+  }
+}
+void unpack_halves(const unsigned char* in, std::uint8_t* codes) {
+  for (int i = 0; i < 16; ++i) {
+    codes[i] = in[i] & 15;
+    codes[i + 16] = in[i] >> 4;
+  }
+}
+void unpack_halves_high(const unsigned char* in, const unsigned char* high, std::uint8_t* codes) {
+  unpack_halves(in, codes);
+  for (int i = 0; i < 32; ++i) codes[i] = static_cast<std::uint8_t>(codes[i] | (high[i / 8] >> i % 8 & 1) << 4);
+}
+void unpack_signed(const unsigned char* in, std::uint8_t* codes) {
+  for (int i = 0; i < 32; ++i) codes[i] = in[i] ^ 0x80;
+}
+
+void interleave(const std::uint8_t* codes, std::int64_t pitch, std::int64_t count, std::uint8_t* tile) {
+  for (std::int64_t k = 0; k < count; ++k, tile += kLanes) {
+    for (int r = 0; r < kLanes; ++r) tile[r] = codes[r * pitch + k];
+  }
+}
+
+struct Codes {
+  std::int32_t v[kLanes];
+};
+Codes load_codes(const std::uint8_t* p) {
+  Codes r;
+  for (int i = 0; i < kLanes; ++i) r.v[i] = p[i];
+  return r;
+}
+std::uint32_t max_magnitude(const float* x, int n) {
+  std::uint32_t most = 0;
+  for (int i = 0; i < n; ++i) {
+    const std::uint32_t bits = __builtin_bit_cast(std::uint32_t, x[i]) & 0x7fffffffu;
+    most = bits > most ? bits : most;
+  }
+  return most;
+}
+
+/// 16-bit activations; the same integers as the other units make of them.
+struct Standard {
+  static constexpr int kBytes = 2;
+  static constexpr float kMost = 32512.f;
+  struct Acc {
+    std::int32_t v[kLanes];
+  };
+  static std::int32_t round(const float* x, int n, float inverse, unsigned char* q) {
+    auto* out = reinterpret_cast<std::int16_t*>(q);
+    std::int32_t total = 0;
+    for (int i = 0; i < n; ++i) {  // adding 1.5 · 2^23 rounds to nearest even and leaves the integer in the low bits
+      const std::int32_t v = __builtin_bit_cast(std::int32_t, x[i] * inverse + 12582912.f) - 0x4b400000;
+      out[i] = static_cast<std::int16_t>(v);
+      total += v;
+    }
+    return total;
+  }
+  static std::int32_t activations(const unsigned char* x, int k, int) {
+    return reinterpret_cast<const std::int16_t*>(x)[k];
+  }
+  static void accumulate(Acc& a, const Codes& w, std::int32_t x) {
+    for (int i = 0; i < kLanes; ++i) a.v[i] += w.v[i] * x;
+  }
+  static F total(const Acc& a) { return each([&](int i) { return static_cast<float>(a.v[i]); }); }
+};
+
+#include "backend/cpu/units/generic.inl.h"
+
+}  // namespace
+
+const Unit kScalarUnit = {
+    "scalar", kLanes, kLanes * kVectors, kDotRows, kDecoders<scatter_scales>, kDecoderCount,
+    load_floats, store_floats, expand, interleave, scheme<Standard>(), {}, dot, reduce, outer,
+};
+
+}  // namespace cpu
+}  // namespace detail
+}  // namespace v0
+}  // namespace nibble

@@ -1,0 +1,119 @@
+#pragma once
+
+#include <cstdint>
+
+/// What one instruction set contributes: a table of narrow functions. Each is stateless, allocates nothing, starts no thread and computes
+/// any portion of the output. The loops, blocking and threads around them are in backend/cpu/matmul.cpp, once for all.
+///
+/// A unit's source is compiled for its instruction set, so nothing with external linkage may be emitted there but its table: an
+/// AVX-512 copy of an inline function of the standard library could be linked for everybody. Hence the plain structs.
+namespace nibble {
+inline namespace v0 {
+namespace detail {
+namespace cpu {
+
+/// The floating dtypes that arithmetic takes.
+enum class Element : std::uint8_t { f32, f16, bf16 };
+
+/// One packed row: its components' bytes, and the dtype of scales where the format leaves that open.
+struct RowBytes {
+  const unsigned char* component[4];
+  Element scale;
+};
+
+/// How a format is unpacked where the scalar reference is too slow: 64 codes to bytes, and their scales.
+struct Decoder {
+  const char* format;  ///< the format's name up to its group suffix: "affine4", "q4_0"
+  /// Codes of weights [begin, begin + count) of a row, one a byte; both are multiples of 32. Touches no other byte of the row.
+  void (*codes)(const RowBytes& row, std::int64_t begin, std::int64_t count, std::uint8_t* codes);
+  /// Scale and bias of groups [begin, begin + count) of `n` rows; group g of row r goes to [(g - begin) · pitch + r].
+  void (*scales)(const RowBytes* rows, int n, std::int64_t begin, std::int64_t count, std::int64_t pitch, float* scales,
+                 float* biases);
+};
+
+/// acc[row][r] += Σ over blocks of x · w, with x in integers and w as codes, scales and biases of `tile_rows` packed rows.
+struct IntegerProduct {
+  const unsigned char* x;  ///< quantized by the matching `pack`, at the first block
+  std::int64_t x_pitch;    ///< bytes from row to row of x
+  const float* x_scale;    ///< (row, block): the unit of a quantized activation
+  const float* x_sum;      ///< (row, block): the exact sum of the rounded activations, times their unit
+  std::int64_t x_blocks;   ///< blocks from row to row of the two
+  const std::uint8_t* tile;  ///< codes as `interleave` lays them out
+  const float* scales;     ///< (group, tile_rows)
+  const float* biases;
+  int block;               ///< weights that share x_scale: 32 or 64
+  int group_shift;         ///< log2 of the blocks in a group
+  std::int64_t blocks;
+  std::int64_t rows;       ///< of x
+  float* acc;              ///< (row, tile_rows)
+};
+
+/// An activation scheme of integers: how x is rounded, and the product with it.
+struct IntegerScheme {
+  int bytes;  ///< of one activation
+  /// Rounds a row of k activations. False where the row cannot be represented (not finite, or of extreme magnitude):
+  /// it must take the exact path.
+  bool (*pack)(const float* x, std::int64_t k, int block, unsigned char* q, float* scale, float* sum);
+  void (*multiply)(const IntegerProduct& args);
+};
+
+/// acc[row][r][lane] += Σ x · w over k, lane by lane: the sums of lanes are taken at the end by `reduce`.
+struct DotProduct {
+  const float* x;
+  std::int64_t x_pitch;
+  const float* w;  ///< (dot_rows, w_pitch)
+  std::int64_t w_pitch;
+  std::int64_t k;  ///< a multiple of 16
+  std::int64_t rows;
+  float* acc;      ///< (row, dot_rows, lanes)
+};
+
+/// acc[row][c] += Σ over n of x[row][n] · w[n][c].
+struct OuterProduct {
+  const float* x;
+  std::int64_t x_pitch;
+  const float* w;
+  std::int64_t w_pitch;
+  std::int64_t n;
+  std::int64_t columns;  ///< a multiple of 64
+  std::int64_t rows;
+  float* acc;
+  std::int64_t acc_pitch;
+};
+
+struct Unit {
+  const char* name;
+  int lanes;      ///< floats in a vector
+  int tile_rows;  ///< packed rows of an integer tile
+  int dot_rows;   ///< rows of w in a dot tile
+
+  const Decoder* decoders;
+  int decoder_count;
+
+  /// `n` elements `stride` apart, to and from fp32 (rounding to nearest even).
+  void (*load)(const void* in, Element element, std::int64_t stride, std::int64_t n, float* out);
+  void (*store)(const float* in, std::int64_t n, void* out, Element element, std::int64_t stride);
+  /// scale · code + bias, product and sum each rounded, as the reference decodes; count and group are multiples of 32.
+  void (*expand)(const std::uint8_t* codes, const float* scales, const float* biases, std::int64_t count, std::int64_t group,
+                 float* out);
+  /// Codes (tile_rows, pitch) into the order in which `multiply` reads them; count is a multiple of 32.
+  void (*interleave)(const std::uint8_t* codes, std::int64_t pitch, std::int64_t count, std::uint8_t* tile);
+
+  IntegerScheme standard;
+  IntegerScheme fast;  ///< empty where it would not be faster
+
+  void (*dot)(const DotProduct& args);
+  void (*reduce)(const float* acc, std::int64_t n, float* out);
+  void (*outer)(const OuterProduct& args);
+};
+
+extern const Unit kScalarUnit;
+#if defined(__x86_64__)
+extern const Unit kAvx2Unit;
+extern const Unit kAvx512Unit;
+#endif
+
+}  // namespace cpu
+}  // namespace detail
+}  // namespace v0
+}  // namespace nibble

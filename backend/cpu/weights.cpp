@@ -1,0 +1,107 @@
+#include "backend/cpu/weights.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string_view>
+
+#include "quant_tensor/tensor/tensor_impl.h"
+
+namespace nibble {
+inline namespace v0 {
+namespace detail {
+namespace cpu {
+namespace {
+
+constexpr int kMostTileRows = 32;
+constexpr std::int64_t kMostGroups = kChunk / 16;
+
+RowBytes bytes_of_row(const PackedRow& row) {
+  RowBytes bytes{};
+  for (std::size_t c = 0; c < row.component.size(); ++c) {
+    bytes.component[c] = reinterpret_cast<const unsigned char*>(row.component[c]);
+  }
+  bytes.scale = element_of(row.scale_dtype);
+  return bytes;
+}
+
+const Decoder* find_decoder(const Unit& unit, std::string_view format) {
+  const std::string_view stem = format.substr(0, format.find('-'));
+  const Decoder* end = unit.decoders + unit.decoder_count;
+  const Decoder* found = std::find_if(unit.decoders, end, [&](const Decoder& d) { return d.format == stem; });
+  return found == end ? nullptr : found;
+}
+
+}  // namespace
+
+Element element_of(DType dtype) {
+  switch (dtype) {
+    case DType::f32: return Element::f32;
+    case DType::f16: return Element::f16;
+    case DType::bf16: return Element::bf16;
+    default:
+      throw Error(ErrorCode::dtype_mismatch, fmt::format("[cpu] {}: kernels take f32, f16 or bf16", name(dtype)));
+  }
+}
+
+Matrix::Matrix(const Tensor& t)
+    : data(mutable_bytes(t)),
+      element(element_of(t.dtype())),
+      size(static_cast<std::int64_t>(itemsize(t.dtype()))),
+      rows(t.size(0)),
+      columns(t.size(1)),
+      row_stride(t.impl().strides[0]),
+      column_stride(t.impl().strides[1]) {}
+
+PackedRows::PackedRows(const Unit& unit, const Packing& packing, std::int64_t rows, std::int64_t length,
+                       std::int64_t first, std::int64_t step)
+    : WeightRows(rows, length, packing.format->block),
+      unit_(unit),
+      packing_(packing),
+      decoder_(find_decoder(unit, packing.format->name)),
+      first_(first),
+      step_(step) {}
+
+PackedRows::PackedRows(const Unit& unit, const Tensor& w)
+    : PackedRows(unit, *w.packing(), w.size(0), w.size(1), w.impl().offset, w.impl().strides[0]) {}
+
+void PackedRows::values(std::int64_t i, std::int64_t begin, std::int64_t count, float* out) const {
+  begin += packing_.begin;
+  if (decoder_ == nullptr) return format().decode(row(i), begin, count, out);
+  const std::int64_t group = format().group_size;
+  const RowBytes bytes = bytes_of_row(row(i));
+  std::uint8_t codes[kChunk];
+  float scales[kMostGroups], biases[kMostGroups];
+  decoder_->codes(bytes, begin, count, codes);
+  decoder_->scales(&bytes, 1, begin / group, count / group, 1, scales, biases);
+  unit_.expand(codes, scales, biases, count, group, out);
+}
+
+void PackedRows::tile(std::int64_t first, std::int64_t begin, std::int64_t count, std::uint8_t* codes,
+                      std::uint8_t* tile, float* scales, float* biases) const {
+  begin += packing_.begin;
+  const int tile_rows = unit_.tile_rows;
+  const std::int64_t group = format().group_size, groups = count / group;
+  RowBytes bytes[kMostTileRows];
+  for (int r = 0; r < tile_rows; ++r) {
+    const PackedRow packed = row(std::min(first + r, rows() - 1));
+    if (decoder_ != nullptr) {
+      bytes[r] = bytes_of_row(packed);
+      decoder_->codes(bytes[r], begin, count, codes + r * kChunk);
+      continue;
+    }
+    float scale[kMostGroups], bias[kMostGroups];
+    format().codes(packed, begin, count, codes + r * kChunk, scale, bias);
+    for (std::int64_t g = 0; g < groups; ++g) {
+      scales[g * tile_rows + r] = scale[g];
+      biases[g * tile_rows + r] = bias[g];
+    }
+  }
+  if (decoder_ != nullptr) decoder_->scales(bytes, tile_rows, begin / group, groups, tile_rows, scales, biases);
+  unit_.interleave(codes, kChunk, count, tile);
+}
+
+}  // namespace cpu
+}  // namespace detail
+}  // namespace v0
+}  // namespace nibble

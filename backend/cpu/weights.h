@@ -1,0 +1,94 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "backend/cpu/units/unit.h"
+#include "nibble/tensor.h"
+#include "quant_tensor/formats/format.h"
+
+namespace nibble {
+inline namespace v0 {
+namespace detail {
+namespace cpu {
+
+/// The most weights of a row that are decoded at once.
+inline constexpr std::int64_t kChunk = 512;
+
+/// f32, f16 and bf16 as units know them; other dtypes throw Error(dtype_mismatch).
+Element element_of(DType dtype);
+
+/// A dense matrix with any strides.
+struct Matrix {
+  explicit Matrix(const Tensor& t);
+  std::byte* at(std::int64_t row, std::int64_t column) const {
+    return data + (row * row_stride + column * column_stride) * size;
+  }
+  std::byte* data;
+  Element element;
+  std::int64_t size;  ///< bytes of an element
+  std::int64_t rows, columns;
+  std::int64_t row_stride, column_stride;
+};
+
+/// Rows of weights, dense or packed, that can be had as fp32 values.
+class WeightRows {
+ public:
+  virtual ~WeightRows() = default;
+  std::int64_t rows() const { return rows_; }
+  std::int64_t length() const { return length_; }
+  /// Places where a row may be cut.
+  std::int64_t cut() const { return cut_; }
+  /// Weights [begin, begin + count) of a row; begin is a multiple of cut(), count at most kChunk.
+  virtual void values(std::int64_t row, std::int64_t begin, std::int64_t count, float* out) const = 0;
+
+ protected:
+  WeightRows(std::int64_t rows, std::int64_t length, std::int64_t cut) : rows_(rows), length_(length), cut_(cut) {}
+
+ private:
+  std::int64_t rows_, length_, cut_;
+};
+
+class DenseRows final : public WeightRows {
+ public:
+  DenseRows(const Unit& unit, const Matrix& matrix)
+      : WeightRows(matrix.rows, matrix.columns, 1), unit_(unit), matrix_(matrix) {}
+  void values(std::int64_t row, std::int64_t begin, std::int64_t count, float* out) const override {
+    unit_.load(matrix_.at(row, begin), matrix_.element, matrix_.column_stride, count, out);
+  }
+
+ private:
+  const Unit& unit_;
+  const Matrix& matrix_;
+};
+
+/// The rows of a packed tensor's storage, numbered `offset + i · stride` where it is a 2-D view.
+class PackedRows final : public WeightRows {
+ public:
+  /// Row i is storage row `first + i · step`.
+  PackedRows(const Unit& unit, const Packing& packing, std::int64_t rows, std::int64_t length, std::int64_t first,
+             std::int64_t step);
+  /// A 2-D view (N, K) packed along K.
+  PackedRows(const Unit& unit, const Tensor& w);
+
+  const Format& format() const { return *packing_.format; }
+  void values(std::int64_t row, std::int64_t begin, std::int64_t count, float* out) const override;
+
+  /// The unit's tile of rows [row, row + tile_rows), the last one repeated past the end: codes interleaved, and scales and biases
+  /// (group, tile_rows). `codes` is room for tile_rows · kChunk.
+  void tile(std::int64_t row, std::int64_t begin, std::int64_t count, std::uint8_t* codes, std::uint8_t* tile,
+            float* scales, float* biases) const;
+
+ private:
+  PackedRow row(std::int64_t i) const { return packed_row(packing_, first_ + i * step_); }
+
+  const Unit& unit_;
+  const Packing& packing_;
+  const Decoder* decoder_;  ///< null: the format's own functions
+  std::int64_t first_, step_;
+};
+
+}  // namespace cpu
+}  // namespace detail
+}  // namespace v0
+}  // namespace nibble
