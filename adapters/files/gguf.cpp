@@ -241,15 +241,19 @@ const GgufTensor* GgufFile::find_tensor(std::string_view name) const {
 }
 
 Tensor GgufFile::tensor(const GgufTensor& tensor, DType dtype) const {
-  const std::byte* data = file_->data() + tensor.begin;
+  return tensor_over(tensor, file_, file_->data() + tensor.begin, dtype);
+}
+
+Tensor GgufFile::tensor_over(const GgufTensor& tensor, std::shared_ptr<const void> owner, const std::byte* data,
+                             DType dtype) const {
   if (!tensor.type->is_supported()) {
     refuse(ErrorCode::unsupported, path(), tensor.name, fmt::format("type {} is not supported", tensor.type->name));
   }
-  if (tensor.type->dtype) return from_borrowed(file_, data, tensor.shape, *tensor.type->dtype);
+  if (tensor.type->dtype) return from_borrowed(std::move(owner), data, tensor.shape, *tensor.type->dtype);
   Shape bytes = tensor.shape;
   bytes[bytes.rank() - 1] = tensor.shape.back() / tensor.type->block * tensor.type->block_bytes;
-  return from_components(tensor.type->format, {{"blocks", from_borrowed(file_, data, bytes, DType::u8)}}, tensor.shape,
-                         dtype);
+  const Tensor blocks = from_borrowed(std::move(owner), data, bytes, DType::u8);
+  return from_components(tensor.type->format, {{"blocks", blocks}}, tensor.shape, dtype);
 }
 
 const GgufFile::Value* GgufFile::find(std::string_view key) const {
@@ -316,7 +320,9 @@ std::optional<std::vector<std::string>> GgufFile::texts(std::string_view key) co
 std::optional<std::vector<std::int64_t>> GgufFile::integers(std::string_view key) const {
   const Value* value = find(key);
   if (!value) return {};
-  if (!is_integer(value->type)) wrong_kind(*value, "a list of whole numbers");
+  // ggml's lists are of 32 or 64 bits. Bytes would take eight times their place in the file.
+  const bool is_wide = !value->is_array || kValueSize[value->type] >= 4;
+  if (!is_integer(value->type) || !is_wide) wrong_kind(*value, "a list of whole numbers of 32 or 64 bits");
   std::vector<std::int64_t> numbers(value->count);
   for (std::uint64_t i = 0; i < value->count; ++i)
     numbers[i] = integer_at(value->type, value->data + i * kValueSize[value->type]);

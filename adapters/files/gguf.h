@@ -48,6 +48,9 @@ class GgufFile {
   /// Borrows the mapping; packed where the file is, `dtype` then being its logical dtype. Throws Error(unsupported), by
   /// name, for a type that nibble does not read.
   Tensor tensor(const GgufTensor& tensor, DType dtype = DType::f32) const;
+  /// The same tensor over other bytes, `tensor.bytes` of them, that `owner` keeps.
+  Tensor tensor_over(const GgufTensor& tensor, std::shared_ptr<const void> owner, const std::byte* data,
+                     DType dtype = DType::f32) const;
   const std::shared_ptr<const MappedFile>& file() const { return file_; }
 
   /// Metadata: nothing where the key is missing; Error(invalid_file) where its value is of another kind.

@@ -1,0 +1,390 @@
+#include "adapters/files/config.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <utility>
+
+#include "adapters/files/file_error.h"
+#include "adapters/files/json_events.h"
+
+namespace nibble {
+inline namespace v0 {
+namespace files {
+namespace {
+
+using nlohmann::json;
+
+/// Reads one JSON object key by key, naming file and key in what it throws. A key that is null is as good as absent, as
+/// in transformers.
+class Reader {
+ public:
+  Reader(const json& object, const std::string& origin, std::string prefix = {})
+      : object_(object), origin_(origin), prefix_(std::move(prefix)) {}
+
+  const json* find(const char* key) const {
+    const auto found = object_.find(key);
+    return found == object_.end() || found->is_null() ? nullptr : &*found;
+  }
+  bool has(const char* key) const { return object_.contains(key); }
+  std::optional<std::int64_t> integer(const char* key) const {
+    const json* value = find(key);
+    if (!value) return {};
+    if (!value->is_number_integer() || (value->is_number_unsigned() && value->get<std::uint64_t>() > INT64_MAX))
+      bad(key, "is not a whole number");
+    return value->get<std::int64_t>();
+  }
+  std::optional<double> number(const char* key) const {
+    const json* value = find(key);
+    if (!value) return {};
+    if (!value->is_number()) bad(key, "is not a number");
+    return value->get<double>();
+  }
+  std::optional<bool> boolean(const char* key) const {
+    const json* value = find(key);
+    if (!value) return {};
+    if (!value->is_boolean()) bad(key, "is not true or false");
+    return value->get<bool>();
+  }
+  std::optional<std::string> text(const char* key) const {
+    const json* value = find(key);
+    if (!value) return {};
+    if (!value->is_string()) bad(key, "is not a text");
+    return value->get<std::string>();
+  }
+  /// A number or a list of numbers.
+  std::vector<std::int64_t> integers(const char* key) const {
+    const json* value = find(key);
+    if (!value) return {};
+    std::vector<std::int64_t> numbers;
+    const json list = value->is_array() ? *value : json::array({*value});
+    for (const json& entry : list) {
+      if (!entry.is_number_integer()) bad(key, "is neither a whole number nor a list of them");
+      numbers.push_back(entry.get<std::int64_t>());
+    }
+    return numbers;
+  }
+  /// A size that must be there and positive.
+  std::int64_t size(const char* key) const {
+    const auto value = integer(key);
+    if (!value) bad(key, "is missing");
+    return checked_size(key, *value);
+  }
+  std::int64_t size_or(const char* key, std::int64_t otherwise) const {
+    return checked_size(key, integer(key).value_or(otherwise));
+  }
+
+  [[noreturn]] void bad(std::string_view key, std::string_view rule) const {
+    bad_file(origin_, prefix_ + std::string(key), rule);
+  }
+  [[noreturn]] void unsupported(std::string_view key, std::string_view rule) const {
+    refuse(ErrorCode::unsupported, origin_, prefix_ + std::string(key), rule);
+  }
+
+ private:
+  std::int64_t checked_size(const char* key, std::int64_t value) const {
+    constexpr std::int64_t kLargest = std::int64_t{1} << 31;  // products of two sizes stay far from overflow
+    if (value <= 0 || value > kLargest) bad(key, fmt::format("{} is not a size", value));
+    return value;
+  }
+
+  const json& object_;
+  const std::string& origin_;
+  std::string prefix_;
+};
+
+constexpr std::array<std::pair<std::string_view, Architecture>, 4> kArchitectures{{{"llama", Architecture::llama},
+                                                                                   {"mistral", Architecture::mistral},
+                                                                                   {"qwen2", Architecture::qwen2},
+                                                                                   {"qwen3", Architecture::qwen3}}};
+
+Architecture architecture_of(const Reader& reader, const std::string& model_type) {
+  for (const auto& [name, architecture] : kArchitectures) {
+    if (name == model_type) return architecture;
+  }
+  reader.unsupported("model_type", fmt::format("{} is not a model that nibble runs (llama, mistral, qwen2, qwen3 are)",
+                                               shown(model_type)));
+}
+
+/// Keys that change the arithmetic in some model of these families or in one that calls itself by their name, and the
+/// value at which they do nothing. At any other value the model is refused, since nibble would silently compute another
+/// one.
+struct NeutralKey {
+  const char* key;
+  double neutral;
+};
+constexpr std::array<NeutralKey, 15> kNeutralNumbers{{
+    {"partial_rotary_factor", 1},
+    {"rotary_pct", 1},
+    {"attention_multiplier", 1},
+    {"embedding_multiplier", 1},
+    {"residual_multiplier", 1},
+    {"logits_scaling", 1},
+    {"logit_scale", 1},
+    {"embedding_scale", 1},
+    {"emb_scale", 1},
+    {"scale_emb", 1},
+    {"attn_logit_softcapping", 0},
+    {"final_logit_softcapping", 0},
+    {"no_rope_layer_interval", 0},
+    {"attention_chunk_size", 0},
+    {"num_nextn_predict_layers", 0},
+}};
+constexpr std::array<const char*, 17> kForbiddenFlags{"use_mrope",
+                                                      "use_dynamic_ntk",
+                                                      "use_logn_attn",
+                                                      "alibi",
+                                                      "parallel_attn",
+                                                      "use_parallel_residual",
+                                                      "use_qk_norm",
+                                                      "qk_layernorm",
+                                                      "scale_attn_by_inverse_layer_idx",
+                                                      "attn_output_gate",
+                                                      "add_cross_attention",
+                                                      "is_encoder_decoder",
+                                                      "clip_qkv",
+                                                      "attn_temperature_tuning",
+                                                      "apply_residual_connection_post_layernorm",
+                                                      "query_pre_attn_scalar",
+                                                      "scale_depth"};
+constexpr std::array<const char*, 8> kForbiddenSizes{"num_local_experts", "num_experts",     "n_routed_experts",
+                                                     "kv_lora_rank",      "q_lora_rank",     "dim_model_base",
+                                                     "no_rope_layers",    "rope_interleaved"};
+
+void refuse_what_changes_the_arithmetic(const Reader& reader) {
+  for (const auto& [key, neutral] : kNeutralNumbers) {
+    const json* value = reader.find(key);
+    if (value && !(value->is_number() && value->get<double>() == neutral)) {
+      reader.unsupported(key, fmt::format("{} changes the arithmetic and is not supported (only {} is)",
+                                          shown(value->dump()), neutral));
+    }
+  }
+  for (const char* key : kForbiddenFlags) {
+    const json* value = reader.find(key);
+    if (value && *value != json(false))
+      reader.unsupported(key, fmt::format("{} changes the arithmetic and is not supported", shown(value->dump())));
+  }
+  for (const char* key : kForbiddenSizes) {
+    const json* value = reader.find(key);
+    const bool harmless =
+        value && (*value == json(false) || *value == json(0) || (value->is_array() && value->empty()));
+    if (value && !harmless)
+      reader.unsupported(key, fmt::format("{} changes the arithmetic and is not supported", shown(value->dump())));
+  }
+}
+
+/// mlx-lm's `quantization` and its mirror have bits and group_size and no quant_method; every other packer names
+/// itself.
+void refuse_other_packers(const json& object, const Reader& reader) {
+  const json* packing = reader.find("quantization_config");
+  if (!packing) return;
+  if (!packing->is_object()) reader.bad("quantization_config", "is not an object");
+  const auto method = packing->find("quant_method");
+  if (method != packing->end() && method->is_string()) {
+    reader.unsupported("quantization_config",
+                       fmt::format("quant_method {} is not supported", shown(method->get<std::string>())));
+  }
+  if (!object.contains("quantization") && !packing->contains("group_size")) {
+    reader.unsupported("quantization_config", "is not of a method that is supported");
+  }
+}
+
+/// llama3 and yarn are stretched from the length that the model was first trained on.
+RopeScaling read_rope_scaling(const json& object, const Reader& outer, const std::string& origin, const char* where) {
+  const Reader reader(object, origin, fmt::format("{}.", where));
+  RopeScaling scaling;
+  const std::string type = reader.text("rope_type").value_or(reader.text("type").value_or("default"));
+  const std::int64_t context = outer.size_or("max_position_embeddings", 2048);
+  if (type == "default") return scaling;
+
+  const auto factor = reader.number("factor");
+  if (!factor || !(*factor >= 1)) reader.bad("factor", factor ? "is below 1" : "is missing");
+  scaling.factor = *factor;
+  if (type == "linear") {
+    scaling.type = RopeScaling::Type::linear;
+  } else if (type == "llama3") {
+    scaling.type = RopeScaling::Type::llama3;
+    for (const char* key : {"low_freq_factor", "high_freq_factor", "original_max_position_embeddings"}) {
+      if (!reader.find(key)) reader.bad(key, "is missing");
+    }
+    scaling.low_freq_factor = *reader.number("low_freq_factor");
+    scaling.high_freq_factor = *reader.number("high_freq_factor");
+    scaling.original_max_position_embeddings = reader.size("original_max_position_embeddings");
+    if (!(scaling.high_freq_factor > scaling.low_freq_factor))
+      reader.bad("high_freq_factor", "is not above low_freq_factor");
+  } else if (type == "yarn") {
+    scaling.type = RopeScaling::Type::yarn;
+    scaling.beta_fast = reader.number("beta_fast").value_or(32);
+    scaling.beta_slow = reader.number("beta_slow").value_or(1);
+    scaling.attention_factor = reader.number("attention_factor");
+    scaling.mscale = reader.number("mscale");
+    scaling.mscale_all_dim = reader.number("mscale_all_dim");
+    scaling.truncate = reader.boolean("truncate").value_or(true);
+    // transformers takes the model's whole length where the original one is not given.
+    scaling.original_max_position_embeddings = reader.size_or("original_max_position_embeddings", context);
+  } else {
+    reader.unsupported("rope_type",
+                       fmt::format("{} is not supported (default, linear, llama3 and yarn are)", shown(type)));
+  }
+  return scaling;
+}
+
+void read_rope(const Reader& reader, const std::string& origin, ModelConfig* config) {
+  const char* where = reader.find("rope_parameters") ? "rope_parameters" : "rope_scaling";
+  config->rope_theta = reader.number("rope_theta").value_or(10000);
+  if (const json* rope = reader.find(where)) {
+    if (!rope->is_object()) reader.bad(where, "is not an object");
+    if (rope->contains("full_attention") || rope->contains("sliding_attention")) {
+      reader.unsupported(where, "rope parameters by layer type are not supported");
+    }
+    const Reader inner(*rope, origin, fmt::format("{}.", where));
+    if (const auto theta = inner.number("rope_theta")) config->rope_theta = *theta;
+    if (const auto part = inner.number("partial_rotary_factor"); part && *part != 1) {
+      inner.unsupported("partial_rotary_factor", fmt::format("{} is not supported (only 1 is)", *part));
+    }
+    if (inner.find("mrope_section")) inner.unsupported("mrope_section", "changes the arithmetic and is not supported");
+    config->rope_scaling = read_rope_scaling(*rope, reader, origin, where);
+  }
+  if (!(config->rope_theta > 0)) reader.bad("rope_theta", "is not positive");
+}
+
+std::string activation_of(const Reader& reader) {
+  const std::string name = reader.text("hidden_act").value_or("silu");
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 8> kNames{{{"silu", "silu"},
+                                                                                 {"swish", "silu"},
+                                                                                 {"gelu", "gelu"},
+                                                                                 {"gelu_new", "gelu_tanh"},
+                                                                                 {"gelu_pytorch_tanh", "gelu_tanh"},
+                                                                                 {"gelu_tanh", "gelu_tanh"},
+                                                                                 {"gelu_python", "gelu"},
+                                                                                 {"relu", "relu"}}};
+  for (const auto& [spelling, meaning] : kNames) {
+    if (spelling == name) return std::string(meaning);
+  }
+  reader.unsupported("hidden_act", fmt::format("{} is not supported", shown(name)));
+}
+
+/// The window, where some layer uses one and a context of full length would not fit into it.
+std::optional<std::int64_t> window_in_force(const Reader& reader, const ModelConfig& config) {
+  auto window = reader.integer("sliding_window");
+  if (config.architecture == Architecture::mistral && !reader.has("sliding_window"))
+    window = 4096;  // transformers' default
+  const json* layers = reader.find("layer_types");
+  if (layers) {
+    if (!layers->is_array()) reader.bad("layer_types", "is not a list");
+    bool any = false;
+    for (const json& layer : *layers) {
+      if (layer == "sliding_attention")
+        any = true;
+      else if (layer != "full_attention")
+        reader.unsupported("layer_types", fmt::format("{} is not supported", shown(layer.dump())));
+    }
+    if (!any) window.reset();
+  } else if (config.architecture == Architecture::qwen2 || config.architecture == Architecture::qwen3) {
+    // transformers: layers from max_window_layers on, and only with use_sliding_window.
+    const bool used = reader.boolean("use_sliding_window").value_or(false);
+    if (!used || reader.integer("max_window_layers").value_or(28) >= config.num_hidden_layers) window.reset();
+  } else if (config.architecture == Architecture::llama) {
+    window.reset();  // transformers' Llama has none
+  }
+  if (window && *window <= 0) reader.bad("sliding_window", fmt::format("{} is not a size", *window));
+  if (window && *window >= config.max_position_embeddings) window.reset();
+  return window;
+}
+
+void read_biases(const Reader& reader, ModelConfig* config) {
+  switch (config->architecture) {
+    case Architecture::llama:
+    case Architecture::qwen3:
+      config->attention_bias = config->attention_output_bias = reader.boolean("attention_bias").value_or(false);
+      break;
+    case Architecture::qwen2:
+      config->attention_bias = true;  // whatever the key says, as in transformers
+      break;
+    case Architecture::mistral:
+      config->attention_bias = config->attention_output_bias = reader.boolean("attention_bias").value_or(false);
+      break;
+  }
+  config->mlp_bias = config->architecture == Architecture::llama && reader.boolean("mlp_bias").value_or(false);
+}
+
+std::optional<DType> dtype_of_config(const Reader& reader) {
+  auto text = reader.text("dtype");
+  if (!text) text = reader.text("torch_dtype");
+  if (!text || *text == "auto") return {};
+  std::string_view spelling = *text;
+  if (spelling.starts_with("torch.")) spelling.remove_prefix(6);
+  const auto dtype = parse_dtype(spelling);
+  if (!dtype || !is_floating(*dtype))
+    reader.unsupported("torch_dtype", fmt::format("{} is not supported", shown(*text)));
+  return dtype;
+}
+
+}  // namespace
+
+ModelConfig parse_config(std::string_view text, const std::string& origin) {
+  const json object = parse_small_json(text, origin);
+  const Reader reader(object, origin);
+  ModelConfig config;
+  config.model_type = reader.text("model_type").value_or("");
+  config.architecture = architecture_of(reader, config.model_type);
+  refuse_other_packers(object, reader);
+  refuse_what_changes_the_arithmetic(reader);
+
+  config.hidden_size = reader.size("hidden_size");
+  config.intermediate_size = reader.size("intermediate_size");
+  config.num_hidden_layers = reader.size("num_hidden_layers");
+  config.num_attention_heads = reader.size("num_attention_heads");
+  config.num_key_value_heads = reader.size_or("num_key_value_heads", config.num_attention_heads);
+  config.vocab_size = reader.size("vocab_size");
+  config.max_position_embeddings = reader.size_or("max_position_embeddings", 2048);
+  if (config.num_attention_heads % config.num_key_value_heads != 0) {
+    reader.bad("num_key_value_heads", fmt::format("{} does not divide {} attention heads", config.num_key_value_heads,
+                                                  config.num_attention_heads));
+  }
+  const bool has_head_dim = reader.find("head_dim") != nullptr;
+  if (!has_head_dim && config.architecture == Architecture::qwen3) {
+    config.head_dim = 128;  // transformers' default
+  } else if (!has_head_dim && config.hidden_size % config.num_attention_heads != 0) {
+    reader.bad("num_attention_heads",
+               fmt::format("{} does not divide hidden_size {}", config.num_attention_heads, config.hidden_size));
+  } else {
+    config.head_dim = reader.size_or("head_dim", config.hidden_size / config.num_attention_heads);
+  }
+  if (config.head_dim % 2 != 0)
+    reader.bad("head_dim", fmt::format("{} is odd: rotary embeddings need pairs", config.head_dim));
+
+  config.rms_norm_eps = reader.number("rms_norm_eps").value_or(1e-6);
+  if (!(config.rms_norm_eps >= 0)) reader.bad("rms_norm_eps", "is negative");
+  read_rope(reader, origin, &config);
+  config.hidden_act = activation_of(reader);
+  read_biases(reader, &config);
+  config.qk_norm = config.architecture == Architecture::qwen3;
+  config.tie_word_embeddings = reader.boolean("tie_word_embeddings").value_or(false);
+  config.sliding_window = window_in_force(reader, config);
+  const auto bos = reader.integers("bos_token_id");
+  if (!bos.empty()) config.bos_token_id = bos.front();
+  config.eos_token_ids = reader.integers("eos_token_id");
+  config.dtype = dtype_of_config(reader);
+  return config;
+}
+
+GenerationConfig parse_generation_config(std::string_view text, const std::string& origin) {
+  const json object = parse_small_json(text, origin);
+  const Reader reader(object, origin);
+  GenerationConfig config;
+  config.do_sample = reader.boolean("do_sample").value_or(false);
+  config.temperature = reader.number("temperature");
+  config.top_p = reader.number("top_p");
+  config.min_p = reader.number("min_p");
+  config.repetition_penalty = reader.number("repetition_penalty");
+  config.top_k = reader.integer("top_k");
+  const auto bos = reader.integers("bos_token_id");
+  if (!bos.empty()) config.bos_token_id = bos.front();
+  config.eos_token_ids = reader.integers("eos_token_id");
+  return config;
+}
+
+}  // namespace files
+}  // namespace v0
+}  // namespace nibble

@@ -1,0 +1,169 @@
+#include "adapters/files/config_write.h"
+
+#include <fmt/format.h>
+
+#include "adapters/files/file_error.h"
+#include "adapters/files/json_events.h"
+
+namespace nibble {
+inline namespace v0 {
+namespace files {
+namespace {
+
+using json = nlohmann::ordered_json;
+
+// PyTorch's names, which config.json uses.
+std::string torch_name(DType dtype) {
+  switch (dtype) {
+    case DType::f16:
+      return "float16";
+    case DType::bf16:
+      return "bfloat16";
+    case DType::f64:
+      return "float64";
+    default:
+      return "float32";
+  }
+}
+
+json rope_scaling_json(const RopeScaling& scaling) {
+  switch (scaling.type) {
+    case RopeScaling::Type::none:
+      return nullptr;
+    case RopeScaling::Type::linear:
+      return {{"rope_type", "linear"}, {"type", "linear"}, {"factor", scaling.factor}};
+    case RopeScaling::Type::llama3:
+      return {{"rope_type", "llama3"},
+              {"factor", scaling.factor},
+              {"low_freq_factor", scaling.low_freq_factor},
+              {"high_freq_factor", scaling.high_freq_factor},
+              {"original_max_position_embeddings", scaling.original_max_position_embeddings}};
+    case RopeScaling::Type::yarn:
+      break;
+  }
+  json yarn{{"rope_type", "yarn"},
+            {"type", "yarn"},
+            {"factor", scaling.factor},
+            {"beta_fast", scaling.beta_fast},
+            {"beta_slow", scaling.beta_slow},
+            {"original_max_position_embeddings", scaling.original_max_position_embeddings}};
+  if (scaling.attention_factor) yarn["attention_factor"] = *scaling.attention_factor;
+  if (scaling.mscale) yarn["mscale"] = *scaling.mscale;
+  if (scaling.mscale_all_dim) yarn["mscale_all_dim"] = *scaling.mscale_all_dim;
+  if (!scaling.truncate) yarn["truncate"] = false;
+  return yarn;
+}
+
+std::string class_name(Architecture architecture) {
+  switch (architecture) {
+    case Architecture::llama:
+      return "LlamaForCausalLM";
+    case Architecture::mistral:
+      return "MistralForCausalLM";
+    case Architecture::qwen2:
+      return "Qwen2ForCausalLM";
+    case Architecture::qwen3:
+      break;
+  }
+  return "Qwen3ForCausalLM";
+}
+
+json id_or_list(const std::vector<std::int64_t>& ids) {
+  if (ids.empty()) return nullptr;
+  return ids.size() == 1 ? json(ids.front()) : json(ids);
+}
+
+// transformers 5 puts theta into rope_parameters; readers of version 4 would compute with their default instead.
+void spell_rope_as_version_4(json* config) {
+  auto rope = config->find("rope_parameters");
+  if (rope == config->end()) return;
+  if (!rope->is_object() || rope->contains("full_attention") || rope->contains("sliding_attention")) return;
+  json scaling = *rope;
+  config->erase(rope);
+  if (const auto theta = scaling.find("rope_theta"); theta != scaling.end()) {
+    (*config)["rope_theta"] = *theta;
+    scaling.erase(theta);
+  }
+  if (const auto part = scaling.find("partial_rotary_factor"); part != scaling.end()) {
+    (*config)["partial_rotary_factor"] = *part;
+    scaling.erase(part);
+  }
+  const bool is_default = scaling.value("rope_type", "default") == "default";
+  (*config)["rope_scaling"] = is_default ? json(nullptr) : scaling;
+}
+
+json packing_json(const MlxPacking& packing) {
+  const auto layer_json = [](const MlxPacking::Layer& layer) {
+    return json{{"group_size", layer.params.group_size}, {"bits", layer.params.bits}, {"mode", layer.mode}};
+  };
+  json block = layer_json(packing.everywhere);
+  for (const auto& [path, layer] : packing.overrides) block[path] = layer.packed ? layer_json(layer) : json(false);
+  return block;
+}
+
+}  // namespace
+
+std::string write_config(const ModelConfig& config) {
+  if (!config.rope_factors.empty()) {
+    throw Error(ErrorCode::unsupported,
+                "[config.json] rope_freqs of this model are none of the rules that config.json can name");
+  }
+  json out{{"architectures", {class_name(config.architecture)}},
+           {"model_type", config.model_type},
+           {"hidden_size", config.hidden_size},
+           {"intermediate_size", config.intermediate_size},
+           {"num_hidden_layers", config.num_hidden_layers},
+           {"num_attention_heads", config.num_attention_heads},
+           {"num_key_value_heads", config.num_key_value_heads},
+           {"head_dim", config.head_dim},
+           {"vocab_size", config.vocab_size},
+           {"max_position_embeddings", config.max_position_embeddings},
+           {"rms_norm_eps", config.rms_norm_eps},
+           {"rope_theta", config.rope_theta},
+           {"rope_scaling", rope_scaling_json(config.rope_scaling)},
+           {"hidden_act", config.hidden_act == "gelu_tanh" ? "gelu_pytorch_tanh" : config.hidden_act},
+           {"attention_bias", config.attention_bias},
+           {"mlp_bias", config.mlp_bias},
+           {"tie_word_embeddings", config.tie_word_embeddings}};
+  if (config.sliding_window)
+    out["sliding_window"] = *config.sliding_window;
+  else if (config.architecture == Architecture::mistral)
+    out["sliding_window"] = nullptr;
+  out["bos_token_id"] = config.bos_token_id ? json(*config.bos_token_id) : json(nullptr);
+  out["eos_token_id"] = id_or_list(config.eos_token_ids);
+  if (config.dtype) out["torch_dtype"] = torch_name(*config.dtype);
+  return out.dump(2) + "\n";
+}
+
+std::string rewrite_config(std::string_view text, const std::string& origin, std::optional<DType> dtype,
+                           const MlxPacking& packing) {
+  parse_small_json(text, origin);  // for its checks
+  json config = json::parse(text);
+  spell_rope_as_version_4(&config);
+  if (config.contains("dtype")) {
+    if (!config.contains("torch_dtype")) config["torch_dtype"] = config["dtype"];
+    config.erase("dtype");
+  }
+  if (dtype) config["torch_dtype"] = torch_name(*dtype);
+  config.erase("quantization");
+  config.erase("quantization_config");
+  if (packing.present) config["quantization"] = config["quantization_config"] = packing_json(packing);
+  return config.dump(2) + "\n";
+}
+
+std::string write_generation_config(const GenerationConfig& config) {
+  json out = json::object();
+  if (config.bos_token_id) out["bos_token_id"] = *config.bos_token_id;
+  if (!config.eos_token_ids.empty()) out["eos_token_id"] = id_or_list(config.eos_token_ids);
+  if (config.do_sample) out["do_sample"] = true;
+  if (config.temperature) out["temperature"] = *config.temperature;
+  if (config.top_k) out["top_k"] = *config.top_k;
+  if (config.top_p) out["top_p"] = *config.top_p;
+  if (config.min_p) out["min_p"] = *config.min_p;
+  if (config.repetition_penalty) out["repetition_penalty"] = *config.repetition_penalty;
+  return out.dump(2) + "\n";
+}
+
+}  // namespace files
+}  // namespace v0
+}  // namespace nibble

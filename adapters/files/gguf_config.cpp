@@ -1,0 +1,212 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "adapters/files/file_error.h"
+#include "adapters/files/gguf_source.h"
+
+namespace nibble {
+inline namespace v0 {
+namespace files {
+namespace {
+
+/// The metadata of one architecture: keys are given without its prefix.
+class Keys {
+ public:
+  Keys(const GgufFile& file, std::string architecture) : file_(file), prefix_(std::move(architecture) + ".") {}
+
+  std::string full(std::string_view key) const { return prefix_ + std::string(key); }
+  std::optional<std::int64_t> integer(std::string_view key) const { return file_.integer(full(key)); }
+  std::optional<double> number(std::string_view key) const { return file_.number(full(key)); }
+  std::optional<std::string_view> text(std::string_view key) const { return file_.text(full(key)); }
+
+  std::int64_t size(std::string_view key, std::optional<std::int64_t> otherwise = {}) const {
+    constexpr std::int64_t kLargest = std::int64_t{1} << 31;
+    const auto value = integer(key) ? integer(key) : otherwise;
+    if (!value) bad(key, "is missing");
+    if (*value <= 0 || *value > kLargest) bad(key, fmt::format("{} is not a size", *value));
+    return *value;
+  }
+  /// Of a number that may be a list by layers, which must agree.
+  std::int64_t size_of_all_layers(std::string_view key, std::int64_t otherwise) const {
+    const auto list = file_.integers(full(key));
+    if (!list || list->empty()) return otherwise;
+    if (std::ranges::any_of(*list, [&](std::int64_t n) { return n != list->front(); }))
+      unsupported(key, "differs between layers, which is not supported");
+    if (list->front() <= 0 || list->front() > otherwise)
+      bad(key, fmt::format("{} is not a number of heads", list->front()));
+    return list->front();
+  }
+  [[noreturn]] void bad(std::string_view key, std::string_view rule) const { bad_file(file_.path(), full(key), rule); }
+  [[noreturn]] void unsupported(std::string_view key, std::string_view rule) const {
+    refuse(ErrorCode::unsupported, file_.path(), full(key), rule);
+  }
+
+ private:
+  const GgufFile& file_;
+  std::string prefix_;
+};
+
+void refuse_what_changes_the_arithmetic(const Keys& keys) {
+  for (const char* key : {"expert_count", "expert_used_count", "nextn_predict_layers"}) {
+    if (const auto value = keys.integer(key); value && *value != 0)
+      keys.unsupported(key, fmt::format("{} is not supported", *value));
+  }
+  // Granite and its kin: all of these multiply something.
+  for (const char* key :
+       {"logit_scale", "residual_scale", "embedding_scale", "attention.scale", "rope.scaling.attn_factor"}) {
+    const auto value = keys.number(key);
+    if (value && *value != 1 && *value != 0)
+      keys.unsupported(key, fmt::format("{} changes the arithmetic and is not supported", *value));
+  }
+  for (const char* key :
+       {"attn_logit_softcapping", "final_logit_softcapping", "attention.max_alibi_bias", "attention.clamp_kqv"}) {
+    if (const auto value = keys.number(key); value && *value != 0)
+      keys.unsupported(key, fmt::format("{} changes the arithmetic and is not supported", *value));
+  }
+}
+
+RopeScaling read_rope_scaling(const Keys& keys, std::int64_t context) {
+  RopeScaling scaling;
+  const std::string_view type = keys.text("rope.scaling.type").value_or("none");
+  // Before there was a type, a factor alone meant linear.
+  const auto factor =
+      keys.number("rope.scaling.factor") ? keys.number("rope.scaling.factor") : keys.number("rope.scale_linear");
+  if (type == "none" && !factor) return scaling;
+  if (type == "none" && keys.text("rope.scaling.type")) return scaling;
+  if (!factor || !(*factor >= 1)) keys.bad("rope.scaling.factor", factor ? "is below 1" : "is missing");
+  scaling.factor = *factor;
+  if (type == "none" || type == "linear") {
+    scaling.type = *factor == 1 ? RopeScaling::Type::none : RopeScaling::Type::linear;
+  } else if (type == "yarn") {
+    scaling.type = RopeScaling::Type::yarn;
+    scaling.original_max_position_embeddings = keys.size("rope.scaling.original_context_length", context);
+    scaling.beta_fast = keys.number("rope.scaling.yarn_beta_fast").value_or(32);
+    scaling.beta_slow = keys.number("rope.scaling.yarn_beta_slow").value_or(1);
+    if (const auto mscale = keys.number("rope.scaling.yarn_log_multiplier"); mscale && *mscale != 0) {
+      keys.unsupported("rope.scaling.yarn_log_multiplier", fmt::format("{} is not supported", *mscale));
+    }
+  } else {
+    keys.unsupported("rope.scaling.type", fmt::format("{} is not supported (none, linear and yarn are)", shown(type)));
+  }
+  return scaling;
+}
+
+/// llama.cpp's converter writes Llama 3's scaling as a factor for each frequency. Finds the parameters again: the
+/// factor is the largest, the rest is as every such model has it. Nothing where those do not give the same factors.
+std::optional<RopeScaling> llama3_scaling_of(const std::vector<float>& factors, double theta) {
+  RopeScaling scaling;
+  scaling.type = RopeScaling::Type::llama3;
+  scaling.factor = *std::ranges::max_element(factors);
+  scaling.low_freq_factor = 1;
+  scaling.high_freq_factor = 4;
+  scaling.original_max_position_embeddings = 8192;
+  const auto pairs = static_cast<double>(factors.size());
+  const double context = static_cast<double>(scaling.original_max_position_embeddings);
+  for (std::size_t i = 0; i < factors.size(); ++i) {
+    const double wavelength = 2 * M_PI * std::pow(theta, static_cast<double>(i) / pairs);
+    const double smooth =
+        (context / wavelength - scaling.low_freq_factor) / (scaling.high_freq_factor - scaling.low_freq_factor);
+    const double expected = smooth >= 1   ? 1
+                            : smooth <= 0 ? scaling.factor
+                                          : 1 / ((1 - smooth) / scaling.factor + smooth);
+    if (std::abs(factors[i] - expected) > 1e-4 * expected) return {};
+  }
+  return scaling;
+}
+
+void read_rope_factors(const GgufFile& file, ModelConfig* config) {
+  const GgufTensor* tensor = file.find_tensor("rope_freqs.weight");
+  if (!tensor) return;
+  if (tensor->type->dtype != DType::f32 || tensor->shape != Shape{config->head_dim / 2}) {
+    bad_file(
+        file.path(), tensor->name,
+        fmt::format("is {} {}, not F32 ({},)", tensor->type->name, to_string(tensor->shape), config->head_dim / 2));
+  }
+  std::vector<float> factors = file.tensor(*tensor).to_vector<float>();
+  if (std::ranges::any_of(factors, [](float f) { return !(f > 0) || std::isinf(f); }))
+    bad_file(file.path(), tensor->name, "a factor is not positive");
+  if (std::ranges::all_of(factors, [](float f) { return f == 1; })) return;
+  if (config->rope_scaling.type != RopeScaling::Type::none)
+    refuse(ErrorCode::unsupported, file.path(), tensor->name, "together with rope.scaling.type is not supported");
+  if (const auto scaling = llama3_scaling_of(factors, config->rope_theta)) {
+    config->rope_scaling = *scaling;
+  } else {
+    config->rope_factors = std::move(factors);
+  }
+}
+
+}  // namespace
+
+std::string gguf_architecture(const GgufFile& file) {
+  return std::string(file.text("general.architecture").value_or(""));
+}
+
+ModelConfig gguf_config(const GgufFile& file) {
+  const std::string name = gguf_architecture(file);
+  if (name != "llama" && name != "qwen2" && name != "qwen3") {
+    refuse(ErrorCode::unsupported, file.path(), "general.architecture",
+           fmt::format("{} is not a model that nibble runs (llama, qwen2, qwen3 are)", shown(name)));
+  }
+  const Keys keys(file, name);
+  refuse_what_changes_the_arithmetic(keys);
+  ModelConfig config;
+  config.model_type = name;
+  config.architecture = name == "llama"   ? Architecture::llama
+                        : name == "qwen2" ? Architecture::qwen2
+                                          : Architecture::qwen3;
+  config.hidden_size = keys.size("embedding_length");
+  config.intermediate_size = keys.size("feed_forward_length");
+  config.num_hidden_layers = keys.size("block_count");
+  config.num_attention_heads = keys.size("attention.head_count");
+  config.num_key_value_heads = keys.size_of_all_layers("attention.head_count_kv", config.num_attention_heads);
+  if (config.num_attention_heads % config.num_key_value_heads != 0)
+    keys.bad("attention.head_count_kv", "does not divide head_count");
+  config.head_dim = keys.size("attention.key_length", config.hidden_size / config.num_attention_heads);
+  if (keys.size("attention.value_length", config.head_dim) != config.head_dim)
+    keys.unsupported("attention.value_length", "other than key_length is not supported");
+  if (keys.size("rope.dimension_count", config.head_dim) != config.head_dim)
+    keys.unsupported("rope.dimension_count", "below the head's size is not supported");
+  if (config.head_dim % 2 != 0) keys.bad("attention.key_length", "is odd: rotary embeddings need pairs");
+  config.max_position_embeddings = keys.size("context_length", 2048);
+  config.rms_norm_eps = keys.number("attention.layer_norm_rms_epsilon").value_or(1e-5);
+  config.rope_theta = keys.number("rope.freq_base").value_or(10000);
+  if (!(config.rope_theta > 0) || !(config.rms_norm_eps >= 0))
+    keys.bad("rope.freq_base", "or the norm's epsilon is not positive");
+  config.rope_scaling = read_rope_scaling(keys, config.max_position_embeddings);
+  read_rope_factors(file, &config);
+  config.qk_norm = name == "qwen3";
+  config.attention_bias = file.find_tensor("blk.0.attn_q.bias") != nullptr;
+  config.attention_output_bias = file.find_tensor("blk.0.attn_output.bias") != nullptr;
+  config.mlp_bias = file.find_tensor("blk.0.ffn_up.bias") != nullptr;
+  config.tie_word_embeddings = file.find_tensor("output.weight") == nullptr;
+  if (const auto window = keys.integer("attention.sliding_window");
+      window && *window > 0 && *window < config.max_position_embeddings)
+    config.sliding_window = *window;
+  if (const GgufTensor* embedding = file.find_tensor("token_embd.weight"); embedding && embedding->shape.rank() == 2) {
+    config.vocab_size = embedding->shape[0];
+  } else {
+    config.vocab_size = keys.size("vocab_size");
+  }
+  config.bos_token_id = file.integer("tokenizer.ggml.bos_token_id");
+  config.eos_token_ids = gguf_generation(file).eos_token_ids;
+  return config;
+}
+
+GenerationConfig gguf_generation(const GgufFile& file) {
+  GenerationConfig config;
+  config.bos_token_id = file.integer("tokenizer.ggml.bos_token_id");
+  // Whoever wants an answer to end stops at the end of a turn too.
+  for (const char* key :
+       {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"}) {
+    const auto id = file.integer(key);
+    if (id && std::ranges::find(config.eos_token_ids, *id) == config.eos_token_ids.end())
+      config.eos_token_ids.push_back(*id);
+  }
+  return config;
+}
+
+}  // namespace files
+}  // namespace v0
+}  // namespace nibble

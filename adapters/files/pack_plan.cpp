@@ -1,0 +1,79 @@
+#include "adapters/files/pack_plan.h"
+
+#include <fmt/format.h>
+
+#include "adapters/files/file_error.h"
+#include "adapters/files/packed_pieces.h"
+
+namespace nibble {
+inline namespace v0 {
+namespace files {
+
+bool glob_matches(std::string_view glob, std::string_view text) {
+  // The last star is remembered: on a mismatch it takes one character more.
+  std::size_t g = 0, t = 0, star = std::string_view::npos, after_star = 0;
+  while (t < text.size()) {
+    if (g < glob.size() && glob[g] == '*') {
+      star = g++;
+      after_star = t;
+    } else if (g < glob.size() && (glob[g] == '?' || glob[g] == text[t])) {
+      ++g;
+      ++t;
+    } else if (star != std::string_view::npos) {
+      g = star + 1;
+      t = ++after_star;
+    } else {
+      return false;
+    }
+  }
+  while (g < glob.size() && glob[g] == '*') ++g;
+  return g == glob.size();
+}
+
+bool PackPlan::packs(const TensorInfo& tensor) const {
+  const int rank = tensor.shape.rank();
+  if (!tensor.name.ends_with(".weight") || rank < 2 || rank > 3 || tensor.shape.numel() == 0) return false;
+  if (!tensor.packed && !is_floating(tensor.dtype)) return false;
+  if (tensor.shape.back() % find_format_info(format)->group_size != 0) return false;
+  for (const std::string& glob : keep) {
+    if (glob_matches(glob, tensor.name) || glob_matches(glob, stem_of(tensor.name))) return false;
+  }
+  return true;
+}
+
+QuantizeParams PackPlan::params() const {
+  const FormatInfo& info = *find_format_info(format);
+  return {.bits = info.bits, .group_size = info.group_size, .format = format};
+}
+
+PackPlan make_pack_plan(const std::string& format, std::vector<std::string> keep) {
+  if (!find_format_info(format)) {
+    std::string known;
+    for (const FormatInfo& info : formats()) known += (known.empty() ? "" : ", ") + info.name;
+    throw Error(ErrorCode::invalid_argument,
+                fmt::format("[pack] format {} is unknown; there are {}", shown(format), known));
+  }
+  return {format, std::move(keep)};
+}
+
+TensorInfo packed_info(const PackPlan& plan, const TensorInfo& tensor, DType scale_dtype) {
+  const FormatInfo& info = *find_format_info(plan.format);
+  TensorInfo packed = tensor;
+  packed.packed = true;
+  packed.format = info.name;
+  packed.dtype = scale_dtype;
+  const auto weights = static_cast<std::uint64_t>(tensor.shape.numel());
+  if (info.name.starts_with("affine")) {
+    packed.bytes = weights * static_cast<std::uint64_t>(info.bits) / 8 +
+                   weights / static_cast<std::uint64_t>(info.group_size) * 2 * itemsize(scale_dtype);
+  } else {
+    packed.bytes = static_cast<std::uint64_t>(static_cast<double>(weights) * info.bits_per_weight / 8);
+  }
+  return packed;
+}
+
+DType packable_dtype(DType dtype) { return dtype == DType::f16 || dtype == DType::bf16 ? dtype : DType::f32; }
+
+}  // namespace files
+}  // namespace v0
+}  // namespace nibble

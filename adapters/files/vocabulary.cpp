@@ -1,0 +1,43 @@
+#include "adapters/files/vocabulary.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "adapters/files/file_error.h"
+
+namespace nibble {
+inline namespace v0 {
+namespace files {
+
+void Vocabulary::add(std::string text, std::int64_t id) {
+  if (id < 0 || id > INT32_MAX) bad_file(origin_, text, fmt::format("{} is no token id", id));
+  // Files are mostly in the order of ids; the rest waits until all are known.
+  if (id <= static_cast<std::int64_t>(tokens_.size()) + 16) {
+    place(std::move(text), id);
+  } else {
+    later_.emplace_back(std::move(text), id);
+  }
+}
+
+void Vocabulary::place(std::string text, std::int64_t id) {
+  const auto i = static_cast<std::size_t>(id);
+  if (i >= tokens_.size()) tokens_.resize(i + 1);
+  if (!tokens_[i].empty()) bad_file(origin_, text, fmt::format("has id {}, as another token has", id));
+  tokens_[i] = std::move(text);
+}
+
+std::vector<std::string> Vocabulary::take() {
+  const auto count = static_cast<std::int64_t>(tokens_.size() + later_.size());
+  std::ranges::sort(later_, {}, [](const auto& entry) { return entry.second; });
+  for (auto& [text, id] : later_) {
+    if (id > count + kLargestHole) bad_file(origin_, text, fmt::format("has id {}, far beyond {} tokens", id, count));
+    place(std::move(text), id);
+  }
+  later_.clear();
+  return std::move(tokens_);
+}
+
+}  // namespace files
+}  // namespace v0
+}  // namespace nibble

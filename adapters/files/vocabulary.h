@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace nibble {
+inline namespace v0 {
+namespace files {
+
+/// Collects tokens by id out of a file, and does not trust the ids: holes are allowed, but few.
+class Vocabulary {
+ public:
+  static constexpr std::int64_t kLargestHole = 65536;
+
+  explicit Vocabulary(std::filesystem::path origin) : origin_(std::move(origin)) {}
+  /// Throws Error(invalid_file) for an id that is negative, taken, or far beyond the tokens there are.
+  void add(std::string text, std::int64_t id);
+  std::vector<std::string> take();
+
+ private:
+  void place(std::string text, std::int64_t id);
+
+  std::filesystem::path origin_;
+  std::vector<std::string> tokens_;
+  std::vector<std::pair<std::string, std::int64_t>> later_;  // ids ahead of their turn
+};
+
+}  // namespace files
+}  // namespace v0
+}  // namespace nibble
