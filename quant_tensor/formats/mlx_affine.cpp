@@ -42,14 +42,28 @@ struct GroupScale {
 
 /// MLX's choice: the endpoint of larger magnitude is hit exactly, and zero where the grid comes near it. The scale is
 /// negative unless that endpoint is the minimum.
-GroupScale choose_scale(const float* weights, int count, float top_code) {
-  float low = std::numeric_limits<float>::infinity(), high = -low;
-  for (int i = 0; i < count; ++i) {
-    // MLX skips a NaN here and leaves its code undefined; a whole group of NaN says what happened.
-    if (std::isnan(weights[i])) return {weights[i], weights[i]};
-    low = std::min(low, weights[i]);
-    high = std::max(high, weights[i]);
+template <int Count>
+GroupScale choose_scale(const float* weights, float top_code) {
+  // Eight running minima and maxima, so that the loop is vector code; which of two zeros they keep does not matter.
+  constexpr int kLanes = 8;
+  float lows[kLanes], highs[kLanes];
+  std::copy_n(weights, kLanes, lows);
+  std::copy_n(weights, kLanes, highs);
+  std::uint32_t is_nan[kLanes] = {};
+  for (int i = 0; i < Count; i += kLanes) {
+    for (int j = 0; j < kLanes; ++j) {
+      const float w = weights[i + j];
+      lows[j] = w < lows[j] ? w : lows[j];
+      highs[j] = w > highs[j] ? w : highs[j];
+      is_nan[j] |= w != w;
+    }
   }
+  // MLX skips a NaN and leaves its code undefined; a whole group of NaN says what happened.
+  if (std::any_of(is_nan, is_nan + kLanes, [](std::uint32_t nan) { return nan != 0; })) {
+    constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+    return {kNaN, kNaN};
+  }
+  const float low = *std::min_element(lows, lows + kLanes), high = *std::max_element(highs, highs + kLanes);
   const bool from_low = std::abs(low) > std::abs(high);
   const float step = std::max((high - low) / top_code, 1e-7f);
   const float scale = from_low ? step : -step;
@@ -59,9 +73,13 @@ GroupScale choose_scale(const float* weights, int count, float top_code) {
   return {edge / edge_code, edge};
 }
 
-/// Written so that a NaN becomes 0, not undefined.
-std::uint8_t clamp_code(float code, float top_code) {
-  return static_cast<std::uint8_t>(code > 0 ? std::min(code, top_code) : 0);
+/// rint, then a clamp to [0, top_code], the other way round: the same numbers, and a NaN becomes 0. Adding and
+/// subtracting 1.5 · 2^23 rounds to nearest even without a call, so that the loop over a group is vector code.
+std::uint8_t nearest_code(float value, float top_code) {
+  constexpr float kRound = 0x1.8p23f;
+  const float positive = value > 0 ? value : 0;
+  const float clamped = positive < top_code ? positive : top_code;
+  return static_cast<std::uint8_t>(static_cast<int>((clamped + kRound) - kRound));
 }
 
 template <int Bits, int Group>
@@ -92,10 +110,10 @@ struct MlxAffine {
   static void encode(const float* weights, std::int64_t k, const MutablePackedRow& row) {
     for (std::int64_t g = 0; g < k / Group; ++g) {
       const float* w = weights + g * Group;
-      const auto [scale, bias] = choose_scale(w, Group, kTopCode);
+      const auto [scale, bias] = choose_scale<Group>(w, kTopCode);
       std::uint8_t code[Group];
       // By the scale as computed: rounding it to the storage type comes after.
-      for (int i = 0; i < Group; ++i) code[i] = clamp_code(std::rint((w[i] - bias) / scale), kTopCode);
+      for (int i = 0; i < Group; ++i) code[i] = nearest_code((w[i] - bias) / scale, kTopCode);
       pack_codes<Bits>(code, Group, row.component[kCodes] + g * (Group * Bits / 8));
       store_scale(row.scale_dtype, row.component[kScales], g, scale);
       store_scale(row.scale_dtype, row.component[kBiases], g, bias);
