@@ -1,0 +1,199 @@
+#include <cmath>
+#include <cstring>
+
+#include "backend/cpu/cpu_backend.h"
+#include "backend/cpu/elementwise.h"
+
+namespace nibble {
+inline namespace v0 {
+namespace detail {
+namespace {
+
+// OCP 8-bit floats (OFP8, revision 1.0), storage only: values pass through f32.
+struct E4M3 {
+  std::uint8_t bits;
+};
+struct E5M2 {
+  std::uint8_t bits;
+};
+
+float value_of(E4M3 x) {
+  const int magnitude = x.bits & 0x7f;
+  const float sign = x.bits & 0x80 ? -1.0f : 1.0f;
+  if (magnitude == 0x7f) return std::numeric_limits<float>::quiet_NaN();
+  const int exponent = magnitude >> 3, fraction = magnitude & 7;
+  return sign * (exponent == 0 ? std::ldexp(static_cast<float>(fraction), -9)
+                               : std::ldexp(static_cast<float>(8 + fraction), exponent - 10));
+}
+float value_of(E5M2 x) {
+  float16 h;
+  h.bits = static_cast<std::uint16_t>(x.bits << 8);  // a half with a short fraction
+  return widen(h);
+}
+
+/// The nearest of the 256 values, ties to an even code: |values| rise with the code, so a binary search finds it.
+template <class T>
+T nearest(float x, int largest, int nan) {
+  const std::uint8_t sign = std::signbit(x) ? 0x80 : 0;
+  const auto coded = [sign](int code) { return T{static_cast<std::uint8_t>(code | sign)}; };
+  if (std::isnan(x)) return coded(nan);
+  const float a = std::fabs(x);
+  int low = 0, high = largest;
+  while (high - low > 1) {
+    const int mid = (low + high) / 2;
+    (value_of(T{static_cast<std::uint8_t>(mid)}) <= a ? low : high) = mid;
+  }
+  const float below = a - value_of(T{static_cast<std::uint8_t>(low)});
+  const float above = value_of(T{static_cast<std::uint8_t>(high)}) - a;
+  return coded(below < above || (below == above && low % 2 == 0) ? low : high);
+}
+E4M3 encode(float x, E4M3) {
+  const E4M3 code = nearest<E4M3>(x, 0x7e, 0x7f);
+  return std::fabs(x) >= 464 ? E4M3{static_cast<std::uint8_t>((code.bits & 0x80) | 0x7f)} : code;  // past ±448: NaN
+}
+E5M2 encode(float x, E5M2) {
+  const E5M2 code = nearest<E5M2>(x, 0x7b, 0x7e);
+  return std::fabs(x) >= 61440 ? E5M2{static_cast<std::uint8_t>((code.bits & 0x80) | 0x7c)} : code;  // to ±Inf
+}
+
+template <class T>
+inline constexpr bool is_fp8 = std::is_same_v<T, E4M3> || std::is_same_v<T, E5M2>;
+
+/// A double as the float from which rounding to 16 bits gives what rounding once would: inexact results get an odd
+/// last bit (Boldo and Melquiond, "Emulation of FMA and correctly rounded sums", 2008).
+float round_to_odd(double x) {
+  const float f = static_cast<float>(x);
+  if (static_cast<double>(f) == x || !std::isfinite(f)) return f;
+  auto bits = std::bit_cast<std::uint32_t>(f);
+  if (bits & 1u) return f;
+  const bool away = std::fabs(static_cast<double>(f)) > std::fabs(x);
+  return std::bit_cast<float>(away ? bits - 1 : bits + 1);
+}
+
+/// The integer part; what an integer type cannot hold is clamped, and NaN is 0.
+template <class To>
+To truncate(double x) {
+  constexpr double low = static_cast<double>(std::numeric_limits<To>::min());
+  constexpr double past = static_cast<double>(std::numeric_limits<To>::max() / 2 + 1) * 2;
+  if (!(x > low)) return x == x ? std::numeric_limits<To>::min() : To{0};
+  return x < past ? static_cast<To>(x) : std::numeric_limits<To>::max();
+}
+
+template <class To, class From>
+To convert(From x) {
+  constexpr bool from_small_float = is_float_element<From>;
+  if constexpr (std::is_same_v<To, From>) {
+    return x;
+  } else if constexpr (from_small_float) {
+    const float f = widen(x);
+    if constexpr (is_float_element<To>) return narrow<To>(f);
+    else if constexpr (is_fp8<To>) return encode(f, To{});
+    else if constexpr (std::is_same_v<To, bool>) return f != 0;
+    else if constexpr (std::is_integral_v<To>) return truncate<To>(f);
+    else return f;
+  } else if constexpr (is_fp8<From>) {
+    return convert<To>(value_of(x));
+  } else if constexpr (std::is_same_v<To, float>) {
+    return static_cast<float>(x);
+  } else if constexpr (is_float_element<To>) {
+    return narrow<To>(round_to_odd(static_cast<double>(x)));
+  } else if constexpr (is_fp8<To>) {
+    return encode(round_to_odd(static_cast<double>(x)), To{});
+  } else if constexpr (std::is_same_v<To, bool>) {
+    return x != 0;
+  } else if constexpr (std::is_same_v<From, double> && std::is_integral_v<To>) {
+    return truncate<To>(x);
+  } else {
+    return static_cast<To>(x);
+  }
+}
+
+template <class From, class To>
+void convert_run(const Run<2>& run) {
+  constexpr auto kFrom = static_cast<std::int64_t>(sizeof(From)), kTo = static_cast<std::int64_t>(sizeof(To));
+  const auto* __restrict in = reinterpret_cast<const From*>(run.data[0]);
+  auto* __restrict out = reinterpret_cast<To*>(run.data[1]);
+  const std::int64_t si = run.stride[0] / kFrom, so = run.stride[1] / kTo;
+  if (si == 1 && so == 1) {
+    for (std::int64_t i = 0; i < run.count; ++i) out[i] = convert<To>(in[i]);
+  } else {
+    for (std::int64_t i = 0; i < run.count; ++i) out[i * so] = convert<To>(in[i * si]);
+  }
+}
+
+/// Moves elements of one size.
+template <class Word>
+void move_run(const Run<2>& run) {
+  constexpr auto kItem = static_cast<std::int64_t>(sizeof(Word));
+  if (run.stride[0] == kItem && run.stride[1] == kItem) {
+    std::memcpy(run.data[1], run.data[0], static_cast<std::size_t>(run.count * kItem));
+  } else {
+    convert_run<Word, Word>(run);
+  }
+}
+
+using Stored = TypeList<float, float16, bfloat16, double, std::int8_t, std::uint8_t, std::int16_t, std::uint16_t,
+                        std::int32_t, std::uint32_t, std::int64_t, std::uint64_t, bool, E4M3, E5M2>;  // DType's order
+
+template <class From, class... To>
+constexpr DTypeRow<2> conversions_from(TypeList<To...>) {
+  return {convert_run<From, To>...};
+}
+template <class... From>
+constexpr std::array<DTypeRow<2>, kDTypeCount> conversions(TypeList<From...>) {
+  return {conversions_from<From>(Stored{})...};
+}
+const std::array<DTypeRow<2>, kDTypeCount> kConversions = conversions(Stored{});
+
+RunKernel<2> copy_kernel(DType from, DType to) {
+  if (from != to) return kConversions[static_cast<std::size_t>(from)][static_cast<std::size_t>(to)];
+  switch (itemsize(from)) {
+    case 1: return move_run<std::uint8_t>;
+    case 2: return move_run<std::uint16_t>;
+    case 4: return move_run<std::uint32_t>;
+    default: return move_run<std::uint64_t>;
+  }
+}
+
+/// A number as one element of a dtype, from the widest type of its kind.
+void element_of(Scalar value, DType dtype, std::byte* out) {
+  const bool floating = value.kind() == Scalar::Kind::floating;
+  double d = value.as_double();
+  std::int64_t i = value.as_int();
+  Run<2> run{{reinterpret_cast<std::byte*>(floating ? static_cast<void*>(&d) : static_cast<void*>(&i)), out},
+             {8, 8},
+             1};
+  copy_kernel(floating ? DType::f64 : DType::i64, dtype)(run);
+}
+
+}  // namespace
+
+void CpuBackend::copy(const Tensor& in, const Tensor& out) {
+  Loop<2>(out.shape(), {&in, &out}).run(copy_kernel(in.dtype(), out.dtype()));
+}
+
+void CpuBackend::fill(const Tensor& out, Scalar value) {
+  alignas(8) std::array<std::byte, 8> element;
+  element_of(value, out.dtype(), element.data());
+  const auto kernel = copy_kernel(out.dtype(), out.dtype());
+  Loop<1>(out.shape(), {&out}).run([&](const Run<1>& run) {
+    kernel({{element.data(), run.data[0]}, {0, run.stride[0]}, run.count});
+  });
+}
+
+void CpuBackend::arange(const Tensor& out, Scalar start, Scalar step) {
+  const std::int64_t item = static_cast<std::int64_t>(itemsize(out.dtype()));
+  const bool floating = start.kind() == Scalar::Kind::floating || step.kind() == Scalar::Kind::floating;
+  std::byte* to = mutable_bytes(out);
+  for (std::int64_t i = 0; i < out.numel(); ++i, to += item) {
+    if (floating) {
+      element_of(Scalar(start.as_double() + static_cast<double>(i) * step.as_double()), out.dtype(), to);
+    } else {
+      element_of(Scalar(start.as_int() + i * step.as_int()), out.dtype(), to);
+    }
+  }
+}
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace nibble
