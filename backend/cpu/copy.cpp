@@ -86,11 +86,16 @@ To convert(From x) {
     return x;
   } else if constexpr (from_small_float) {
     const float f = widen(x);
-    if constexpr (is_float_element<To>) return narrow<To>(f);
-    else if constexpr (is_fp8<To>) return encode(f, To{});
-    else if constexpr (std::is_same_v<To, bool>) return f != 0;
-    else if constexpr (std::is_integral_v<To>) return truncate<To>(f);
-    else return f;
+    if constexpr (is_float_element<To>)
+      return narrow<To>(f);
+    else if constexpr (is_fp8<To>)
+      return encode(f, To{});
+    else if constexpr (std::is_same_v<To, bool>)
+      return f != 0;
+    else if constexpr (std::is_integral_v<To>)
+      return truncate<To>(f);
+    else
+      return f;
   } else if constexpr (is_fp8<From>) {
     return convert<To>(value_of(x));
   } else if constexpr (std::is_same_v<To, float>) {
@@ -148,10 +153,14 @@ const std::array<DTypeRow<2>, kDTypeCount> kConversions = conversions(Stored{});
 RunKernel<2> copy_kernel(DType from, DType to) {
   if (from != to) return kConversions[static_cast<std::size_t>(from)][static_cast<std::size_t>(to)];
   switch (itemsize(from)) {
-    case 1: return move_run<std::uint8_t>;
-    case 2: return move_run<std::uint16_t>;
-    case 4: return move_run<std::uint32_t>;
-    default: return move_run<std::uint64_t>;
+    case 1:
+      return move_run<std::uint8_t>;
+    case 2:
+      return move_run<std::uint16_t>;
+    case 4:
+      return move_run<std::uint32_t>;
+    default:
+      return move_run<std::uint64_t>;
   }
 }
 
@@ -160,9 +169,8 @@ void element_of(Scalar value, DType dtype, std::byte* out) {
   const bool floating = value.kind() == Scalar::Kind::floating;
   double d = value.as_double();
   std::int64_t i = value.as_int();
-  Run<2> run{{reinterpret_cast<std::byte*>(floating ? static_cast<void*>(&d) : static_cast<void*>(&i)), out},
-             {8, 8},
-             1};
+  Run<2> run{
+      {reinterpret_cast<std::byte*>(floating ? static_cast<void*>(&d) : static_cast<void*>(&i)), out}, {8, 8}, 1};
   copy_kernel(floating ? DType::f64 : DType::i64, dtype)(run);
 }
 

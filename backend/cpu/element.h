@@ -81,8 +81,8 @@ struct TypeList {};
 using FloatElements = TypeList<float, float16, bfloat16>;
 using IntegerElements = TypeList<std::int8_t, std::uint8_t, std::int32_t, std::uint32_t, std::int64_t>;
 /// What arithmetic takes (DType's documentation).
-using ArithmeticElements = TypeList<float, float16, bfloat16, std::int8_t, std::uint8_t, std::int32_t, std::uint32_t,
-                                    std::int64_t, bool>;
+using ArithmeticElements =
+    TypeList<float, float16, bfloat16, std::int8_t, std::uint8_t, std::int32_t, std::uint32_t, std::int64_t, bool>;
 
 /// visit(T{}) with the list's type of that dtype; false if the list has none.
 template <class... T, class Visit>

@@ -18,17 +18,23 @@ Wrapping<T> wrap(T x) {
 struct Add {
   static float of(float a, float b) { return a + b; }
   template <std::integral T>
-  static T of(T a, T b) { return static_cast<T>(wrap(a) + wrap(b)); }
+  static T of(T a, T b) {
+    return static_cast<T>(wrap(a) + wrap(b));
+  }
 };
 struct Subtract {
   static float of(float a, float b) { return a - b; }
   template <std::integral T>
-  static T of(T a, T b) { return static_cast<T>(wrap(a) - wrap(b)); }
+  static T of(T a, T b) {
+    return static_cast<T>(wrap(a) - wrap(b));
+  }
 };
 struct Multiply {
   static float of(float a, float b) { return a * b; }
   template <std::integral T>
-  static T of(T a, T b) { return static_cast<T>(wrap(a) * wrap(b)); }
+  static T of(T a, T b) {
+    return static_cast<T>(wrap(a) * wrap(b));
+  }
 };
 struct Divide {
   static float of(std::same_as<float> auto a, std::same_as<float> auto b) { return a / b; }
@@ -88,12 +94,16 @@ struct Power {
 struct Minimum {
   static float of(float a, float b) { return a != a ? a : b < a || b != b ? b : a; }  // a NaN wins
   template <std::integral T>
-  static T of(T a, T b) { return b < a ? b : a; }
+  static T of(T a, T b) {
+    return b < a ? b : a;
+  }
 };
 struct Maximum {
   static float of(float a, float b) { return a != a ? a : a < b || b != b ? b : a; }
   template <std::integral T>
-  static T of(T a, T b) { return a < b ? b : a; }
+  static T of(T a, T b) {
+    return a < b ? b : a;
+  }
 };
 struct Equal {
   static bool of(auto a, auto b) { return a == b; }
@@ -130,7 +140,8 @@ struct BinaryRow {
   DTypeRow<3> kernel;
   bool swapped = false;  ///< called with its operands exchanged
 };
-using Numbers = TypeList<float, float16, bfloat16, std::int8_t, std::uint8_t, std::int32_t, std::uint32_t, std::int64_t>;
+using Numbers =
+    TypeList<float, float16, bfloat16, std::int8_t, std::uint8_t, std::int32_t, std::uint32_t, std::int64_t>;
 
 template <class Op>
 constexpr BinaryRow numbers(BinaryOp op) {
@@ -189,10 +200,14 @@ void CpuBackend::binary(BinaryOp op, const Tensor& a, const Tensor& b, const Ten
 void CpuBackend::where(const Tensor& condition, const Tensor& a, const Tensor& b, const Tensor& out) {
   const Loop<4> loop(out.shape(), {&condition, &a, &b, &out});
   switch (itemsize(out.dtype())) {
-    case 1: return loop.run(where_run<std::uint8_t>);
-    case 2: return loop.run(where_run<std::uint16_t>);
-    case 4: return loop.run(where_run<std::uint32_t>);
-    default: return loop.run(where_run<std::uint64_t>);
+    case 1:
+      return loop.run(where_run<std::uint8_t>);
+    case 2:
+      return loop.run(where_run<std::uint16_t>);
+    case 4:
+      return loop.run(where_run<std::uint32_t>);
+    default:
+      return loop.run(where_run<std::uint64_t>);
   }
 }
 

@@ -19,7 +19,7 @@ concept Number = !std::same_as<T, bool>;
 struct Negative {
   static float of(Float auto x) { return -x; }
   template <std::integral T>
-    requires Number<T>
+  requires Number<T>
   static T of(T x) { return static_cast<T>(Wrapping<T>{0} - static_cast<Wrapping<T>>(x)); }
 };
 struct Abs {
@@ -33,7 +33,7 @@ struct Abs {
 struct Sign {
   static float of(Float auto x) { return x > 0 ? 1.0f : x < 0 ? -1.0f : x; }  // keeps −0 and NaN
   template <std::integral T>
-    requires Number<T>
+  requires Number<T>
   static T of(T x) {
     if constexpr (std::is_signed_v<T>) return static_cast<T>((x > 0) - (x < 0));
     return static_cast<T>(x > 0);
@@ -42,7 +42,7 @@ struct Sign {
 struct Square {
   static float of(Float auto x) { return x * x; }
   template <std::integral T>
-    requires Number<T>
+  requires Number<T>
   static T of(T x) { return static_cast<T>(static_cast<Wrapping<T>>(x) * static_cast<Wrapping<T>>(x)); }
 };
 template <auto function>
@@ -54,12 +54,16 @@ template <auto function>
 struct Rounding {
   static float of(Float auto x) { return function(x); }
   template <std::integral T>
-  static T of(T x) { return x; }
+  static T of(T x) {
+    return x;
+  }
 };
 struct Relu {
   static float of(Float auto x) { return x < 0 ? 0.0f : x; }
   template <std::integral T>
-  static T of(T x) { return x > 0 ? x : T{0}; }
+  static T of(T x) {
+    return x > 0 ? x : T{0};
+  }
 };
 struct LogicalNot {
   static bool of(auto x) { return x == 0; }

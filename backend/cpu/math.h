@@ -11,9 +11,9 @@ namespace detail {
 // Elementary functions without branches, so that loops over them vectorise. The errors stated are measured over all
 // floats of the interval by tests/backend/math_test.cpp.
 
-/// eˣ, within 1 ulp (2 ulp where the result is subnormal). Range reduction x = n·ln 2 + r by a two-part ln 2 (Cody and Waite, "Software Manual for
-/// the Elementary Functions", 1980), Taylor's series to r⁷ on |r| ≤ ln 2 / 2 (the rest is below 2⁻²⁷), and a scaling
-/// in two steps so that results underflow gradually and overflow to Inf.
+/// eˣ, within 1 ulp (2 ulp where the result is subnormal). Range reduction x = n·ln 2 + r by a two-part ln 2 (Cody and
+/// Waite, "Software Manual for the Elementary Functions", 1980), Taylor's series to r⁷ on |r| ≤ ln 2 / 2 (the rest is
+/// below 2⁻²⁷), and a scaling in two steps so that results underflow gradually and overflow to Inf.
 inline float exp_f32(float x) {
   constexpr float kRound = 0x1.8p23f;  // adding it leaves the nearest integer in the low bits
   x = x < -104.0f ? -104.0f : x;
@@ -29,7 +29,8 @@ inline float exp_f32(float x) {
   p = p * r + 0.5f;
   p = 1.0f + (r + r * r * p);
   // The biased halves of n; a NaN's garbage is multiplied with the NaN in p.
-  const auto steps = static_cast<std::int32_t>(std::bit_cast<std::uint32_t>(shifted) - std::bit_cast<std::uint32_t>(kRound));
+  const auto steps =
+      static_cast<std::int32_t>(std::bit_cast<std::uint32_t>(shifted) - std::bit_cast<std::uint32_t>(kRound));
   const std::int32_t half = steps >> 1;
   const float scale_a = std::bit_cast<float>(static_cast<std::uint32_t>(half + 127) << 23);
   const float scale_b = std::bit_cast<float>(static_cast<std::uint32_t>(steps - half + 127) << 23);

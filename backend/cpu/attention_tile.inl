@@ -1,0 +1,125 @@
+// The arithmetic of attention, compiled once for each instruction set: include it inside an unnamed namespace of that
+// unit, after attention_tile.h and math.h. Nothing here may have external linkage, or the linker could hand one unit's
+// code to a processor that lacks its instructions.
+
+/// Eight floats as the compiler's own vector: two, one or half a register, whatever the unit has.
+using Vec = float __attribute__((vector_size(32)));
+constexpr std::int64_t kVec = 8;
+
+inline void load(const float* p, Vec& out) { __builtin_memcpy(&out, p, sizeof out); }
+inline void save(const Vec& x, float* p) { __builtin_memcpy(p, &x, sizeof x); }
+
+/// c (rows, n) += a (rows, depth) · b (depth, n) for `rows` rows and two vectors of columns, kept in registers.
+template <int rows>
+void multiply_strip(std::int64_t depth, const float* a, std::int64_t lda, const float* b, std::int64_t ldb, float* c,
+                    std::int64_t ldc) {
+  Vec sum[rows][2];
+  for (int r = 0; r < rows; ++r) {
+    load(c + r * ldc, sum[r][0]);
+    load(c + r * ldc + kVec, sum[r][1]);
+  }
+  for (std::int64_t d = 0; d < depth; ++d) {
+    Vec left, right;
+    load(b + d * ldb, left);
+    load(b + d * ldb + kVec, right);
+    for (int r = 0; r < rows; ++r) {
+      const float x = a[r * lda + d];
+      sum[r][0] += x * left;
+      sum[r][1] += x * right;
+    }
+  }
+  for (int r = 0; r < rows; ++r) {
+    save(sum[r][0], c + r * ldc);
+    save(sum[r][1], c + r * ldc + kVec);
+  }
+}
+
+/// c (rows, n) += a (rows, depth) · b (depth, n), all row-major.
+void multiply(std::int64_t rows, std::int64_t n, std::int64_t depth, const float* a, std::int64_t lda, const float* b,
+              std::int64_t ldb, float* c, std::int64_t ldc) {
+  constexpr std::int64_t kColumns = 2 * kVec;
+  std::int64_t j = 0;
+  for (; j + kColumns <= n; j += kColumns) {
+    std::int64_t r = 0;
+    for (; r + kStripRows <= rows; r += kStripRows) {
+      multiply_strip<kStripRows>(depth, a + r * lda, lda, b + j, ldb, c + r * ldc + j, ldc);
+    }
+    for (; r < rows; ++r) multiply_strip<1>(depth, a + r * lda, lda, b + j, ldb, c + r * ldc + j, ldc);
+  }
+  for (; j < n; ++j) {
+    for (std::int64_t r = 0; r < rows; ++r) {
+      float sum = c[r * ldc + j];
+      for (std::int64_t d = 0; d < depth; ++d) sum += a[r * lda + d] * b[d * ldb + j];
+      c[r * ldc + j] = sum;
+    }
+  }
+}
+
+float dot(const float* a, const float* b, std::int64_t n) {
+  Vec sums[2] = {};
+  std::int64_t i = 0;
+  for (; i + 2 * kVec <= n; i += 2 * kVec) {
+    for (int s = 0; s < 2; ++s) {
+      Vec x, y;
+      load(a + i + s * kVec, x);
+      load(b + i + s * kVec, y);
+      sums[s] += x * y;
+    }
+  }
+  sums[0] += sums[1];
+  float sum = 0;
+  for (int l = 0; l < kVec; ++l) sum += sums[0][l];
+  for (; i < n; ++i) sum += a[i] * b[i];
+  return sum;
+}
+
+/// scores = q kᵀ. Few rows take dot products with the keys as they lie; many make it worth turning the keys first.
+void score(const AttentionTile& t) {
+  if (t.rows < 8) {
+    for (std::int64_t j = 0; j < t.keys; ++j) {
+      for (std::int64_t r = 0; r < t.rows; ++r) {
+        t.scores[r * kTileKeys + j] = dot(t.q + r * t.depth, t.k + j * t.k_stride, t.depth);
+      }
+    }
+    return;
+  }
+  for (std::int64_t j = 0; j < t.keys; ++j) {
+    for (std::int64_t d = 0; d < t.depth; ++d) t.turned_k[d * kTileKeys + j] = t.k[j * t.k_stride + d];
+  }
+  for (std::int64_t i = 0; i < t.rows * kTileKeys; ++i) t.scores[i] = 0;
+  multiply(t.rows, t.keys, t.depth, t.q, t.depth, t.turned_k, kTileKeys, t.scores, kTileKeys);
+}
+
+/// Turns a row's scores into exp(score − largest), 0 for keys that it does not see, after bringing what it carries to
+/// the new largest.
+void weigh(const AttentionTile& t, std::int64_t r) {
+  constexpr float kInfinity = __builtin_inff();
+  float* s = t.scores + r * kTileKeys;
+  const std::int64_t n = t.visible[r];
+  if (t.bias) {
+    for (std::int64_t j = 0; j < n; ++j) s[j] += t.bias[r * kTileKeys + j];
+  }
+  float largest = t.largest[r];
+  for (std::int64_t j = 0; j < n; ++j) largest = (s[j] > largest) | (s[j] != s[j]) ? s[j] : largest;
+  if (n == 0 || largest == -kInfinity) {
+    for (std::int64_t j = 0; j < t.keys; ++j) s[j] = 0;
+    return;
+  }
+  if (largest != t.largest[r]) {
+    const float shrink = exp_f32(t.largest[r] - largest);
+    for (std::int64_t c = 0; c < t.width; ++c) t.out[r * t.width + c] *= shrink;
+    t.total[r] *= static_cast<double>(shrink);
+    t.largest[r] = largest;
+  }
+  for (std::int64_t j = 0; j < n; ++j) s[j] = exp_f32(s[j] - largest);
+  for (std::int64_t j = n; j < t.keys; ++j) s[j] = 0;
+  double sum = 0;
+  for (std::int64_t j = 0; j < n; ++j) sum += static_cast<double>(s[j]);
+  t.total[r] += sum;
+}
+
+void attend(const AttentionTile& t) {
+  score(t);
+  for (std::int64_t r = 0; r < t.rows; ++r) weigh(t, r);
+  multiply(t.rows, t.width, t.keys, t.scores, kTileKeys, t.v, t.v_stride, t.out, t.width);
+}

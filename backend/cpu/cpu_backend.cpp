@@ -1,0 +1,26 @@
+#include "backend/cpu/cpu_backend.h"
+
+#include "backend/cpu/codec.h"
+#include "backend/cpu/matmul.h"
+#include "quant_tensor/tensor/tensor_impl.h"
+
+namespace nibble {
+inline namespace v0 {
+namespace detail {
+
+Tensor CpuBackend::allocate(const Shape& shape, DType dtype) { return make_dense(shape, dtype); }
+
+std::span<const MatmulKernel> CpuBackend::matmul_kernels() { return cpu_matmul_kernels(); }
+void CpuBackend::dequantize(const Tensor& packed, const Tensor& out) { cpu_dequantize(packed, out); }
+void CpuBackend::quantize(const Tensor& w, const Format& format, std::span<const Tensor> components) {
+  cpu_quantize(w, format, components);
+}
+
+Backend& cpu_backend() {
+  static CpuBackend backend;
+  return backend;
+}
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace nibble

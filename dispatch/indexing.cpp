@@ -1,0 +1,155 @@
+#include <fmt/format.h>
+
+#include "dispatch/fallback.h"
+#include "dispatch/layout.h"
+#include "dispatch/packed.h"
+#include "dispatch/product.h"
+#include "dispatch/route.h"
+#include "dispatch/validation.h"
+#include "quant_tensor/tensor/counters.h"
+#include "quant_tensor/tensor/tensor_impl.h"
+
+namespace nibble {
+inline namespace v0 {
+namespace {
+
+using namespace detail;
+
+void require_index(std::string_view op, const Tensor& x, const Tensor& indices) {
+  const DType d = indices.dtype();
+  if (d == DType::i32 || d == DType::i64 || d == DType::u32) return;
+  refuse(ErrorCode::dtype_mismatch, op, fmt::format("x {} · indices {}", describe(x), describe(indices)),
+         "indices must be i32, i64 or u32");
+}
+
+/// Whether writing into x cannot be seen through any other tensor: the handle is the only one of its impl, the impl the
+/// only one of its storage, and no two elements share a place.
+bool is_sole_owner(const Tensor& x) {
+  const TensorImpl& impl = x.impl();
+  if (x.impl_ptr().use_count() != 1 || impl.storage.use_count() != 1 || !impl.storage->writable()) return false;
+  for (int a = 0; a < impl.shape.rank(); ++a) {
+    if (impl.shape[a] > 1 && impl.strides[a] == 0) return false;
+  }
+  return true;
+}
+
+/// x itself if it may be written to, else a counted copy.
+Tensor writable(Tensor x) {
+  if (is_sole_owner(x)) return x;
+  if (options().fallback == Fallback::error) {
+    refuse(ErrorCode::fallback_forbidden, "update_slice", x,
+           "another tensor shares its storage, and Fallback::error forbids copying it");
+  }
+  count(counters().bytes_copied, x.nbytes());
+  Backend& backend = backend_for(x.device());
+  Tensor out = backend.allocate(x.shape(), x.dtype());
+  backend.copy(x, out);
+  return out;
+}
+
+Tensor window(const Tensor& x, int axis, std::int64_t start, std::int64_t count) {
+  Shape shape = x.shape();
+  shape[axis] = count;
+  return make_view(x, shape, x.impl().strides, x.impl().offset + start * x.impl().strides[axis]);
+}
+
+/// Where the rows of each entry of axis 0 begin: one number for all, or a number each. Checked against the axis.
+std::vector<std::int64_t> starts_of(const Tensor& x, const Tensor& rows, const Position& start, int axis) {
+  const auto what = [&] { return fmt::format("x {} · rows {}", describe(x), describe(rows)); };
+  std::vector<std::int64_t> starts{start.value()};
+  if (start.is_tensor()) {
+    const Tensor& t = start.tensor();
+    const bool one = t.ndim() == 0, each = t.ndim() == 1 && axis != 0 && t.size(0) == x.size(0);
+    if (t.dtype() != DType::i32 || (!one && !each)) {
+      refuse(ErrorCode::invalid_argument, "update_slice", fmt::format("{} · start {}", what(), describe(t)),
+             "start is a number or an i32 tensor of shape () or (B,)");
+    }
+    const std::vector<std::int32_t> values = t.to_vector<std::int32_t>();
+    starts.assign(values.begin(), values.end());
+  }
+  const std::int64_t last = x.shape()[axis] - rows.shape()[axis];
+  for (const std::int64_t s : starts) {
+    if (s < 0 || s > last) {
+      refuse(ErrorCode::out_of_range, "update_slice", what(),
+             fmt::format("{} rows from {} on leave axis {}", rows.shape()[axis], s, axis));
+    }
+  }
+  return starts;
+}
+
+}  // namespace
+
+Tensor take(const Tensor& x, const Tensor& indices, int axis) {
+  axis = normalize_axis("take", axis, x.ndim());
+  require_index("take", x, indices);
+  if (x.is_quantized()) return take_packed(x, indices, axis);
+  // The taken axis goes first and its result back into its place.
+  Axes order{axis};
+  for (int a = 0; a < x.ndim(); ++a) {
+    if (a != axis) order.push_back(a);
+  }
+  const Tensor in = axis == 0 ? x : permute(x, order);
+  Shape shape = indices.shape();
+  for (int a = 1; a < in.ndim(); ++a) shape.push_back(in.shape()[a]);
+  Backend& backend = route("take", x, indices);
+  Tensor out = backend.allocate(shape, x.dtype());
+  backend.take(in, indices, out);
+  if (axis == 0) return out;
+  Axes back;
+  for (int a = 0; a < axis; ++a) back.push_back(indices.ndim() + a);
+  for (int a = 0; a < indices.ndim(); ++a) back.push_back(a);
+  for (int a = axis + 1; a < x.ndim(); ++a) back.push_back(indices.ndim() + a - 1);
+  return permute(out, back);
+}
+
+Tensor take_along_axis(const Tensor& x, const Tensor& indices, int axis) {
+  axis = normalize_axis("take_along_axis", axis, x.ndim());
+  require_index("take_along_axis", x, indices);
+  const auto fail = [&] {
+    refuse(ErrorCode::shape_mismatch, "take_along_axis",
+           fmt::format("x {} · indices {}", describe(x), describe(indices)),
+           fmt::format("shapes do not broadcast beside axis {}", axis));
+  };
+  if (indices.ndim() != x.ndim()) fail();
+  Shape in_shape = x.shape(), index_shape = indices.shape();
+  const std::int64_t m = index_shape[axis], n = in_shape[axis];
+  in_shape[axis] = index_shape[axis] = 1;
+  Shape common;
+  if (!broadcast_shapes(in_shape, index_shape, &common)) fail();
+  in_shape = index_shape = common;
+  in_shape[axis] = n;
+  index_shape[axis] = m;
+  const Tensor in = move_last(broadcast_view(dense_operand("take_along_axis", x), in_shape), axis);
+  const Tensor at = move_last(broadcast_view(indices, index_shape), axis);
+  Backend& backend = route("take_along_axis", in, at);
+  Tensor out = backend.allocate(at.shape(), x.dtype());
+  backend.take_along_last(in, at, out);
+  return move_back(out, axis);
+}
+
+Tensor update_slice(Tensor x, const Tensor& rows, const Position& start, int axis) {
+  axis = normalize_axis("update_slice", axis, x.ndim());
+  Shape like = rows.shape();
+  if (like.rank() == x.ndim()) like[axis] = x.shape()[axis];
+  if (!(like == x.shape())) {
+    refuse(ErrorCode::shape_mismatch, "update_slice", fmt::format("x {} · rows {}", describe(x), describe(rows)),
+           fmt::format("shapes differ beside axis {}", axis));
+  }
+  const std::vector<std::int64_t> starts = starts_of(x, rows, start, axis);
+  const Tensor from = dense_operand("update_slice", rows);
+  Backend& backend = route("update_slice", x, from);
+  if (x.is_quantized()) x = dense_operand("update_slice", x);
+  Tensor out = writable(std::move(x));
+  const std::int64_t n = from.shape()[axis];
+  if (starts.size() == 1) {
+    backend.copy(from, window(out, axis, starts[0], n));
+    return out;
+  }
+  for (std::int64_t b = 0; b < out.size(0); ++b) {
+    backend.copy(window(from, 0, b, 1), window(window(out, 0, b, 1), axis, starts[static_cast<std::size_t>(b)], n));
+  }
+  return out;
+}
+
+}  // namespace v0
+}  // namespace nibble

@@ -1,0 +1,242 @@
+#include <fmt/format.h>
+
+#include <cmath>
+#include <numbers>
+
+#include "dispatch/fallback.h"
+#include "dispatch/layout.h"
+#include "dispatch/product.h"
+#include "dispatch/route.h"
+#include "dispatch/validation.h"
+#include "quant_tensor/tensor/tensor_impl.h"
+
+namespace nibble {
+inline namespace v0 {
+namespace {
+
+using namespace detail;
+
+void require_float(std::string_view op, const Tensor& x) {
+  if (!is_small_float(x.dtype())) refuse(ErrorCode::dtype_mismatch, op, x, "takes f32, f16 or bf16");
+}
+
+// ---- norms ----
+
+/// A norm's weight or bias: one number for each entry of x's last axis.
+Tensor per_channel(std::string_view op, const Tensor& x, std::string_view what, const Tensor& t) {
+  if (!t.defined()) return t;
+  require_float(op, t);
+  if (t.ndim() != 1 || x.ndim() == 0 || t.size(0) != x.size(-1)) {
+    refuse(ErrorCode::shape_mismatch, op, fmt::format("x {} · {} {}", describe(x), what, describe(t)),
+           fmt::format("{} must have one entry for each of x's last axis", what));
+  }
+  return dense_operand(op, t);
+}
+
+DType norm_dtype(const Tensor& x, const Tensor& weight) {
+  return weight.defined() ? promote(x.dtype(), weight.dtype()) : x.dtype();
+}
+
+void require_norm_operand(std::string_view op, const Tensor& x) {
+  require_float(op, x);
+  if (x.ndim() == 0) refuse(ErrorCode::shape_mismatch, op, x, "a number has no axis to normalize over");
+}
+
+// ---- rope ----
+
+/// Positions as i32 (B, T) by strides, from a number, a () or (B,) offset, or (T,) or (B, T) positions.
+Tensor positions_of(const Tensor& x, const Position& position, std::int64_t batch, std::int64_t steps) {
+  const Shape shape{batch, steps};
+  if (!position.is_tensor()) {
+    const std::int64_t p = position.value();
+    return broadcast_view(arange(p, p + steps), shape);
+  }
+  const Tensor& t = position.tensor();
+  const auto fits = [&](const Shape& s) { return t.shape() == s; };
+  if (t.dtype() == DType::i32) {
+    if (fits({}) || fits({1})) return broadcast_view(add(t, arange(0, steps)), shape);
+    if (fits({batch})) return add(expand_dims(t, -1), arange(0, steps));
+    if (fits({steps}) || fits(shape)) return broadcast_view(t, shape);
+  }
+  refuse(ErrorCode::shape_mismatch, "rope", fmt::format("x {} · positions {}", describe(x), describe(t)),
+         "positions are a number or i32 of shape (), (B,), (T,) or (B, T)");
+}
+
+/// YaRN (Peng et al., 2023): high frequencies stay, low ones are divided by the factor, with a ramp between the pairs
+/// that turn beta_fast and beta_slow times within the original length.
+double yarn_keep(std::int64_t pair, std::int64_t dims, double theta, const RopeScaling& s) {
+  const auto pair_of_turns = [&](double turns) {
+    const double length = static_cast<double>(s.original_max_position_embeddings);
+    return static_cast<double>(dims) * std::log(length / (turns * 2 * std::numbers::pi)) / (2 * std::log(theta));
+  };
+  double low = pair_of_turns(s.beta_fast), high = pair_of_turns(s.beta_slow);
+  if (s.truncate) {
+    low = std::floor(low);
+    high = std::ceil(high);
+  }
+  low = std::max(low, 0.0);
+  high = std::min(high, static_cast<double>(dims - 1));
+  if (low == high) high += 0.001;
+  return 1.0 - std::clamp((static_cast<double>(pair) - low) / (high - low), 0.0, 1.0);
+}
+
+/// By wavelength, as Llama 3.1: long waves are divided by the factor, short ones stay, those between are blended.
+double llama3_keep(double inverse, const RopeScaling& s) {
+  const double length = static_cast<double>(s.original_max_position_embeddings);
+  const double wavelength = 2 * std::numbers::pi / inverse;
+  if (wavelength > length / s.low_freq_factor) return 0;
+  if (wavelength < length / s.high_freq_factor) return 1;
+  return (length / wavelength - s.low_freq_factor) / (s.high_freq_factor - s.low_freq_factor);
+}
+
+double yarn_attention_factor(const RopeScaling& s) {
+  if (s.attention_factor) return *s.attention_factor;
+  const auto of = [&](double mscale) { return s.factor <= 1 ? 1.0 : 0.1 * mscale * std::log(s.factor) + 1.0; };
+  const bool both = s.mscale && s.mscale_all_dim && *s.mscale != 0 && *s.mscale_all_dim != 0;
+  return both ? of(*s.mscale) / of(*s.mscale_all_dim) : of(1);
+}
+
+// ---- attention ----
+
+constexpr std::string_view kAttention = "scaled_dot_product_attention";
+
+std::string attention_text(const Tensor& q, const Tensor& k, const Tensor& v) {
+  return fmt::format("q {} · k {} · v {}", describe(q), describe(k), describe(v));
+}
+
+void validate_attention(const Tensor& q, const Tensor& k, const Tensor& v) {
+  const auto fail = [&](ErrorCode code, std::string_view rule) {
+    refuse(code, kAttention, attention_text(q, k, v), rule);
+  };
+  for (const Tensor* t : {&q, &k, &v}) {
+    if (!is_small_float(t->dtype())) fail(ErrorCode::dtype_mismatch, "takes f32, f16 or bf16");
+    if (t->ndim() != 4) fail(ErrorCode::shape_mismatch, "each must have the axes (B, H, T, D)");
+  }
+  if (q.size(0) != k.size(0) || k.size(0) != v.size(0)) fail(ErrorCode::shape_mismatch, "batch sizes differ");
+  if (k.size(1) != v.size(1) || k.size(2) != v.size(2))
+    fail(ErrorCode::shape_mismatch, "k and v differ in heads or length");
+  if (k.size(1) == 0 ? q.size(1) != 0 : q.size(1) % k.size(1) != 0) {
+    fail(ErrorCode::shape_mismatch, "q's heads are no multiple of k's");
+  }
+  if (q.size(3) != k.size(3))
+    fail(ErrorCode::shape_mismatch, fmt::format("depths {} and {} differ", q.size(3), k.size(3)));
+}
+
+Tensor attention_mask(const Tensor& mask, const Shape& scores) {
+  if (!mask.defined()) return mask;
+  Shape common;
+  const bool fits = broadcast_shapes(mask.shape(), scores, &common) && common == scores;
+  if (!fits || (mask.dtype() != DType::boolean && !is_floating(mask.dtype()))) {
+    refuse(fits ? ErrorCode::dtype_mismatch : ErrorCode::shape_mismatch, kAttention,
+           fmt::format("mask {} · scores {}", describe(mask), to_string(scores)),
+           fits ? "a mask is boolean or float" : "shapes do not broadcast");
+  }
+  const bool boolean = mask.dtype() == DType::boolean;
+  return broadcast_view(operand_as(kAttention, mask, boolean ? DType::boolean : DType::f32), scores);
+}
+
+Tensor key_lengths(const std::optional<Position>& length, std::int64_t batch, std::int64_t keys) {
+  if (!length) return {};
+  if (!length->is_tensor()) {
+    if (length->value() < 0 || length->value() > keys) {
+      refuse(ErrorCode::out_of_range, kAttention, fmt::format("key length {}", length->value()),
+             fmt::format("there are {} keys", keys));
+    }
+    return broadcast_view(scalar_tensor(length->value(), DType::i32), {batch});
+  }
+  const Tensor& t = length->tensor();
+  const bool fits = t.ndim() == 0 || (t.ndim() == 1 && (t.size(0) == batch || t.size(0) == 1));
+  if (t.dtype() != DType::i32 || !fits) {
+    refuse(ErrorCode::shape_mismatch, kAttention, fmt::format("key length {}", describe(t)),
+           fmt::format("must be a number or i32 of shape () or ({},)", batch));
+  }
+  return broadcast_view(t, {batch});
+}
+
+}  // namespace
+
+Tensor rms_norm(const Tensor& x, const Tensor& weight, double eps) {
+  require_norm_operand("rms_norm", x);
+  const Tensor w = per_channel("rms_norm", x, "weight", weight);
+  const Tensor in = operand_as("rms_norm", x, norm_dtype(x, w));
+  Backend& backend = w.defined() ? route("rms_norm", in, w) : route("rms_norm", in);
+  Tensor out = backend.allocate(in.shape(), in.dtype());
+  backend.rms_norm(in, w, eps, out);
+  return out;
+}
+
+Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps) {
+  require_norm_operand("layer_norm", x);
+  const Tensor w = per_channel("layer_norm", x, "weight", weight);
+  const Tensor b = per_channel("layer_norm", x, "bias", bias);
+  const Tensor in = operand_as("layer_norm", x, norm_dtype(x, w));
+  Backend& backend = w.defined() ? route("layer_norm", in, w) : route("layer_norm", in);
+  Tensor out = backend.allocate(in.shape(), in.dtype());
+  backend.layer_norm(in, w, b, eps, out);
+  return out;
+}
+
+RopeFrequencies rope_frequencies(std::int64_t dims, double theta, const RopeScaling& scaling) {
+  if (dims < 2 || dims % 2 != 0 || !(theta > 0) || !(scaling.factor > 0)) {
+    refuse(ErrorCode::invalid_argument, "rope_frequencies",
+           fmt::format("{} dims, theta {}, factor {}", dims, theta, scaling.factor),
+           "dims must be even and positive, theta and factor positive");
+  }
+  std::vector<float> inverse;
+  for (std::int64_t pair = 0; pair < dims / 2; ++pair) {
+    const double plain = std::pow(theta, -2.0 * static_cast<double>(pair) / static_cast<double>(dims));
+    double keep = 1;  // how much of the frequency is not divided by the factor
+    switch (scaling.type) {
+      case RopeScaling::Type::none:
+        break;
+      case RopeScaling::Type::linear:
+        keep = 0;
+        break;
+      case RopeScaling::Type::llama3:
+        keep = llama3_keep(plain, scaling);
+        break;
+      case RopeScaling::Type::yarn:
+        keep = yarn_keep(pair, dims, theta, scaling);
+        break;
+    }
+    inverse.push_back(static_cast<float>(keep * plain + (1 - keep) * plain / scaling.factor));
+  }
+  RopeFrequencies out{from_data(std::span<const float>(inverse), {dims / 2})};
+  if (scaling.type == RopeScaling::Type::yarn) out.scale = static_cast<float>(yarn_attention_factor(scaling));
+  return out;
+}
+
+Tensor rope(const Tensor& x, const Position& positions, const RopeFrequencies& frequencies, bool interleaved) {
+  require_float("rope", x);
+  if (x.ndim() == 2) return select(rope(expand_dims(x, 0), positions, frequencies, interleaved), 0, 0);
+  const Tensor& inverse = frequencies.inverse;
+  const bool fits = x.ndim() >= 2 && inverse.ndim() == 1 && inverse.dtype() == DType::f32;
+  if (!fits || 2 * inverse.size(0) > x.size(-1)) {
+    refuse(ErrorCode::shape_mismatch, "rope", fmt::format("x {} · frequencies {}", describe(x), describe(inverse)),
+           "x must be (…, T, D), frequencies f32 with one entry for each pair of D");
+  }
+  const Tensor in = dense_operand("rope", x);
+  const Tensor at = positions_of(x, positions, x.size(0), x.size(-2));
+  Backend& backend = route("rope", in, at);
+  Tensor out = backend.allocate(in.shape(), in.dtype());
+  backend.rope(in, at, frequencies, interleaved, out);
+  return out;
+}
+
+Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tensor& v,
+                                    const AttentionOptions& options) {
+  validate_attention(q, k, v);
+  const Shape scores{q.size(0), q.size(1), q.size(2), k.size(2)};
+  const double scale = options.scale.value_or(1.0 / std::sqrt(static_cast<double>(q.size(3))));
+  const Tensor mask = attention_mask(options.mask, scores);
+  const Tensor length = key_lengths(options.key_length, q.size(0), k.size(2));
+  route(kAttention, q, k);
+  Backend& backend = route(kAttention, q, v);
+  Tensor out = backend.allocate({q.size(0), q.size(1), q.size(2), v.size(3)}, q.dtype());
+  backend.attention(dense_operand(kAttention, q), dense_operand(kAttention, k), dense_operand(kAttention, v), scale,
+                    options.causal, mask, length, out);
+  return out;
+}
+
+}  // namespace v0
+}  // namespace nibble
