@@ -1,0 +1,268 @@
+// The scalar codecs of the format table against the formats' own reference packages, and against their own promises.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <set>
+
+#include "tests/quant_tensor/golden_formats.h"
+
+namespace nibble_test {
+namespace {
+
+constexpr float kInf = std::numeric_limits<float>::infinity();
+constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+
+TEST(FormatTable, NamesAreUniqueAndFound) {
+  std::set<std::string_view> names;
+  for (const Format* format : nb::detail::format_table()) {
+    EXPECT_TRUE(names.insert(format->name).second) << format->name;
+    EXPECT_EQ(nb::detail::find_format(format->name), format);
+  }
+  EXPECT_EQ(names.size(), 23u);
+  EXPECT_EQ(nb::detail::find_format("affine7-g64"), nullptr);
+  EXPECT_EQ(nb::detail::find_format(""), nullptr);
+}
+
+TEST(FormatTable, PublicListSaysHowManyBitsAWeightTakes) {
+  const auto bits_per_weight = [](std::string_view name) {
+    for (const nb::FormatInfo& info : nb::formats()) {
+      if (info.name == name) return info.bits_per_weight;
+    }
+    return -1.0;
+  };
+  EXPECT_EQ(nb::formats().size(), nb::detail::format_table().size());
+  EXPECT_EQ(bits_per_weight("affine4-g64"), 4.5);
+  EXPECT_EQ(bits_per_weight("affine3-g128"), 3.25);
+  EXPECT_EQ(bits_per_weight("q4_0"), 4.5);
+  EXPECT_EQ(bits_per_weight("q4_1"), 5);
+  EXPECT_EQ(bits_per_weight("q5_0"), 5.5);
+  EXPECT_EQ(bits_per_weight("q5_1"), 6);
+  EXPECT_EQ(bits_per_weight("q8_0"), 8.5);
+}
+
+TEST(FormatTable, BitsPerWeightIsWhatComponentsTake) {
+  for (const Format* format : nb::detail::format_table()) {
+    double bits = 0;
+    for (std::size_t c = 0; c < format->components.size(); ++c) {
+      const auto& spec = format->components[c];
+      const std::size_t item = spec.is_scale ? 2 : nb::itemsize(spec.dtype);
+      bits += 8.0 * static_cast<double>(item) * static_cast<double>(format->width(static_cast<int>(c), format->block));
+    }
+    EXPECT_EQ(bits / format->block, format->bits_per_weight) << format->name;
+    EXPECT_EQ(format->block % format->group_size, 0) << format->name;
+  }
+}
+
+TEST(FormatCodec, DecodeGivesTheReferencesBits) {
+  for (const GoldenCase& c : golden_cases()) {
+    SCOPED_TRACE(c.name);
+    std::vector<float> decoded;
+    for (std::int64_t r = 0; r < c.rows(); ++r) {
+      const auto row = decode_of(*c.format, nb::detail::packed_row(*c.packed().packing(), r), 0, c.k());
+      decoded.insert(decoded.end(), row.begin(), row.end());
+    }
+    EXPECT_EQ(bits(decoded), bits(c.values));
+    EXPECT_EQ(bits(c.packed().to_vector<float>()), bits(c.values)) << "read as a tensor";
+  }
+}
+
+TEST(FormatCodec, EncodeGivesTheReferencesBytes) {
+  for (const GoldenCase& c : golden_cases()) {
+    SCOPED_TRACE(c.name);
+    const std::vector<Tensor> made = nb::detail::allocate_components(*c.format, c.shape, c.scale_dtype);
+    for (std::int64_t r = 0; r < c.rows(); ++r) {
+      c.format->encode(c.weight.data() + r * c.k(), c.k(), nb::detail::mutable_packed_row(*c.format, made, r));
+    }
+    for (std::size_t i = 0; i < made.size(); ++i) {
+      EXPECT_TRUE(bytes(made[i]) == bytes(c.components[i])) << c.format->components[i].name;
+    }
+  }
+}
+
+TEST(FormatCodec, ScaleTimesCodePlusBiasIsTheValue) {
+  for (const GoldenCase& c : golden_cases()) {
+    SCOPED_TRACE(c.name);
+    for (std::int64_t r = 0; r < c.rows(); ++r) {
+      const RowCodes row = codes_of(*c.format, row_of(*c.format, c.components, r), 0, c.k());
+      for (std::int64_t i = 0; i < c.k(); ++i) {
+        const auto g = static_cast<std::size_t>(i / c.format->group_size);
+        const int code = row.codes[static_cast<std::size_t>(i)];
+        ASSERT_LT(code, 1 << c.format->bits);
+        const float value = row.scales[g] * static_cast<float>(code) + row.biases[g];
+        ASSERT_EQ(value, c.values[static_cast<std::size_t>(r * c.k() + i)]) << "row " << r << " weight " << i;
+      }
+    }
+  }
+}
+
+TEST(FormatCodec, AssembleUndoesCodes) {
+  for (const GoldenCase& c : golden_cases()) {
+    SCOPED_TRACE(c.name);
+    const std::vector<Tensor> made = nb::detail::allocate_components(*c.format, c.shape, c.scale_dtype);
+    for (std::int64_t r = 0; r < c.rows(); ++r) {
+      const RowCodes row = codes_of(*c.format, row_of(*c.format, c.components, r), 0, c.k());
+      ASSERT_TRUE(c.format->assemble(row.codes.data(), row.scales.data(), row.biases.data(), c.k(),
+                                     nb::detail::mutable_packed_row(*c.format, made, r)));
+    }
+    for (std::size_t i = 0; i < made.size(); ++i) EXPECT_TRUE(bytes(made[i]) == bytes(c.components[i]));
+  }
+}
+
+TEST(FormatCodec, AssembleRefusesWhatHasNoExactPlace) {
+  for (const GoldenCase& c : golden_cases()) {
+    SCOPED_TRACE(c.name);
+    const std::vector<Tensor> made = nb::detail::allocate_components(*c.format, c.shape, c.scale_dtype);
+    const auto target = nb::detail::mutable_packed_row(*c.format, made, 0);
+    const RowCodes good = codes_of(*c.format, row_of(*c.format, c.components, 0), 0, c.k());
+    const auto fits = [&](const RowCodes& row) {
+      return c.format->assemble(row.codes.data(), row.scales.data(), row.biases.data(), c.k(), target);
+    };
+    ASSERT_TRUE(fits(good));
+
+    RowCodes wide = good;
+    wide.codes.back() = static_cast<std::uint8_t>(1 << c.format->bits);
+    if (c.format->bits < 8) {
+      EXPECT_FALSE(fits(wide)) << "a code past the top";
+    }
+
+    const bool holds_f32 = c.scale_dtype == DType::f32 && c.format->components.size() > 1;
+    RowCodes fine = good;
+    fine.scales.back() = 1.00001f;
+    fine.biases.back() = -fine.scales.back() * static_cast<float>(1 << (c.format->bits - 1));
+    EXPECT_EQ(fits(fine), holds_f32) << "a scale between two of the storage type";
+  }
+}
+
+TEST(FormatCodec, AnyRunOfBlocksDecodesAsInTheWholeRow) {
+  for (const GoldenCase& c : golden_cases()) {
+    SCOPED_TRACE(c.name);
+    const auto row = row_of(*c.format, c.components, c.rows() - 1);
+    const std::vector<float> whole = decode_of(*c.format, row, 0, c.k());
+    const RowCodes all = codes_of(*c.format, row, 0, c.k());
+    const int block = c.format->block, group = c.format->group_size;
+    for (std::int64_t begin = 0; begin <= c.k(); begin += block) {
+      for (std::int64_t count = 0; begin + count <= c.k(); count += block) {
+        const std::vector<float> expected(whole.begin() + begin, whole.begin() + begin + count);
+        ASSERT_EQ(bits(decode_of(*c.format, row, begin, count)), bits(expected)) << begin << " + " << count;
+        const RowCodes part = codes_of(*c.format, row, begin, count);
+        ASSERT_TRUE(std::equal(part.codes.begin(), part.codes.end(), all.codes.begin() + begin));
+        ASSERT_TRUE(std::equal(part.scales.begin(), part.scales.end(), all.scales.begin() + begin / group));
+        ASSERT_TRUE(std::equal(part.biases.begin(), part.biases.end(), all.biases.begin() + begin / group));
+      }
+    }
+  }
+}
+
+TEST(FormatCodec, AScaleThatIsNotFiniteSpoilsItsGroupAndNoOther) {
+  for (const GoldenCase& c : golden_cases()) {
+    for (const float scale : {kNaN, kInf, -kInf}) {
+      SCOPED_TRACE(c.name);
+      RowCodes row = codes_of(*c.format, row_of(*c.format, c.components, 0), 0, c.k());
+      row.scales[0] = scale;
+      row.biases[0] = -scale;
+      const std::vector<Tensor> made = nb::detail::allocate_components(*c.format, c.shape, c.scale_dtype);
+      ASSERT_TRUE(c.format->assemble(row.codes.data(), row.scales.data(), row.biases.data(), c.k(),
+                                     nb::detail::mutable_packed_row(*c.format, made, 0)));
+      const auto packed = row_of(*c.format, made, 0);
+      const std::vector<float> values = decode_of(*c.format, packed, 0, c.k());
+      const RowCodes read = codes_of(*c.format, packed, 0, c.k());
+      for (std::int64_t i = 0; i < c.k(); ++i) {
+        const auto at = static_cast<std::size_t>(i), g = static_cast<std::size_t>(i / c.format->group_size);
+        const float by_codes = read.scales[g] * static_cast<float>(read.codes[at]) + read.biases[g];
+        if (g == 0) {
+          ASSERT_FALSE(std::isfinite(values[at]));
+          ASSERT_FALSE(std::isfinite(by_codes));
+        } else {
+          ASSERT_EQ(values[at], c.values[at]);
+          ASSERT_EQ(by_codes, c.values[at]);
+        }
+      }
+    }
+  }
+}
+
+TEST(FormatCodec, AWeightThatIsNotFiniteNeverPassesAsANumber) {
+  for (const GoldenCase& c : golden_cases()) {
+    for (const float bad : {kNaN, kInf, -kInf}) {
+      for (const std::size_t place : {std::size_t{0}, static_cast<std::size_t>(c.format->group_size - 1)}) {
+        SCOPED_TRACE(c.name);
+        std::vector<float> weight(c.weight.begin(), c.weight.begin() + c.k());
+        weight[place] = bad;
+        const std::vector<Tensor> made = nb::detail::allocate_components(*c.format, c.shape, c.scale_dtype);
+        c.format->encode(weight.data(), c.k(), nb::detail::mutable_packed_row(*c.format, made, 0));
+        const std::vector<float> values = decode_of(*c.format, row_of(*c.format, made, 0), 0, c.k());
+        for (std::int64_t i = 0; i < c.k(); ++i) {
+          const auto at = static_cast<std::size_t>(i);
+          if (i < c.format->group_size) {
+            ASSERT_FALSE(std::isfinite(values[at]));
+          } else {
+            ASSERT_EQ(values[at], c.values[at]);
+          }
+        }
+      }
+    }
+  }
+}
+
+// By hand, from the notes on MLX's quantizer, so that the rule can be read here: the end of larger magnitude, -8, is
+// met exactly.
+TEST(FormatCodec, AffineByHand) {
+  const Format& format = *nb::detail::find_format("affine4-g32");
+  std::vector<float> weight(32, 0.0f);
+  weight[0] = -8;
+  weight[1] = 7;
+  weight[2] = 2.4f;
+  const std::vector<Tensor> made = nb::detail::allocate_components(format, {1, 32}, DType::f32);
+  format.encode(weight.data(), 32, nb::detail::mutable_packed_row(format, made, 0));
+  const RowCodes row = codes_of(format, row_of(format, made, 0), 0, 32);
+  EXPECT_EQ(row.scales, std::vector<float>{1});
+  EXPECT_EQ(row.biases, std::vector<float>{-8});
+  std::vector<std::uint8_t> expected(32, 8);
+  expected[0] = 0, expected[1] = 15, expected[2] = 10;
+  EXPECT_EQ(row.codes, expected);
+  EXPECT_EQ(made[0].to_vector<std::uint32_t>(),
+            (std::vector<std::uint32_t>{0x88888af0, 0x88888888, 0x88888888, 0x88888888}));
+
+  for (float& w : weight) w = -w;  // the end of larger magnitude is now the maximum: the scale turns
+  format.encode(weight.data(), 32, nb::detail::mutable_packed_row(format, made, 0));
+  const RowCodes turned = codes_of(format, row_of(format, made, 0), 0, 32);
+  EXPECT_EQ(turned.scales, std::vector<float>{-1});
+  EXPECT_EQ(turned.biases, std::vector<float>{8});
+  EXPECT_EQ(turned.codes, expected);
+}
+
+// The same for GGUF: where each rule rounds, and which weight sits where in a block.
+TEST(FormatCodec, GgufByHand) {
+  const auto packed_bytes = [](std::string_view name, const std::vector<float>& weight) {
+    const Format& format = *nb::detail::find_format(name);
+    const std::vector<Tensor> made = nb::detail::allocate_components(format, {1, 32}, DType::f32);
+    format.encode(weight.data(), 32, nb::detail::mutable_packed_row(format, made, 0));
+    return made[0].to_vector<std::uint8_t>();
+  };
+  std::vector<float> weight(32, 0.0f);
+  weight[0] = -127, weight[1] = 0.5f, weight[2] = 2.5f, weight[3] = -1.5f, weight[31] = 126.4f;
+  std::vector<std::uint8_t> q8_0(34, 0);
+  q8_0[1] = 0x3c;                                            // d = 1 in f16
+  q8_0[2] = 0x81, q8_0[3] = 1, q8_0[4] = 3, q8_0[5] = 0xfe;  // halves go away from zero
+  q8_0[33] = 126;
+  EXPECT_EQ(packed_bytes("q8_0", weight), q8_0);
+
+  std::fill(weight.begin(), weight.end(), 0.0f);
+  weight[0] = -8, weight[1] = 2.5f, weight[16] = 7, weight[31] = -0.5f;
+  std::vector<std::uint8_t> q4_0(18, 0x88);
+  q4_0[0] = 0, q4_0[1] = 0x3c;
+  q4_0[2] = 0xf0, q4_0[3] = 0x8b, q4_0[17] = 0x88;  // weight 16 above weight 0; halves go up
+  EXPECT_EQ(packed_bytes("q4_0", weight), q4_0);
+
+  std::fill(weight.begin(), weight.end(), 0.0f);
+  weight[0] = 31, weight[17] = 16;
+  std::vector<std::uint8_t> q5_1(24, 0);
+  q5_1[1] = 0x3c;                  // d = 1, m = 0
+  q5_1[4] = 0x01, q5_1[6] = 0x02;  // fifth bits of weights 0 and 17
+  q5_1[8] = 0x0f;
+  EXPECT_EQ(packed_bytes("q5_1", weight), q5_1);
+}
+
+}  // namespace
+}  // namespace nibble_test
