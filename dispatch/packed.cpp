@@ -19,12 +19,9 @@ namespace {
 bool is_weight_dtype(DType d) { return d == DType::f32 || d == DType::f16 || d == DType::bf16; }
 
 const detail::Format& resolve(const QuantizeParams& params) {
-  const std::string name =
-      params.format == "affine" ? fmt::format("affine{}-g{}", params.bits, params.group_size) : params.format;
-  const detail::Format* format = detail::find_format(name);
-  if (!format) throw Error(ErrorCode::unsupported, fmt::format("[quantize] there is no format {}", name));
-  if (!format->encode) throw Error(ErrorCode::unsupported, fmt::format("[quantize] {} has no encoder", name));
-  return *format;
+  const detail::Format& format = detail::requested_format("quantize", params);
+  if (!format.encode) throw Error(ErrorCode::unsupported, fmt::format("[quantize] {} has no encoder", format.name));
+  return format;
 }
 
 Tensor decode(const Tensor& w, DType dtype) {
