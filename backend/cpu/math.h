@@ -20,7 +20,7 @@ inline float exp_f32(float x) {
   x = x > 89.0f ? 89.0f : x;
   const float shifted = x * 0x1.715476p+0f + kRound;
   const float n = shifted - kRound;
-  const float r = (x - n * 0x1.62e4p-1f) - n * -0x1.7f7d1cp-20f;
+  const float r = (x - n * 0x1.62e4p-1f) - n * 0x1.7f7d1cp-20f;
   float p = 0x1.a01a02p-13f;
   p = p * r + 0x1.6c16c2p-10f;
   p = p * r + 0x1.111112p-7f;

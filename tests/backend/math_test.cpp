@@ -1,0 +1,90 @@
+#include "backend/cpu/math.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "backend/cpu/element.h"
+
+namespace nibble::detail {
+namespace {
+
+/// |got − want| in units of the last place of a float of want's size.
+double ulps(float got, double want) {
+  if (std::isnan(want)) return std::isnan(got) ? 0 : 1e30;
+  const auto nearest = static_cast<float>(want);
+  if (std::isinf(nearest) || std::isinf(got)) return got == nearest ? 0 : 1e30;
+  int exponent = 0;
+  std::frexp(want, &exponent);
+  return std::fabs(static_cast<double>(got) - want) / std::ldexp(1.0, std::max(exponent - 24, -149));
+}
+
+/// The worst error over floats of every exponent and both signs, a step apart that shares no factor with their bits.
+template <class Function, class Reference>
+double worst(Function&& function, Reference&& reference, float limit) {
+  double most = 0;
+  for (std::uint64_t bits = 0; bits <= 0xffffffffu; bits += 4099) {
+    const float x = std::bit_cast<float>(static_cast<std::uint32_t>(bits));
+    if (!(std::fabs(x) <= limit)) continue;
+    most = std::max(most, ulps(function(x), reference(static_cast<double>(x))));
+  }
+  return most;
+}
+
+double sigmoid(double x) { return x < 0 ? std::exp(x) / (1 + std::exp(x)) : 1 / (1 + std::exp(-x)); }
+
+TEST(CpuMath, ExpIsWithinAnUlp) {
+  EXPECT_LT(worst(
+                exp_f32, [](double x) { return std::exp(x); }, 200.0f),
+            1.01);
+}
+TEST(CpuMath, SigmoidAndSiluAreWithinThreeUlps) {
+  EXPECT_LT(worst(sigmoid_f32, sigmoid, 200.0f), 3);
+  EXPECT_LT(worst(
+                silu_f32, [](double x) { return x * sigmoid(x); }, 87.0f),
+            3.5);
+  EXPECT_NEAR(silu_f32(-100.0f), -100 * std::exp(-100.0), 1e-43);  // of a subnormal factor
+}
+TEST(CpuMath, GeluKeepsItsRelativePrecision) {
+  const auto gelu = [](double x) { return 0.5 * x * std::erfc(-x * std::sqrt(0.5)); };
+  EXPECT_LT(worst(gelu_f32, gelu, 12.5f), 8);
+  EXPECT_NEAR(gelu_f32(-13.5f), gelu(-13.5), 1e-43);
+  const auto by_tanh = [](double x) {
+    const double u = std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x);
+    return x * sigmoid(2 * u);
+  };
+  EXPECT_LT(worst(gelu_tanh_f32, by_tanh, 4.0f), 40);  // e^u magnifies u's rounding by |u|
+}
+
+TEST(CpuMath, ExtremeArguments) {
+  constexpr float inf = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_EQ(exp_f32(inf), inf);
+  EXPECT_EQ(exp_f32(-inf), 0.0f);
+  EXPECT_EQ(exp_f32(0.0f), 1.0f);
+  EXPECT_EQ(exp_f32(89.0f), inf);
+  EXPECT_GT(exp_f32(-103.0f), 0.0f);  // subnormal, not flushed
+  EXPECT_EQ(sigmoid_f32(inf), 1.0f);
+  EXPECT_EQ(sigmoid_f32(-inf), 0.0f);
+  EXPECT_EQ(gelu_f32(inf), inf);
+  EXPECT_EQ(gelu_f32(-inf), 0.0f);
+  EXPECT_EQ(silu_f32(inf), inf);
+  for (auto* f : {exp_f32, sigmoid_f32, silu_f32, gelu_f32, gelu_tanh_f32}) EXPECT_TRUE(std::isnan(f(nan)));
+}
+
+TEST(CpuElement, HalvesWidenAndNarrowAsTheTypeDoes) {
+  for (std::uint32_t bits = 0; bits <= 0xffff; ++bits) {
+    float16 h;
+    h.bits = static_cast<std::uint16_t>(bits);
+    const float a = widen(h), b = static_cast<float>(h);
+    ASSERT_EQ(std::bit_cast<std::uint32_t>(a), std::bit_cast<std::uint32_t>(b)) << bits;
+    ASSERT_EQ(narrow<float16>(a).bits, float16(b).bits) << bits;
+  }
+  for (std::uint64_t bits = 0; bits <= 0xffffffffu; bits += 1021) {
+    const float x = std::bit_cast<float>(static_cast<std::uint32_t>(bits));
+    ASSERT_EQ(narrow<float16>(x).bits, float16(x).bits) << x;
+  }
+}
+
+}  // namespace
+}  // namespace nibble::detail
