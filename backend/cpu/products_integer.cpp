@@ -16,6 +16,7 @@ namespace {
 constexpr std::int64_t kRowBlock = 512;  // rows of x that one pass over w serves
 constexpr std::int64_t kTask = 1 << 16;  // multiply-adds that are worth a thread
 constexpr std::int64_t kDecodeCost = 8;  // of a weight, in multiply-adds
+constexpr std::int64_t kFewRows = 2;     // for so few, tiles are not worth their interleaving
 
 std::int64_t grain_for(std::int64_t cost) { return std::max<std::int64_t>(1, kTask / std::max<std::int64_t>(1, cost)); }
 
@@ -79,8 +80,9 @@ void multiply_tiles(const Unit& unit, const IntegerScheme& scheme, const Activat
     for (std::int64_t k = 0; k < w.length(); k += kChunk) {
       const std::int64_t count = std::min(kChunk, w.length() - k), block = k / x.block;
       w.tile(n, k, count, codes, tile, scales, biases);
-      scheme.multiply({.x = x.q + k * scheme.bytes,
+      scheme.multiply({.x = x.q + k * scheme.step,
                        .x_pitch = x.pitch,
+                       .x_half = w.length(),
                        .x_scale = x.scale + block,
                        .x_sum = x.sum + block,
                        .x_blocks = x.blocks,
@@ -94,6 +96,50 @@ void multiply_tiles(const Unit& unit, const IntegerScheme& scheme, const Activat
                        .acc = acc});
     }
     const std::int64_t here = std::min(tile_rows, end - n);
+    for (std::int64_t m = 0; m < x.rows; ++m) {
+      if (x.fits[m]) store(m, n, here, acc + m * tile_rows);
+    }
+  }
+}
+
+/// The same for few rows of x: integer sums straight from the packed bytes, a row of w after the other, then their scales. Sums of
+/// integers have no order, so the bits are those of multiply_tiles.
+template <class Store>
+void multiply_few(const Unit& unit, const IntegerScheme& scheme, const Activations& x, const PackedRows& w,
+                  std::int64_t begin, std::int64_t end, Store&& store) {
+  const std::int64_t tile_rows = unit.tile_rows, group = w.format().group_size;
+  const std::int64_t chunk = 4 * kChunk, scales_size = chunk / group * tile_rows, sums_size = tile_rows * x.blocks;
+  Scratch scratch(Scratch::need<std::int32_t>(x.rows * sums_size) + 2 * Scratch::need<float>(scales_size) +
+                  Scratch::need<float>(x.rows * tile_rows));
+  std::int32_t* sums = scratch.get<std::int32_t>(x.rows * sums_size);
+  float* scales = scratch.get<float>(scales_size);
+  float* biases = scratch.get<float>(scales_size);
+  float* acc = scratch.get<float>(x.rows * tile_rows);
+  const int group_shift = std::countr_zero(static_cast<unsigned>(group / x.block));
+  for (std::int64_t n = begin; n < end; n += tile_rows) {
+    const std::int64_t here = std::min(tile_rows, end - n);
+    if (here < tile_rows) std::memset(sums, 0, static_cast<std::size_t>(x.rows * sums_size) * sizeof(std::int32_t));
+    std::memset(acc, 0, static_cast<std::size_t>(x.rows * tile_rows) * sizeof(float));
+    for (std::int64_t r = 0; r < here; ++r) {
+      for (std::int64_t m = 0; m < x.rows; ++m) {
+        w.sums(scheme, n + r, x.block, x.q + m * x.pitch, w.length(), sums + m * sums_size + r * x.blocks);
+      }
+    }
+    for (std::int64_t k = 0; k < w.length(); k += chunk) {
+      const std::int64_t count = std::min(chunk, w.length() - k), block = k / x.block;
+      w.scales(n, k, count, scales, biases);
+      for (std::int64_t m = 0; m < x.rows; ++m) {
+        unit.add_blocks({.sums = sums + m * sums_size + block,
+                         .sums_pitch = x.blocks,
+                         .x_scale = x.scale + m * x.blocks + block,
+                         .x_sum = x.sum + m * x.blocks + block,
+                         .scales = scales,
+                         .biases = biases,
+                         .group_shift = group_shift,
+                         .blocks = count / x.block,
+                         .acc = acc + m * tile_rows});
+      }
+    }
     for (std::int64_t m = 0; m < x.rows; ++m) {
       if (x.fits[m]) store(m, n, here, acc + m * tile_rows);
     }
@@ -116,11 +162,16 @@ void multiply_along_integer(const Unit& unit, const IntegerScheme& scheme, const
     Activations activations(scheme, std::min(kRowBlock, x.rows - first), w.length(), block);
     activations.pack(unit, scheme, x, first);
     const std::int64_t grain = grain_for(w.length() * (activations.rows + kDecodeCost));
+    const bool few = activations.rows <= kFewRows && w.has_sums(scheme);
     parallel_ranges(w.rows(), grain, unit.tile_rows, [&](std::int64_t begin, std::int64_t end) {
-      multiply_tiles(unit, scheme, activations, w, begin, end,
-                     [&](std::int64_t m, std::int64_t n, std::int64_t few, const float* sums) {
-                       unit.store(sums, few, y.at(first + m, n), y.element, y.column_stride);
-                     });
+      const auto store = [&](std::int64_t m, std::int64_t n, std::int64_t count, const float* sums) {
+        unit.store(sums, count, y.at(first + m, n), y.element, y.column_stride);
+      };
+      if (few) {
+        multiply_few(unit, scheme, activations, w, begin, end, store);
+      } else {
+        multiply_tiles(unit, scheme, activations, w, begin, end, store);
+      }
     });
     for (std::int64_t m = 0; m < activations.rows; ++m) {
       if (!activations.fits[m]) exact.push_back(first + m);

@@ -101,6 +101,19 @@ void PackedRows::tile(std::int64_t first, std::int64_t begin, std::int64_t count
   unit_.interleave(codes, kChunk, count, tile);
 }
 
+void PackedRows::sums(const IntegerScheme& scheme, std::int64_t i, int block, const unsigned char* x,
+                      std::int64_t x_half, std::int32_t* sums) const {
+  decoder_->sums[scheme.sums](bytes_of_row(row(i)), packing_.begin, length(), block, x, x_half, sums);
+}
+
+void PackedRows::scales(std::int64_t first, std::int64_t begin, std::int64_t count, float* scales,
+                        float* biases) const {
+  const std::int64_t group = format().group_size;
+  RowBytes bytes[kMostTileRows];
+  for (int r = 0; r < unit_.tile_rows; ++r) bytes[r] = bytes_of_row(row(std::min(first + r, rows() - 1)));
+  decoder_->scales(bytes, unit_.tile_rows, (packing_.begin + begin) / group, count / group, unit_.tile_rows, scales, biases);
+}
+
 }  // namespace cpu
 }  // namespace detail
 }  // namespace v0

@@ -4,6 +4,7 @@
 #include <immintrin.h>
 #endif
 
+#include "backend/cpu/units/blocks.h"
 #include "backend/cpu/units/unit.h"
 
 namespace nibble {
@@ -112,23 +113,23 @@ inline void unpack_bits(const unsigned char* in, std::uint8_t* codes) {
   }
 }
 
-inline __m256i halves(const unsigned char* in) {
-  const __m128i bytes = load128(in);
-  return _mm256_and_si256(_mm256_set_m128i(_mm_srli_epi16(bytes, 4), bytes), _mm256_set1_epi8(15));
-}
-inline void unpack_halves(const unsigned char* in, std::uint8_t* codes) { store256(codes, halves(in)); }
-inline void unpack_halves_high(const unsigned char* in, const unsigned char* high, std::uint8_t* codes) {
+/// The 32 codes of a GGUF block.
+template <class B>
+inline __m256i block_of(const unsigned char* in) {
+  if constexpr (B::zero == 128) return _mm256_xor_si256(load256(in + B::low), _mm256_set1_epi8(-128));
+  const __m128i bytes = load128(in + B::low);
+  const __m256i low = _mm256_and_si256(_mm256_set_m128i(_mm_srli_epi16(bytes, 4), bytes), _mm256_set1_epi8(15));
+  if constexpr (B::high == 0) return low;
   std::int32_t bits;
-  __builtin_memcpy(&bits, high, 4);
+  __builtin_memcpy(&bits, in + B::high, 4);
   const __m256i spread = _mm256_shuffle_epi8(
       _mm256_set1_epi32(bits), _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303));
   const __m256i one_each = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201));
   const __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(spread, one_each), one_each);
-  store256(codes, _mm256_or_si256(halves(in), _mm256_and_si256(set, _mm256_set1_epi8(16))));
+  return _mm256_or_si256(low, _mm256_and_si256(set, _mm256_set1_epi8(16)));
 }
-inline void unpack_signed(const unsigned char* in, std::uint8_t* codes) {
-  store256(codes, _mm256_xor_si256(load256(in), _mm256_set1_epi8(-128)));
-}
+template <class B>
+inline void unpack_block(const unsigned char* in, std::uint8_t* codes) { store256(codes, block_of<B>(in)); }
 
 /// Eight rows side by side, two neighbouring codes of a row in a lane; two such vectors a step.
 inline void interleave(const std::uint8_t* codes, std::int64_t pitch, std::int64_t count, std::uint8_t* tile) {
@@ -176,12 +177,12 @@ inline std::uint32_t max_magnitude(const float* x, int n) {
 
 /// 16-bit activations; codes are widened, so that no sum of two products saturates.
 struct Standard {
-  static constexpr int kBytes = 2;
+  static constexpr int kBytes = 2, kStep = 2, kSums = 0;
   static constexpr float kMost = 32512.f;
   struct Acc {
     __m256i v;
   };
-  static std::int32_t round(const float* x, int n, float inverse, unsigned char* q) {
+  static std::int32_t round(const float* x, int n, float inverse, unsigned char* q, std::int64_t) {
     __m256i total = _mm256_setzero_si256();
     for (int i = 0; i < n; i += 8) {
       const __m256i v = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + i), _mm256_set1_ps(inverse)));
@@ -193,7 +194,7 @@ struct Standard {
     a = _mm_add_epi32(a, _mm_shuffle_epi32(a, 0xb1));
     return _mm_cvtsi128_si32(a);
   }
-  static __m256i activations(const unsigned char* x, int k, int) {
+  static __m256i activations(const unsigned char* x, int k, std::int64_t) {
     std::int32_t two;
     __builtin_memcpy(&two, x + 2 * k, 4);
     return _mm256_set1_epi32(two);
@@ -202,6 +203,87 @@ struct Standard {
   static F total(Acc a) { return {_mm256_cvtepi32_ps(a.v)}; }
 };
 
+// ---- block sums straight from the packed bytes ---------------------------------------------------------------------
+
+inline F from_ints(const std::int32_t* p) { return {_mm256_cvtepi32_ps(load256(p))}; }
+inline void transpose_sums(const std::int32_t* sums, std::int64_t pitch, int count, std::int32_t* out) {
+  for (int i = 0; i < count; ++i)
+    for (int r = 0; r < kLanes; ++r) out[i * kLanes + r] = sums[r * pitch + i];
+}
+
+/// Σ code · x of 32 weights, spread over eight lanes.
+template <class Source>
+struct Dot32 {
+  static __m256i of(const unsigned char* in, const unsigned char* x) {
+    const __m256i codes = block_of<Source>(in);
+    const __m256i low = _mm256_cvtepu8_epi16(_mm256_castsi256_si128(codes));
+    const __m256i high = _mm256_cvtepu8_epi16(_mm256_extracti128_si256(codes, 1));
+    return _mm256_add_epi32(_mm256_madd_epi16(low, load256(x)), _mm256_madd_epi16(high, load256(x + 32)));
+  }
+};
+template <class Source>
+  requires(Source::kBits_ > 0)
+struct Dot32<Source> {
+  static __m256i of(const unsigned char* in, const unsigned char* x) {
+    constexpr int kBits = Source::kBits_, kTotal = 4 * kBits;
+    __m256i low, high;
+    if constexpr (kBits == 8) {
+      low = _mm256_cvtepu8_epi16(load128(in));
+      high = _mm256_cvtepu8_epi16(load128(in + 16));
+    } else {
+      unsigned char few[16] = {};
+      if constexpr (kTotal < 16) {
+        __builtin_memcpy(few, in, kTotal);
+        in = few;
+      }
+      low = extract<kBits, kTotal>(in, 0);
+      high = extract<kBits, kTotal>(in, 1);
+    }
+    return _mm256_add_epi32(_mm256_madd_epi16(low, load256(x)), _mm256_madd_epi16(high, load256(x + 32)));
+  }
+};
+
+inline __m256i pair_sum32(__m256i a, __m256i b) {
+  return _mm256_add_epi32(_mm256_unpacklo_epi32(a, b), _mm256_unpackhi_epi32(a, b));
+}
+inline __m256i pair_sum64(__m256i a, __m256i b) {
+  return _mm256_add_epi32(_mm256_unpacklo_epi64(a, b), _mm256_unpackhi_epi64(a, b));
+}
+
+template <class Source>
+void block_sums(const RowBytes& row, std::int64_t begin, std::int64_t count, int block, const unsigned char* x,
+                std::int64_t, std::int32_t* sums) {
+  const unsigned char* in = Source::at(row, begin);
+  for (std::int64_t left = count / block; left > 0; left -= 8, sums += 8) {
+    const int few = static_cast<int>(left < 8 ? left : 8);
+    __m256i v[8];
+    for (int i = 0; i < few; ++i) {
+      v[i] = Dot32<Source>::of(in, x);
+      in += Source::kHalf, x += 64;
+      if (block == 64) {
+        v[i] = _mm256_add_epi32(v[i], Dot32<Source>::of(in, x));
+        in += Source::kHalf, x += 64;
+      }
+    }
+    for (int i = few; i < 8; ++i) v[i] = _mm256_setzero_si256();
+    const __m256i low = pair_sum64(pair_sum32(v[0], v[1]), pair_sum32(v[2], v[3]));
+    const __m256i high = pair_sum64(pair_sum32(v[4], v[5]), pair_sum32(v[6], v[7]));
+    const __m256i all = _mm256_add_epi32(_mm256_permute2x128_si256(low, high, 0x20),
+                                         _mm256_permute2x128_si256(low, high, 0x31));
+    if (few == 8) {
+      store256(sums, all);
+    } else {
+      std::int32_t out[8];
+      store256(out, all);
+      __builtin_memcpy(sums, out, static_cast<unsigned>(few) * 4);
+    }
+  }
+}
+template <class Source>
+constexpr SumsFunction kStandardSums = block_sums<Source>;
+template <class Source>
+constexpr SumsFunction kFastSums = nullptr;
+
 #include "backend/cpu/units/generic.inl.h"
 
 }  // namespace
@@ -209,7 +291,7 @@ struct Standard {
 extern const Unit NIBBLE_UNIT;
 const Unit NIBBLE_UNIT = {
     "avx2", kLanes, kLanes * kVectors, kDotRows, kDecoders<scatter_scales>, kDecoderCount,
-    load_floats, store_floats, expand, interleave, scheme<Standard>(), {}, dot, reduce, outer,
+    load_floats, store_floats, expand, interleave, scheme<Standard>(), {}, add_blocks, dot, reduce, outer,
 };
 
 }  // namespace cpu

@@ -4,6 +4,7 @@
 #include <immintrin.h>
 #endif
 
+#include "backend/cpu/units/blocks.h"
 #include "backend/cpu/units/unit.h"
 
 namespace nibble {
@@ -79,13 +80,26 @@ constexpr Table kSpread = spread_table(kBits);
 template <int kBits>
 constexpr Table kShift = shift_table(kBits);
 
+/// `kCount` codes, 32 or 64, one a byte; the rest is unspecified.
 template <int kBits, int kCount>
-inline void unpack_bits(const unsigned char* in, std::uint8_t* codes) {
-  constexpr __mmask64 kIn = ~std::uint64_t{0} >> (64 - kCount * kBits / 8);
-  const __m512i bytes = _mm512_maskz_loadu_epi8(kIn, in);
+inline __m512i codes_of(const unsigned char* in) {
+  constexpr int kBytes = kCount * kBits / 8;
+  __m512i bytes;
+  if constexpr (kBytes == 64) {
+    bytes = _mm512_loadu_si512(in);
+  } else if constexpr (kBytes == 32) {
+    bytes = _mm512_castsi256_si512(load256(in));
+  } else {
+    bytes = _mm512_maskz_loadu_epi8(~std::uint64_t{0} >> (64 - kBytes), in);
+  }
+  if constexpr (kBits == 8) return bytes;
   const __m512i spread = _mm512_permutexvar_epi8(_mm512_load_si512(kSpread<kBits>.v), bytes);
   const __m512i shifted = _mm512_multishift_epi64_epi8(_mm512_load_si512(kShift<kBits>.v), spread);
-  const __m512i result = _mm512_and_si512(shifted, _mm512_set1_epi8(static_cast<char>((1 << kBits) - 1)));
+  return _mm512_and_si512(shifted, _mm512_set1_epi8(static_cast<char>((1 << kBits) - 1)));
+}
+template <int kBits, int kCount>
+inline void unpack_bits(const unsigned char* in, std::uint8_t* codes) {
+  const __m512i result = codes_of<kBits, kCount>(in);
   if constexpr (kCount == 64) {
     _mm512_storeu_si512(codes, result);
   } else {
@@ -93,20 +107,19 @@ inline void unpack_bits(const unsigned char* in, std::uint8_t* codes) {
   }
 }
 
-inline __m256i halves(const unsigned char* in) {
-  const __m128i bytes = load128(in);
-  return _mm256_and_si256(_mm256_set_m128i(_mm_srli_epi16(bytes, 4), bytes), _mm256_set1_epi8(15));
-}
-inline void unpack_halves(const unsigned char* in, std::uint8_t* codes) { store256(codes, halves(in)); }
-inline void unpack_halves_high(const unsigned char* in, const unsigned char* high, std::uint8_t* codes) {
+/// The 32 codes of a GGUF block.
+template <class B>
+inline __m256i block_of(const unsigned char* in) {
+  if constexpr (B::zero == 128) return _mm256_xor_si256(load256(in + B::low), _mm256_set1_epi8(-128));
+  const __m128i bytes = load128(in + B::low);
+  const __m256i low = _mm256_and_si256(_mm256_set_m128i(_mm_srli_epi16(bytes, 4), bytes), _mm256_set1_epi8(15));
+  if constexpr (B::high == 0) return low;
   std::uint32_t bits;
-  __builtin_memcpy(&bits, high, 4);
-  const __m256i low = halves(in);
-  store256(codes, _mm256_mask_add_epi8(low, bits, low, _mm256_set1_epi8(16)));
+  __builtin_memcpy(&bits, in + B::high, 4);
+  return _mm256_mask_add_epi8(low, bits, low, _mm256_set1_epi8(16));
 }
-inline void unpack_signed(const unsigned char* in, std::uint8_t* codes) {
-  store256(codes, _mm256_xor_si256(load256(in), _mm256_set1_epi8(-128)));
-}
+template <class B>
+inline void unpack_block(const unsigned char* in, std::uint8_t* codes) { store256(codes, block_of<B>(in)); }
 
 /// In place: row i, column j becomes row j, column i.
 inline void transpose16(__m512i (&r)[16]) {
@@ -207,9 +220,9 @@ inline __m512i broadcast_four(const unsigned char* p) {
   return _mm512_set1_epi32(four);
 }
 
-/// x = 256 · high + low, both int8: of a block first all high halves, then all low ones.
+/// x = 256 · high + low, both int8: a row has first all high halves, then all low ones.
 struct Standard {
-  static constexpr int kBytes = 2;
+  static constexpr int kBytes = 2, kStep = 1, kSums = 0;
   static constexpr float kMost = 32512.f;
   struct Acc {
     __m512i high, low;
@@ -217,20 +230,20 @@ struct Standard {
   struct Activations {
     __m512i high, low;
   };
-  static std::int32_t round(const float* x, int n, float inverse, unsigned char* q) {
+  static std::int32_t round(const float* x, int n, float inverse, unsigned char* q, std::int64_t half) {
     __m512i total = _mm512_setzero_si512();
     for (int i = 0; i < n; i += 16) {
       const __m512i v = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x + i), _mm512_set1_ps(inverse)));
       const __m512i high = _mm512_srai_epi32(_mm512_add_epi32(v, _mm512_set1_epi32(128)), 8);
       const __m512i low = _mm512_sub_epi32(v, _mm512_slli_epi32(high, 8));
       store128(q + i, _mm512_cvtepi32_epi8(high));
-      store128(q + n + i, _mm512_cvtepi32_epi8(low));
+      store128(q + half + i, _mm512_cvtepi32_epi8(low));
       total = _mm512_add_epi32(total, v);
     }
     return total_of(total);
   }
-  static Activations activations(const unsigned char* x, int k, int block) {
-    return {broadcast_four(x + k), broadcast_four(x + block + k)};
+  static Activations activations(const unsigned char* x, int k, std::int64_t half) {
+    return {broadcast_four(x + k), broadcast_four(x + half + k)};
   }
   static void accumulate(Acc& a, Codes w, Activations x) {
     a.high = _mm512_dpbusd_epi32(a.high, w.v, x.high);
@@ -240,12 +253,12 @@ struct Standard {
 };
 
 struct Fast {
-  static constexpr int kBytes = 1;
+  static constexpr int kBytes = 1, kStep = 1, kSums = 1;
   static constexpr float kMost = 127.f;
   struct Acc {
     __m512i v;
   };
-  static std::int32_t round(const float* x, int n, float inverse, unsigned char* q) {
+  static std::int32_t round(const float* x, int n, float inverse, unsigned char* q, std::int64_t) {
     __m512i total = _mm512_setzero_si512();
     for (int i = 0; i < n; i += 16) {
       const __m512i v = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x + i), _mm512_set1_ps(inverse)));
@@ -254,10 +267,108 @@ struct Fast {
     }
     return total_of(total);
   }
-  static __m512i activations(const unsigned char* x, int k, int) { return broadcast_four(x + k); }
+  static __m512i activations(const unsigned char* x, int k, std::int64_t) { return broadcast_four(x + k); }
   static void accumulate(Acc& a, Codes w, __m512i x) { a.v = _mm512_dpbusd_epi32(a.v, w.v, x); }
   static F total(Acc a) { return {_mm512_cvtepi32_ps(a.v)}; }
 };
+
+// ---- block sums straight from the packed bytes ---------------------------------------------------------------------
+
+inline F from_ints(const std::int32_t* p) { return {_mm512_cvtepi32_ps(_mm512_loadu_si512(p))}; }
+inline void transpose_sums(const std::int32_t* sums, std::int64_t pitch, int count, std::int32_t* out) {
+  const auto some = static_cast<__mmask16>((1u << count) - 1);
+  __m512i r[16];
+  for (int i = 0; i < 16; ++i) r[i] = _mm512_mask_loadu_epi32(_mm512_setzero_si512(), some, sums + i * pitch);
+  transpose16(r);
+  for (int i = 0; i < 16; ++i) _mm512_store_si512(out + i * 16, r[i]);
+}
+
+/// 64 codes of a format, or 32 and whatever.
+template <class Source>
+struct Codes64 {
+  static __m512i whole(const unsigned char* in) {
+    return _mm512_inserti64x4(_mm512_castsi256_si512(block_of<Source>(in)), block_of<Source>(in + Source::kHalf), 1);
+  }
+  static __m512i half(const unsigned char* in) { return _mm512_castsi256_si512(block_of<Source>(in)); }
+};
+template <class Source>
+  requires(Source::kBits_ > 0)
+struct Codes64<Source> {
+  static __m512i whole(const unsigned char* in) { return codes_of<Source::kBits_, 64>(in); }
+  static __m512i half(const unsigned char* in) { return codes_of<Source::kBits_, 32>(in); }
+};
+
+/// Zeros where there are only 32 activations, so that the codes there do not matter.
+inline __m512i load_x(const unsigned char* x, bool whole) {
+  return whole ? _mm512_loadu_si512(x) : _mm512_maskz_loadu_epi8(0xffffffff, x);
+}
+struct StandardDot {
+  static __m512i of(__m512i codes, const unsigned char* x, std::int64_t half, bool whole) {
+    const __m512i high = _mm512_dpbusd_epi32(_mm512_setzero_si512(), codes, load_x(x, whole));
+    return _mm512_dpbusd_epi32(_mm512_slli_epi32(high, 8), codes, load_x(x + half, whole));
+  }
+};
+struct FastDot {
+  static __m512i of(__m512i codes, const unsigned char* x, std::int64_t, bool whole) {
+    return _mm512_dpbusd_epi32(_mm512_setzero_si512(), codes, load_x(x, whole));
+  }
+};
+
+inline __m512i pair_sum32(__m512i a, __m512i b) {
+  return _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+}
+inline __m512i pair_sum64(__m512i a, __m512i b) {
+  return _mm512_add_epi32(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
+}
+inline __m512i pair_sum128(__m512i a, __m512i b) {
+  return _mm512_add_epi32(_mm512_shuffle_i32x4(a, b, 0x88), _mm512_shuffle_i32x4(a, b, 0xdd));
+}
+/// Sums of the four lanes of each quarter of four vectors, side by side.
+inline __m512i quarters(const __m512i* v) { return pair_sum64(pair_sum32(v[0], v[1]), pair_sum32(v[2], v[3])); }
+
+/// The block sums of sixteen vectors of 64 products: 16 blocks of 64 or 32 of 32.
+inline void fold_blocks(const __m512i (&v)[16], int block, std::int32_t (&out)[32]) {
+  const __m512i low = pair_sum128(quarters(v), quarters(v + 4)), high = pair_sum128(quarters(v + 8), quarters(v + 12));
+  if (block == 64) {
+    _mm512_storeu_si512(out, pair_sum128(low, high));
+  } else {  // low and high hold four first halves, their four second halves, and so on
+    const __m512i order = _mm512_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7, 8, 12, 9, 13, 10, 14, 11, 15);
+    _mm512_storeu_si512(out, _mm512_permutexvar_epi32(order, low));
+    _mm512_storeu_si512(out + 16, _mm512_permutexvar_epi32(order, high));
+  }
+}
+
+template <class Source, class Dot>
+void block_sums(const RowBytes& row, std::int64_t begin, std::int64_t count, int block, const unsigned char* x,
+                std::int64_t x_half, std::int32_t* sums) {
+  const unsigned char* in = Source::at(row, begin);
+  const int per_pass = 1024 / block;
+  for (; count >= 1024; count -= 1024, x += 1024, sums += per_pass) {
+    __m512i v[16];
+    for (int i = 0; i < 16; ++i, in += 2 * Source::kHalf) {
+      v[i] = Dot::of(Codes64<Source>::whole(in), x + 64 * i, x_half, true);
+    }
+    std::int32_t out[32];
+    fold_blocks(v, block, out);
+    __builtin_memcpy(sums, out, static_cast<unsigned>(per_pass) * 4);
+  }
+  if (count == 0) return;
+  __m512i v[16];
+  int i = 0;
+  for (; count >= 64; count -= 64, x += 64, in += 2 * Source::kHalf) {
+    v[i++] = Dot::of(Codes64<Source>::whole(in), x, x_half, true);
+  }
+  const int blocks = i * 64 / block + static_cast<int>(count) / block;
+  if (count > 0) v[i++] = Dot::of(Codes64<Source>::half(in), x, x_half, false);
+  for (; i < 16; ++i) v[i] = _mm512_setzero_si512();
+  std::int32_t out[32];
+  fold_blocks(v, block, out);
+  __builtin_memcpy(sums, out, static_cast<unsigned>(blocks) * 4);
+}
+template <class Source>
+constexpr SumsFunction kStandardSums = block_sums<Source, StandardDot>;
+template <class Source>
+constexpr SumsFunction kFastSums = block_sums<Source, FastDot>;
 
 #include "backend/cpu/units/generic.inl.h"
 
@@ -266,7 +377,7 @@ struct Fast {
 extern const Unit NIBBLE_UNIT;
 const Unit NIBBLE_UNIT = {
     "avx512", kLanes, kLanes * kVectors, kDotRows, kDecoders<transpose_scales>, kDecoderCount,
-    load_floats, store_floats, expand, interleave, scheme<Standard>(), scheme<Fast>(), dot, reduce, outer,
+    load_floats, store_floats, expand, interleave, scheme<Standard>(), scheme<Fast>(), add_blocks, dot, reduce, outer,
 };
 
 }  // namespace cpu

@@ -1,6 +1,6 @@
 // The part of a unit that is written once. Included inside the unit's unnamed namespace, after its vectors:
 //   kLanes, F and load_*, store_*, broadcast, fma, mul, add, sum, from_bytes,
-//   half_to_float, float_to_half, unpack_*, max_magnitude, Codes, load_codes, and the tile sizes.
+//   half_to_float, float_to_half, unpack_bits, unpack_block, max_magnitude, Codes, load_codes, and the tile sizes.
 
 struct Half {
   using Word = std::uint16_t;
@@ -102,18 +102,18 @@ void affine_scales(const RowBytes* rows, int n, std::int64_t begin, std::int64_t
 }
 
 template <int kBits>
+struct AffineSource {
+  static constexpr int kBits_ = kBits;
+  static const unsigned char* at(const RowBytes& row, std::int64_t k) { return row.component[0] + k * kBits / 8; }
+  static constexpr int kHalf = 4 * kBits;  ///< bytes of 32 weights
+};
+
+template <int kBits>
 void affine_codes(const RowBytes& row, std::int64_t begin, std::int64_t count, std::uint8_t* codes) {
-  const unsigned char* in = row.component[0] + begin * kBits / 8;
+  const unsigned char* in = AffineSource<kBits>::at(row, begin);
   for (; count >= 64; count -= 64, in += 8 * kBits, codes += 64) unpack_bits<kBits, 64>(in, codes);
   if (count > 0) unpack_bits<kBits, 32>(in, codes);
 }
-
-/// GGUF blocks of 32 weights: f16 scale, then a f16 minimum (kMin) or a fixed zero point, high bits (kHigh), low bits.
-struct Block4_0 { static constexpr int bytes = 18, minimum = 0, zero = 8, high = 0, low = 2; };
-struct Block4_1 { static constexpr int bytes = 20, minimum = 2, zero = 0, high = 0, low = 4; };
-struct Block5_0 { static constexpr int bytes = 22, minimum = 0, zero = 16, high = 2, low = 6; };
-struct Block5_1 { static constexpr int bytes = 24, minimum = 2, zero = 0, high = 4, low = 8; };
-struct Block8_0 { static constexpr int bytes = 34, minimum = 0, zero = 128, high = 0, low = 2; };
 
 std::uint16_t word_at(const unsigned char* p) { return static_cast<std::uint16_t>(p[0] | p[1] << 8); }
 
@@ -121,8 +121,8 @@ template <class B>
 void block_scales(const RowBytes* rows, int n, std::int64_t begin, std::int64_t count, std::int64_t pitch, float* scales,
                   float* biases) {
   for (int r = 0; r < n; ++r) {
-    const unsigned char* p = rows[r].component[0] + begin * B::bytes;
-    for (std::int64_t g = 0; g < count; ++g, p += B::bytes) {
+    const unsigned char* p = rows[r].component[0] + begin * B::kHalf;
+    for (std::int64_t g = 0; g < count; ++g, p += B::kHalf) {
       const float d = half_to_float(word_at(p));
       scales[g * pitch + r] = d;
       biases[g * pitch + r] = B::minimum != 0 ? half_to_float(word_at(p + B::minimum)) : d * -static_cast<float>(B::zero);
@@ -132,26 +132,25 @@ void block_scales(const RowBytes* rows, int n, std::int64_t begin, std::int64_t 
 
 template <class B>
 void block_codes(const RowBytes& row, std::int64_t begin, std::int64_t count, std::uint8_t* codes) {
-  const unsigned char* p = row.component[0] + begin / 32 * B::bytes;
-  for (std::int64_t i = 0; i < count; i += 32, p += B::bytes, codes += 32) {
-    if constexpr (B::zero == 128) {
-      unpack_signed(p + B::low, codes);
-    } else if constexpr (B::high != 0) {
-      unpack_halves_high(p + B::low, p + B::high, codes);
-    } else {
-      unpack_halves(p + B::low, codes);
-    }
-  }
+  const unsigned char* p = B::at(row, begin);
+  for (std::int64_t i = 0; i < count; i += 32, p += B::kHalf, codes += 32) unpack_block<B>(p, codes);
 }
 
+template <TransposeScales transpose, int kBits>
+constexpr Decoder affine(const char* name) {
+  using Source = AffineSource<kBits>;
+  return {name, affine_codes<kBits>, affine_scales<transpose>, {kStandardSums<Source>, kFastSums<Source>}};
+}
+template <class B>
+constexpr Decoder block(const char* name) {
+  return {name, block_codes<B>, block_scales<B>, {kStandardSums<B>, kFastSums<B>}};
+}
 template <TransposeScales transpose>
 constexpr Decoder kDecoders[] = {
-    {"affine2", affine_codes<2>, affine_scales<transpose>},          {"affine3", affine_codes<3>, affine_scales<transpose>},
-    {"affine4", affine_codes<4>, affine_scales<transpose>},          {"affine5", affine_codes<5>, affine_scales<transpose>},
-    {"affine6", affine_codes<6>, affine_scales<transpose>},          {"affine8", affine_codes<8>, affine_scales<transpose>},
-    {"q4_0", block_codes<Block4_0>, block_scales<Block4_0>}, {"q4_1", block_codes<Block4_1>, block_scales<Block4_1>},
-    {"q5_0", block_codes<Block5_0>, block_scales<Block5_0>}, {"q5_1", block_codes<Block5_1>, block_scales<Block5_1>},
-    {"q8_0", block_codes<Block8_0>, block_scales<Block8_0>},
+    affine<transpose, 2>("affine2"), affine<transpose, 3>("affine3"), affine<transpose, 4>("affine4"),
+    affine<transpose, 5>("affine5"), affine<transpose, 6>("affine6"), affine<transpose, 8>("affine8"),
+    block<Block4_0>("q4_0"),         block<Block4_1>("q4_1"),         block<Block5_0>("q5_0"),
+    block<Block5_1>("q5_1"),         block<Block8_0>("q8_0"),
 };
 
 constexpr int kDecoderCount = sizeof(kDecoders<scatter_scales>) / sizeof(Decoder);
@@ -163,12 +162,12 @@ constexpr float kLeastMagnitude = 1e-25f, kMostMagnitude = 1e30f;
 
 template <class Scheme>
 bool pack(const float* x, std::int64_t k, int block, unsigned char* q, float* scale, float* sum) {
-  for (std::int64_t i = 0; i < k; i += block, q += block * Scheme::kBytes) {
+  for (std::int64_t i = 0; i < k; i += block, q += block * Scheme::kStep) {
     const std::uint32_t bits = max_magnitude(x + i, block);
     const float most = __builtin_bit_cast(float, bits);
     if (bits >= 0x7f800000u || most > kMostMagnitude || (bits != 0 && most < kLeastMagnitude)) return false;
     const float unit = most / Scheme::kMost;
-    const std::int32_t total = Scheme::round(x + i, block, bits == 0 ? 0.f : Scheme::kMost / most, q);
+    const std::int32_t total = Scheme::round(x + i, block, bits == 0 ? 0.f : Scheme::kMost / most, q, k);
     *scale++ = unit;
     *sum++ = unit * static_cast<float>(total);
   }
@@ -195,11 +194,11 @@ void multiply_rows(const IntegerProduct& a, std::int64_t row) {
       for (int v = 0; v < kVectors; ++v) w[v] = load_codes(tile + v * kLanes * kStep);
       tile += kTileRows * kStep;
       for (int m = 0; m < kRows; ++m) {
-        const auto xs = Scheme::activations(x + m * a.x_pitch, k, a.block);
+        const auto xs = Scheme::activations(x + m * a.x_pitch, k, a.x_half);
         for (int v = 0; v < kVectors; ++v) Scheme::accumulate(sums[m][v], w[v], xs);
       }
     }
-    x += a.block * Scheme::kBytes;
+    x += a.block * Scheme::kStep;
     const std::int64_t group = (i >> a.group_shift) * kTileRows;
     F scale[kVectors], bias[kVectors];
     for (int v = 0; v < kVectors; ++v) {
@@ -225,6 +224,26 @@ void multiply(const IntegerProduct& a) {
   constexpr void (*rest[])(const IntegerProduct&, std::int64_t) = {
       multiply_rows<Scheme, 1>, multiply_rows<Scheme, 2>, multiply_rows<Scheme, 3>};
   if (row < a.rows) rest[a.rows - row - 1](a, row);
+}
+
+void add_blocks(const BlockSums& a) {
+  constexpr int kTileRows = kVectors * kLanes;
+  for (int v = 0; v < kVectors; ++v) {
+    const std::int64_t first = v * kLanes;
+    F y = load_f32(a.acc + first);
+    for (std::int64_t i = 0; i < a.blocks; i += kLanes) {
+      const int few = static_cast<int>(a.blocks - i < kLanes ? a.blocks - i : kLanes);
+      alignas(64) std::int32_t sums[kLanes * kLanes];  // (block, row)
+      transpose_sums(a.sums + first * a.sums_pitch + i, a.sums_pitch, few, sums);
+      for (int j = 0; j < few; ++j) {
+        const std::int64_t group = ((i + j) >> a.group_shift) * kTileRows + first;
+        const F scale = mul(load_f32(a.scales + group), broadcast(a.x_scale[i + j]));
+        y = fma(scale, from_ints(sums + j * kLanes), y);
+        y = fma(load_f32(a.biases + group), broadcast(a.x_sum[i + j]), y);
+      }
+    }
+    store_f32(a.acc + first, y);
+  }
 }
 
 // ---- fp32 products -------------------------------------------------------------------------------------------------
@@ -294,5 +313,5 @@ void outer(const OuterProduct& a) {
 
 template <class Scheme>
 constexpr IntegerScheme scheme() {
-  return {Scheme::kBytes, pack<Scheme>, multiply<Scheme>};
+  return {Scheme::kBytes, Scheme::kStep, pack<Scheme>, multiply<Scheme>, Scheme::kSums};
 }

@@ -1,4 +1,5 @@
 // The unit for every processor: plain loops over short arrays, which compilers vectorise as far as the baseline goes.
+#include "backend/cpu/units/blocks.h"
 #include "backend/cpu/units/unit.h"
 
 namespace nibble {
@@ -86,18 +87,21 @@ void unpack_bits(const unsigned char* in, std::uint8_t* codes) {
     for (int j = 0; j < 8; ++j) codes[j] = static_cast<std::uint8_t>(bits >> j * kBits & ((1u << kBits) - 1));
   }
 }
-void unpack_halves(const unsigned char* in, std::uint8_t* codes) {
-  for (int i = 0; i < 16; ++i) {
-    codes[i] = in[i] & 15;
-    codes[i + 16] = in[i] >> 4;
+template <class B>
+void unpack_block(const unsigned char* in, std::uint8_t* codes) {
+  const unsigned char* low = in + B::low;
+  if constexpr (B::zero == 128) {
+    for (int i = 0; i < 32; ++i) codes[i] = low[i] ^ 0x80;
+    return;
   }
-}
-void unpack_halves_high(const unsigned char* in, const unsigned char* high, std::uint8_t* codes) {
-  unpack_halves(in, codes);
-  for (int i = 0; i < 32; ++i) codes[i] = static_cast<std::uint8_t>(codes[i] | (high[i / 8] >> i % 8 & 1) << 4);
-}
-void unpack_signed(const unsigned char* in, std::uint8_t* codes) {
-  for (int i = 0; i < 32; ++i) codes[i] = in[i] ^ 0x80;
+  for (int i = 0; i < 16; ++i) {
+    codes[i] = low[i] & 15;
+    codes[i + 16] = low[i] >> 4;
+  }
+  if constexpr (B::high != 0) {
+    const unsigned char* high = in + B::high;
+    for (int i = 0; i < 32; ++i) codes[i] = static_cast<std::uint8_t>(codes[i] | (high[i / 8] >> i % 8 & 1) << 4);
+  }
 }
 
 void interleave(const std::uint8_t* codes, std::int64_t pitch, std::int64_t count, std::uint8_t* tile) {
@@ -125,12 +129,12 @@ std::uint32_t max_magnitude(const float* x, int n) {
 
 /// 16-bit activations; the same integers as the other units make of them.
 struct Standard {
-  static constexpr int kBytes = 2;
+  static constexpr int kBytes = 2, kStep = 2, kSums = 0;
   static constexpr float kMost = 32512.f;
   struct Acc {
     std::int32_t v[kLanes];
   };
-  static std::int32_t round(const float* x, int n, float inverse, unsigned char* q) {
+  static std::int32_t round(const float* x, int n, float inverse, unsigned char* q, std::int64_t) {
     auto* out = reinterpret_cast<std::int16_t*>(q);
     std::int32_t total = 0;
     for (int i = 0; i < n; ++i) {  // adding 1.5 · 2^23 rounds to nearest even and leaves the integer in the low bits
@@ -140,7 +144,7 @@ struct Standard {
     }
     return total;
   }
-  static std::int32_t activations(const unsigned char* x, int k, int) {
+  static std::int32_t activations(const unsigned char* x, int k, std::int64_t) {
     return reinterpret_cast<const std::int16_t*>(x)[k];
   }
   static void accumulate(Acc& a, const Codes& w, std::int32_t x) {
@@ -149,13 +153,23 @@ struct Standard {
   static F total(const Acc& a) { return each([&](int i) { return static_cast<float>(a.v[i]); }); }
 };
 
+F from_ints(const std::int32_t* p) { return each([=](int i) { return static_cast<float>(p[i]); }); }
+void transpose_sums(const std::int32_t* sums, std::int64_t pitch, int count, std::int32_t* out) {
+  for (int i = 0; i < count; ++i)
+    for (int r = 0; r < kLanes; ++r) out[i * kLanes + r] = sums[r * pitch + i];
+}
+template <class Source>
+constexpr SumsFunction kStandardSums = nullptr;
+template <class Source>
+constexpr SumsFunction kFastSums = nullptr;
+
 #include "backend/cpu/units/generic.inl.h"
 
 }  // namespace
 
 const Unit kScalarUnit = {
     "scalar", kLanes, kLanes * kVectors, kDotRows, kDecoders<scatter_scales>, kDecoderCount,
-    load_floats, store_floats, expand, interleave, scheme<Standard>(), {}, dot, reduce, outer,
+    load_floats, store_floats, expand, interleave, scheme<Standard>(), {}, add_blocks, dot, reduce, outer,
 };
 
 }  // namespace cpu

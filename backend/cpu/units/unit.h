@@ -21,6 +21,10 @@ struct RowBytes {
   Element scale;
 };
 
+/// For each block of weights [begin, begin + count) of a row, the integer Σ code · x of one row of x, straight from the packed bytes.
+using SumsFunction = void (*)(const RowBytes& row, std::int64_t begin, std::int64_t count, int block,
+                              const unsigned char* x, std::int64_t x_half, std::int32_t* sums);
+
 /// How a format is unpacked where the scalar reference is too slow: 64 codes to bytes, and their scales.
 struct Decoder {
   const char* format;  ///< the format's name up to its group suffix: "affine4", "q4_0"
@@ -29,12 +33,15 @@ struct Decoder {
   /// Scale and bias of groups [begin, begin + count) of `n` rows; group g of row r goes to [(g - begin) · pitch + r].
   void (*scales)(const RowBytes* rows, int n, std::int64_t begin, std::int64_t count, std::int64_t pitch, float* scales,
                  float* biases);
+  /// For few rows of x, by scheme (standard, fast); null where there is none.
+  SumsFunction sums[2];
 };
 
 /// acc[row][r] += Σ over blocks of x · w, with x in integers and w as codes, scales and biases of `tile_rows` packed rows.
 struct IntegerProduct {
   const unsigned char* x;  ///< quantized by the matching `pack`, at the first block
   std::int64_t x_pitch;    ///< bytes from row to row of x
+  std::int64_t x_half;     ///< bytes from the high to the low halves of a row, where the scheme has two
   const float* x_scale;    ///< (row, block): the unit of a quantized activation
   const float* x_sum;      ///< (row, block): the exact sum of the rounded activations, times their unit
   std::int64_t x_blocks;   ///< blocks from row to row of the two
@@ -48,13 +55,29 @@ struct IntegerProduct {
   float* acc;              ///< (row, tile_rows)
 };
 
+/// The end of a product with one row of x whose block sums are known: acc[r] += Σ over blocks of scale · unit · sum + bias · x_sum, in
+/// the same order and with the same roundings as IntegerProduct.
+struct BlockSums {
+  const std::int32_t* sums;  ///< (tile_rows, sums_pitch)
+  std::int64_t sums_pitch;
+  const float* x_scale;
+  const float* x_sum;
+  const float* scales;  ///< (group, tile_rows)
+  const float* biases;
+  int group_shift;
+  std::int64_t blocks;
+  float* acc;  ///< (tile_rows)
+};
+
 /// An activation scheme of integers: how x is rounded, and the product with it.
 struct IntegerScheme {
   int bytes;  ///< of one activation
+  int step;   ///< bytes from one activation to the next
   /// Rounds a row of k activations. False where the row cannot be represented (not finite, or of extreme magnitude):
   /// it must take the exact path.
   bool (*pack)(const float* x, std::int64_t k, int block, unsigned char* q, float* scale, float* sum);
   void (*multiply)(const IntegerProduct& args);
+  int sums;   ///< which of Decoder::sums goes with it
 };
 
 /// acc[row][r][lane] += Σ x · w over k, lane by lane: the sums of lanes are taken at the end by `reduce`.
@@ -101,6 +124,7 @@ struct Unit {
 
   IntegerScheme standard;
   IntegerScheme fast;  ///< empty where it would not be faster
+  void (*add_blocks)(const BlockSums& args);
 
   void (*dot)(const DotProduct& args);
   void (*reduce)(const float* acc, std::int64_t n, float* out);
