@@ -166,11 +166,11 @@ Tensor einsum(std::string_view subscripts, std::span<const Tensor> operands) {
   }
   std::vector<Term> terms;
   for (std::size_t i = 0; i < parts.size(); ++i) {
-    const std::string labels = expand(subscripts, parts[i], operands[i].ndim() - letters(parts[i]));
-    terms.push_back(take_diagonals(subscripts, {operands[i], labels}));
+    terms.push_back({operands[i], expand(subscripts, parts[i], operands[i].ndim() - letters(parts[i]))});
   }
   const std::string output = arrow == std::string_view::npos ? implicit_output(terms, ellipsis)
                                                              : expand(subscripts, subscripts.substr(arrow + 2), ellipsis);
+  for (Term& term : terms) term = take_diagonals(subscripts, std::move(term));
   Term result = terms.front();
   for (std::size_t i = 1; i < terms.size(); ++i) {
     std::string needed = output;

@@ -65,14 +65,24 @@ Tensor dequantize(const Tensor& w, std::optional<DType> dtype) {
 namespace detail {
 namespace {
 
-/// Numbers of the `rest` rows that each index of an axis of n entries names; one past the last row where the index is out of range, so that
-/// the gather of rows refuses it.
-Tensor row_numbers(const Tensor& indices, std::int64_t n, std::int64_t rest) {
+/// Where the axis of a gather stands among the rows of a packed tensor in row-major order: `before` · n · `after` rows.
+struct GatherAxis {
+  std::int64_t before = 1, n = 1, after = 1;
+};
+
+/// Numbers (before, indices…, after) of the rows that the indices name; one past the last row where an index is out of range, so that the
+/// gather of rows refuses it.
+Tensor row_numbers(const Tensor& indices, const GatherAxis& axis) {
   const Tensor wide = cast(indices, DType::i64);
-  const Tensor wrapped = where(less(wide, 0), wide + n, wide);
-  const Tensor valid = logical_and(greater_equal(wrapped, 0), less(wrapped, n));
-  const Tensor first = where(valid, wrapped * rest, n * rest);
-  return rest == 1 ? first : expand_dims(first, -1) + arange(0, rest, 1, DType::i64);
+  const Tensor wrapped = where(less(wide, 0), wide + axis.n, wide);
+  const Tensor valid = logical_and(greater_equal(wrapped, 0), less(wrapped, axis.n));
+  const std::int64_t rows = axis.before * axis.n * axis.after;
+  Tensor numbers = where(valid, wrapped * axis.after, rows);
+  if (axis.after != 1) numbers = expand_dims(numbers, -1) + arange(0, axis.after, 1, DType::i64);
+  if (axis.before == 1) return numbers;
+  Shape first = Shape::filled(numbers.ndim() + 1, 1);
+  first[0] = axis.before;
+  return reshape(arange(0, rows, axis.n * axis.after, DType::i64), first) + numbers;
 }
 
 }  // namespace
@@ -83,40 +93,40 @@ Tensor take_packed(const Tensor& x, const Tensor& indices, int axis) {
   // Along the packed axis single weights are asked for, not rows.
   if (axis == packed_axis) return take(dense_operand("take", x), indices, axis);
 
-  Axes order{axis}, others;
+  // Rows in row-major order of the other axes, the packed one last.
+  Axes order;
   for (int i = 0; i < x.ndim(); ++i) {
-    if (i != axis && i != packed_axis) others.push_back(i);
+    if (i != packed_axis) order.push_back(i);
   }
-  for (const std::int64_t i : others) order.push_back(i);
   order.push_back(packed_axis);
   const Tensor turned = transpose(x, order);
-  const std::int64_t n = turned.size(0), k = turned.size(-1);
-  const std::int64_t rest = leading(turned.shape(), 1).numel() / std::max<std::int64_t>(n, 1);
-  const Tensor rows = reshape(turned, {n * rest, k});
-  if (!rows.is_quantized()) return take(dense_operand("take", x), indices, axis);
+  const std::int64_t k = turned.size(-1);
+  const int place = axis < packed_axis ? axis : axis - 1;  // of the gathered axis among the rows
+  GatherAxis gather{1, x.size(axis), 1};
+  for (int i = 0; i < place; ++i) gather.before *= turned.size(i);
+  for (int i = place + 1; i < turned.ndim() - 1; ++i) gather.after *= turned.size(i);
+  const Tensor rows = reshape(turned, {gather.before * gather.n * gather.after, k});
 
   Backend& backend = route("take", x, indices);
-  const Tensor numbers = row_numbers(indices, n, rest);
+  const Tensor numbers = row_numbers(indices, gather);
   Shape gathered = numbers.shape();
   gathered.push_back(k);
   const Tensor out = backend.allocate(gathered, x.dtype());
   backend.take(rows, numbers, out);
 
-  // (indices…, others…, k) back into x's order, the index axes in the place of `axis`.
-  Shape shape = indices.shape();
-  for (const std::int64_t i : others) shape.push_back(x.shape()[static_cast<int>(i)]);
-  shape.push_back(k);
-  Axes back;
-  int next_other = indices.ndim();
-  for (int i = 0; i < x.ndim(); ++i) {
-    if (i == packed_axis) {
-      back.push_back(shape.rank() - 1);
-    } else if (i != axis) {
-      back.push_back(next_other++);
+  // The index axes stand where `axis` was, and the packed axis goes back to its place.
+  Shape shape;
+  for (int i = 0; i < turned.ndim(); ++i) {
+    if (i != place) {
+      shape.push_back(turned.size(i));
     } else {
-      for (int j = 0; j < indices.ndim(); ++j) back.push_back(j);
+      for (const std::int64_t size : indices.shape()) shape.push_back(size);
     }
   }
+  const int home = packed_axis < axis ? packed_axis : packed_axis - 1 + indices.ndim();
+  Axes back;
+  for (int i = 0; i + 1 < shape.rank(); ++i) back.push_back(i);
+  back.insert(home, shape.rank() - 1);
   return transpose(reshape(out, shape), back);
 }
 
