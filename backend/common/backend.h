@@ -47,7 +47,7 @@ class Backend {
   virtual void reduce(ReduceOp op, const Tensor& in, const Tensor& out) = 0;
   /// Over the last axis; out contiguous.
   virtual void softmax(const Tensor& in, const Tensor& out, bool log) = 0;
-  /// Over the last axis; either output may be undefined; `indices` i32.
+  /// Over the last axis; either output may be undefined; `indices` i32. Outputs shorter than `in` get its first entries in order.
   virtual void sort(const Tensor& in, bool descending, const Tensor& values, const Tensor& indices) = 0;
 
   /// out (*indices, rest…) = in[indices]: in (n, rest…), over axis 0; indices integer, any shape. `in` may be packed in 2-D with its rows
