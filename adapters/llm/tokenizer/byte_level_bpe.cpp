@@ -83,8 +83,7 @@ ByteLevelBpe::ByteLevelBpe(const TokenizerSource& source)
       pre_tokenizer_(source.pre_tokenizer, source.patterns, source.split_digits),
       prefix_(source.prefix),
       ignore_merges_(source.ignore_merges),
-      nfc_(source.nfc),
-      unknown_(source.unk_id ? static_cast<int>(*source.unk_id) : -1) {
+      nfc_(source.nfc) {
   if (source.tokens.empty()) throw Error(ErrorCode::invalid_file, "[tokenizer] the vocabulary is empty");
   read_vocabulary(source);
   read_merges(source);
@@ -147,7 +146,7 @@ void ByteLevelBpe::encode_word(std::string_view word, std::vector<int>& ids) con
   symbols.reserve(word.size());
   for (const char c : word) {
     const int id = byte_ids_[static_cast<unsigned char>(c)];
-    if (id >= 0 || unknown_ >= 0) symbols.push_back(id >= 0 ? id : unknown_);
+    if (id >= 0) symbols.push_back(id);
   }
   merge(symbols);
   ids.insert(ids.end(), symbols.begin(), symbols.end());

@@ -15,8 +15,8 @@ inline namespace v0 {
 namespace llm {
 
 /// GPT-2's tokenizer (Radford et al., 2019): text is cut into words; a word begins as its bytes, and neighbours merge,
-/// the pair of lowest rank first. A byte without a token of its own becomes the unknown token, or nothing where there
-/// is none.
+/// the pair of lowest rank first. A byte that has no token (SmolLM2 lacks some control characters) is left out, as
+/// Hugging Face's and llama.cpp's do: their unknown token is often a control token, which no text may become.
 class ByteLevelBpe final : public Tokenizer {
  public:
   explicit ByteLevelBpe(const TokenizerSource& source);
@@ -45,7 +45,6 @@ class ByteLevelBpe final : public Tokenizer {
   TokenizerSource::Prefix prefix_;
   bool ignore_merges_;
   bool nfc_;
-  int unknown_;
 };
 
 }  // namespace llm

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "adapters/llm/tokenizer/jinja_outline.h"
+#include "adapters/llm/tokenizer/tokenizer.h"
 #include "nibble/error.h"
 
 namespace nibble {
@@ -261,6 +262,16 @@ ChatTemplate ChatTemplate::recognise(std::string_view jinja, std::string_view bo
   chat.eos_ = eos_text;
   Reader(jinja, chat).read();
   return chat;
+}
+
+ChatTemplate ChatTemplate::recognise(const files::TokenizerSource& source) {
+  std::string bos = source.bos_text(), eos = source.eos_text();
+  if (source.kind == files::TokenizerSource::Kind::sentencepiece_model && (bos.empty() || eos.empty())) {
+    const auto tokenizer = Tokenizer::make(source);
+    if (bos.empty() && tokenizer->bos()) bos = tokenizer->piece(*tokenizer->bos());
+    if (eos.empty() && tokenizer->eos()) eos = tokenizer->piece(*tokenizer->eos());
+  }
+  return recognise(source.chat_template, bos, eos);
 }
 
 std::string_view ChatTemplate::name() const { return kNames[static_cast<std::size_t>(style_)]; }

@@ -30,9 +30,9 @@ class ChatTemplate {
 
   /// Throws Error(unsupported) for a template of another kind, with a hint to pass the raw text.
   static ChatTemplate recognise(std::string_view jinja, std::string_view bos_text, std::string_view eos_text);
-  static ChatTemplate recognise(const files::TokenizerSource& source) {
-    return recognise(source.chat_template, source.bos_text(), source.eos_text());
-  }
+  /// The source's template; BOS and EOS from where the tokenizer has them, for a sentencepiece .model from within that
+  /// file.
+  static ChatTemplate recognise(const files::TokenizerSource& source);
 
   Style style() const { return style_; }
   /// "ChatML", "Llama-2", …

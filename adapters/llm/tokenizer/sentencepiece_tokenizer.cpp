@@ -23,13 +23,17 @@ constexpr std::string_view kSpacePiece = "\xE2\x96\x81";     // ▁ U+2581
 constexpr std::string_view kUnknownText = " \xE2\x81\x87 ";  // ⁇ U+2047, as sentencepiece writes it
 enum PieceType : std::int32_t { kNormal = 1, kUnknown = 2, kControl = 3, kUnused = 5, kByte = 6 };
 
-std::unique_ptr<SentencePieceProcessor> load(const std::string& model) {
+/// `name` is what an error calls the model.
+std::unique_ptr<SentencePieceProcessor> load(const std::string& model, std::string_view name) {
   auto processor = std::make_unique<SentencePieceProcessor>();
-  if (const auto status = processor->LoadFromSerializedProto(model); !status.ok())
-    throw Error(ErrorCode::invalid_file, fmt::format("[tokenizer] not a sentencepiece model: {}", status.message()));
-  if (processor->GetPieceSize() == 0)
-    throw Error(ErrorCode::invalid_file, "[tokenizer] not a sentencepiece model: it has no pieces");
+  if (!processor->LoadFromSerializedProto(model).ok() || processor->GetPieceSize() == 0)
+    throw Error(ErrorCode::invalid_file, fmt::format("[tokenizer] {}: not a model that sentencepiece loads", name));
   return processor;
+}
+
+/// What the source is called in errors.
+std::string name_of(const TokenizerSource& source) {
+  return source.kind == TokenizerSource::Kind::sentencepiece_model ? source.model_path.string() : "the model's pieces";
 }
 
 std::string read_file(const std::filesystem::path& path) {
@@ -95,7 +99,7 @@ std::unique_ptr<Tokenizer> SentencepieceTokenizer::make(const TokenizerSource& o
   std::string model;
   if (source.kind == TokenizerSource::Kind::sentencepiece_model) {
     model = read_file(source.model_path);
-    describe(*load(model), source);
+    describe(*load(model, name_of(source)), source);
   } else {
     model = serialized_sentencepiece_model(source);
   }
@@ -105,11 +109,11 @@ std::unique_ptr<Tokenizer> SentencepieceTokenizer::make(const TokenizerSource& o
 
 SentencepieceTokenizer::SentencepieceTokenizer(const TokenizerSource& source, const std::string& model)
     : Tokenizer(source, source.tokens),
-      first_(load(model)),
+      first_(load(model, name_of(source))),
       piece_count_(static_cast<int>(source.tokens.size())),
       prefix_(source.prefix),
       remove_extra_whitespaces_(source.remove_extra_whitespaces) {
-  if (prefix_ == TokenizerSource::Prefix::first) later_ = load(model + dummy_prefix_override(false));
+  if (prefix_ == TokenizerSource::Prefix::first) later_ = load(model + dummy_prefix_override(false), name_of(source));
 }
 
 SentencepieceTokenizer::~SentencepieceTokenizer() = default;
