@@ -335,13 +335,13 @@ TEST(Sentencepiece, TakesFilesWithoutOneUnknownPiece) {
 TEST(Sentencepiece, RefusesWhatIsNoModel) {
   TokenizerSource source;
   source.kind = TokenizerSource::Kind::sentencepiece_model;
-  source.model_path = __FILE__;
+  source.model_path = NIBBLE_SOURCE_DIR "/LICENSE";
   try {
     Tokenizer::make(source);
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::invalid_file);
-    EXPECT_NE(std::string(error.what()).find(__FILE__), std::string::npos) << error.what();
+    EXPECT_NE(std::string(error.what()).find("LICENSE"), std::string::npos) << error.what();
   }
   source.model_path = "/nonexistent/tokenizer.model";
   EXPECT_THROW(Tokenizer::make(source), Error);
