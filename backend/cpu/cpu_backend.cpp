@@ -2,6 +2,7 @@
 
 #include "backend/cpu/codec.h"
 #include "backend/cpu/matmul.h"
+#include "backend/cpu/units/select.h"
 #include "quant_tensor/tensor/tensor_impl.h"
 
 namespace nibble {
@@ -17,7 +18,8 @@ void CpuBackend::quantize(const Tensor& w, const Format& format, std::span<const
 }
 
 Backend& cpu_backend() {
-  static CpuBackend backend;
+  // A NIBBLE_ISA that names no unit of this machine is said at the first operation, whichever it is.
+  static CpuBackend backend = (static_cast<void>(cpu::current_unit()), CpuBackend());
   return backend;
 }
 

@@ -1,0 +1,51 @@
+#include "tests/backend/kernel_units.h"
+
+#include <cstdio>
+#include <cstdlib>
+
+#include "backend/cpu/kernel_table.h"
+#include "backend/cpu/matmul.h"
+#include "backend/cpu/units/select.h"
+
+#ifdef NIBBLE_TEST_SIMDE
+namespace nibble::inline v0::detail::cpu {
+extern const Unit kAvx2Simde;
+extern const Unit kAvx512Simde;
+}  // namespace nibble::inline v0::detail::cpu
+#endif
+
+namespace nibble_test {
+
+namespace cpu = nibble::detail::cpu;
+
+const std::vector<UnitUnderTest>& units_under_test() {
+  static const std::vector<UnitUnderTest> units = [] {
+    std::vector<UnitUnderTest> found;
+    for (const cpu::Unit* unit : cpu::available_units()) {
+      found.push_back({unit->name, unit, nibble::detail::cpu_matmul_kernels(unit->name), false});
+    }
+#ifdef NIBBLE_TEST_SIMDE
+    found.push_back({"avx2_simde", &cpu::kAvx2Simde, cpu::UnitKernels<cpu::kAvx2Simde>::all(), true});
+    found.push_back({"avx512_simde", &cpu::kAvx512Simde, cpu::UnitKernels<cpu::kAvx512Simde>::all(), true});
+#endif
+    return found;
+  }();
+  return units;
+}
+
+int repetitions(int all) {
+  const char* soak = std::getenv("NIBBLE_SOAK");
+  return soak != nullptr && *soak == '1' ? all : (all + 49) / 50;
+}
+
+unsigned seed() {
+  static const unsigned value = [] {
+    const char* given = std::getenv("NIBBLE_SEED");
+    const unsigned chosen = given != nullptr ? static_cast<unsigned>(std::strtoul(given, nullptr, 10)) : 20240607u;
+    std::printf("seed %u\n", chosen);
+    return chosen;
+  }();
+  return value;
+}
+
+}  // namespace nibble_test

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "backend/common/matmul_kernel.h"
+#include "backend/cpu/units/unit.h"
+
+namespace nibble_test {
+
+/// A unit as the tests run it: natively, or compiled a second time through SIMDe where the processor may lack it.
+struct UnitUnderTest {
+  std::string name;
+  const nibble::detail::cpu::Unit* unit;
+  std::span<const nibble::detail::MatmulKernel> kernels;
+  bool emulated;
+};
+const std::vector<UnitUnderTest>& units_under_test();
+
+/// NIBBLE_SOAK=1 runs every random case, else a fiftieth.
+int repetitions(int all);
+/// Of this run's random cases: NIBBLE_SEED, else a fixed one; printed once.
+unsigned seed();
+
+}  // namespace nibble_test

@@ -1,0 +1,317 @@
+// Every kernel of every unit against fp64 on the reference decode.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "nibble/device.h"
+#include "tests/backend/kernel_data.h"
+#include "tests/backend/kernel_units.h"
+
+namespace nibble_test {
+namespace {
+
+using nb::Precision;
+using nb::detail::Format;
+using nb::detail::MatmulArgs;
+using nb::detail::MatmulKernel;
+using nb::detail::MatmulQuery;
+using nb::detail::Orientation;
+
+const std::vector<DType> kFloats = {DType::f32, DType::f16, DType::bf16};
+
+double bound(Precision precision) {
+  return precision == Precision::exact ? 1e-6 : precision == Precision::standard ? 1e-4 : 2e-2;
+}
+/// Half a unit in the last place, relative.
+double rounding(DType dtype) { return dtype == DType::f16 ? 0x1p-11 : dtype == DType::bf16 ? 0x1p-8 : 0x1p-24; }
+
+struct Case {
+  Tensor x, w, y;
+  std::vector<double> weights;  ///< (N, K)
+  Orientation orientation;
+  std::string text;
+};
+
+std::int64_t contracted(const Case& c) { return c.orientation == Orientation::along ? c.w.size(1) : c.w.size(0); }
+std::int64_t outputs(const Case& c) { return c.orientation == Orientation::along ? c.w.size(0) : c.w.size(1); }
+double weight(const Case& c, std::int64_t output, std::int64_t k) {
+  const bool along = c.orientation == Orientation::along;
+  return c.weights[static_cast<std::size_t>((along ? output : k) * c.w.size(1) + (along ? k : output))];
+}
+
+MatmulQuery query_of(const Case& c, Precision precision) {
+  return {c.w.is_quantized() ? c.w.packing()->format : nullptr, c.w.dtype(), c.orientation, c.x.size(0), precision, false};
+}
+
+struct Errors {
+  double worst = 0;      ///< e of the worst element, what the dtype of y costs taken off
+  double frobenius = 0;  ///< ‖y − y*‖ / ‖y*‖
+};
+Errors measure(const Case& c) {
+  Errors errors;
+  double missed = 0, total = 0;
+  const std::vector<double> xs = values_of(c.x);
+  const std::int64_t length = contracted(c);
+  const bool along = c.orientation == Orientation::along;
+  const std::int64_t step_n = along ? c.w.size(1) : 1, step_k = along ? 1 : c.w.size(1);
+  for (std::int64_t m = 0; m < c.x.size(0); ++m) {
+    for (std::int64_t n = 0; n < outputs(c); ++n) {
+      double sum = 0, xx = 0, ww = 0;
+      const double* x = xs.data() + m * length;
+      const double* w = c.weights.data() + n * step_n;
+      for (std::int64_t k = 0; k < length; ++k, w += step_k) sum += x[k] * *w, xx += x[k] * x[k], ww += *w * *w;
+      const double y = read(c.y, m, n), miss = std::abs(y - sum);
+      const double allowed = rounding(c.y.dtype()) * std::abs(sum) + (c.y.dtype() == DType::f16 ? 0x1p-24 : 0);
+      const double norm = std::sqrt(xx * ww);
+      if (!std::isfinite(y)) return {std::numeric_limits<double>::infinity(), 0};
+      if (miss > allowed) errors.worst = std::max(errors.worst, norm > 0 ? (miss - allowed) / norm : miss * 1e30);
+      missed += miss * miss, total += sum * sum;
+    }
+  }
+  errors.frobenius = total > 0 ? std::sqrt(missed / total) : 0;
+  return errors;
+}
+
+/// A case of random layout for a format (null: dense).
+Case random_case(Random& random, const Format* format, Orientation orientation, int most_rows, int most_columns) {
+  const auto layout = [&](bool output) {
+    return static_cast<Layout>(pick(random, 0, output ? 2 : 4));
+  };
+  Case c;
+  c.orientation = orientation;
+  const int rows = pick(random, 1, most_rows);
+  const std::int64_t n = pick(random, 1, most_columns);
+  std::int64_t length;
+  if (format != nullptr) {
+    const int block = format->block;
+    length = block * pick(random, 1, std::max(2, 700 / block));
+    const std::int64_t begin = block * pick(random, 0, 2), step = pick(random, 0, 2), first = pick(random, 0, 2);
+    const DType scales = choose(random, kFloats);
+    const Tensor whole = packed_matrix(*format, first + step * (n - 1) + 1, begin + length + block, scales, random);
+    c.w = packed_view(whole, first, step, n, begin, length);
+    const std::vector<float> values = decoded(c.w);
+    c.weights.assign(values.begin(), values.end());
+    c.text = std::string(format->name) + " scales " + std::string(nb::name(scales)) + " begin " + std::to_string(begin) +
+             " step " + std::to_string(step);
+  } else {
+    length = pick(random, 1, 600);
+    const DType dtype = choose(random, kFloats);
+    c.w = dense_matrix(n, length, dtype, layout(false));
+    fill_normal(c.w, random, Values::gaussian, 0.05f);
+    c.weights = values_of(c.w);
+    c.text = std::string("dense ") + std::string(nb::name(dtype)) + " strides " + nb::to_string(c.w.impl().strides);
+  }
+  c.x = dense_matrix(rows, contracted(c), choose(random, kFloats), layout(false));
+  fill_normal(c.x, random, pick(random, 0, 1) == 0 ? Values::gaussian : Values::outliers);
+  c.y = dense_matrix(rows, outputs(c), choose(random, kFloats), layout(true));
+  c.text += " w " + nb::to_string(c.w.shape()) + (orientation == Orientation::along ? " along" : " across") + " x " +
+            nb::describe(c.x) + " strides " + nb::to_string(c.x.impl().strides) + " y " + nb::describe(c.y) +
+            " strides " + nb::to_string(c.y.impl().strides);
+  return c;
+}
+
+void run_kernel(const MatmulKernel& kernel, const Case& c) {
+  kernel.run({c.x, c.w, c.y, c.orientation, kernel.precision, false});
+}
+
+/// All kernels of a unit that take the case, held to the precision that they state. Returns how many there were.
+int check(const UnitUnderTest& unit, const Case& c) {
+  int ran = 0;
+  for (const MatmulKernel& kernel : unit.kernels) {
+    if (!kernel.supports(query_of(c, kernel.precision))) continue;
+    ++ran;
+    const std::int64_t buffer = static_cast<std::int64_t>(c.y.impl().storage->bytes() / nb::itemsize(c.y.dtype()));
+    for (std::int64_t i = 0; i < buffer; ++i) write(nb::detail::make_view(c.y, {buffer}, {1}, 0), i, kGuard);
+    const std::int64_t before = guards(c.y);
+    run_kernel(kernel, c);
+    EXPECT_LE(measure(c).worst, bound(kernel.precision)) << kernel.name << " on " << unit.name << ": " << c.text;
+    EXPECT_EQ(before - guards(c.y), c.y.numel()) << kernel.name << " wrote outside y: " << c.text;
+  }
+  return ran;
+}
+
+class Kernels : public testing::TestWithParam<std::size_t> {
+ protected:
+  const UnitUnderTest& unit() const { return units_under_test()[GetParam()]; }
+  Random random() const { return Random(seed() + static_cast<unsigned>(GetParam())); }
+};
+
+TEST_P(Kernels, EveryFormatOrientationAndLayoutHoldsItsPrecision) {
+  Random random = this->random();
+  const int rounds = repetitions(unit().emulated ? 100 : 300);
+  for (const Orientation orientation : {Orientation::along, Orientation::across}) {
+    for (const Format* format : nb::detail::format_table()) {
+      for (int i = 0; i < rounds; ++i) {
+        const int ran = check(unit(), random_case(random, format, orientation, unit().emulated ? 7 : 33, 70));
+        EXPECT_GE(ran, orientation == Orientation::along ? 2 : 1);
+      }
+    }
+    for (int i = 0; i < 8 * rounds; ++i) {
+      EXPECT_EQ(check(unit(), random_case(random, nullptr, orientation, 33, 70)), 1);
+    }
+  }
+}
+
+TEST_P(Kernels, ReferenceDistributionsStayWithinFrobeniusBound) {
+  Random random = this->random();
+  for (const char* name : {"affine4-g64", "affine4-g128", "affine8-g64", "affine2-g32", "q4_1", "q8_0"}) {
+    for (const Values values : {Values::gaussian, Values::outliers}) {
+      Case c{dense_matrix(3, 2048, DType::f32, Layout::contiguous),
+             packed_matrix(*nb::detail::find_format(name), unit().emulated ? 17 : 64, 2048, DType::f16, random),
+             {}, {}, Orientation::along, name};
+      fill_normal(c.x, random, values);
+      c.y = dense_matrix(3, c.w.size(0), DType::f32, Layout::contiguous);
+      const std::vector<float> weights = decoded(c.w);
+      c.weights.assign(weights.begin(), weights.end());
+      for (const MatmulKernel& kernel : unit().kernels) {
+        if (!kernel.supports(query_of(c, kernel.precision))) continue;
+        run_kernel(kernel, c);
+        EXPECT_LE(measure(c).frobenius, kernel.precision == Precision::fast ? 3e-2 : bound(kernel.precision))
+            << kernel.name << ' ' << name;
+      }
+    }
+  }
+}
+
+/// The bits of y of one kernel for the first `rows` rows of x.
+std::vector<double> bits(const MatmulKernel& kernel, const Case& c, std::int64_t first, std::int64_t rows) {
+  const auto part = [&](const Tensor& t) {
+    return nb::detail::make_view(t, {rows, t.size(1)}, t.impl().strides, t.impl().offset + first * t.impl().strides[0]);
+  };
+  Case some = c;
+  some.x = part(c.x), some.y = part(c.y);
+  run_kernel(kernel, some);
+  return values_of(some.y);
+}
+
+TEST_P(Kernels, BitsDependOnNeitherThreadsNorOtherRows) {
+  Random random = this->random();
+  const int threads_before = nb::num_threads();
+  for (const Format* format : {nb::detail::find_format("affine4-g64"), nb::detail::find_format("q5_1"),
+                               nb::detail::find_format("affine3-g128"), static_cast<const Format*>(nullptr)}) {
+    for (const Orientation orientation : {Orientation::along, Orientation::across}) {
+      Case c = random_case(random, format, orientation, 1, 300);
+      c.x = dense_matrix(unit().emulated ? 9 : 150, contracted(c), DType::f32, Layout::contiguous);
+      c.y = dense_matrix(c.x.size(0), outputs(c), DType::f32, Layout::contiguous);
+      fill_normal(c.x, random, Values::outliers);
+      for (const MatmulKernel& kernel : unit().kernels) {
+        if (!kernel.supports(query_of(c, kernel.precision))) continue;
+        nb::set_num_threads(1);
+        const std::vector<double> one = bits(kernel, c, 0, c.x.size(0));
+        for (const int threads : {2, 5}) {
+          nb::set_num_threads(threads);
+          EXPECT_EQ(bits(kernel, c, 0, c.x.size(0)), one) << kernel.name << " threads " << threads << ' ' << c.text;
+        }
+        for (std::int64_t row = 0; row < c.x.size(0); row += 7) {
+          const std::int64_t few = std::min<std::int64_t>(1 + row % 3, c.x.size(0) - row);
+          const auto begin = one.begin() + row * outputs(c);
+          EXPECT_EQ(bits(kernel, c, row, few), std::vector<double>(begin, begin + few * outputs(c)))
+              << kernel.name << " row " << row << ' ' << c.text;
+        }
+      }
+    }
+  }
+  nb::set_num_threads(threads_before);
+}
+
+TEST_P(Kernels, NonFiniteActivationsGiveTheDensePattern) {
+  Random random = this->random();
+  const float infinity = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
+  for (const char* name : {"affine4-g64", "affine8-g32", "q4_0", "q8_0"}) {
+    for (const Orientation orientation : {Orientation::along, Orientation::across}) {
+      Case c = random_case(random, nb::detail::find_format(name), orientation, 1, 40);
+      c.x = dense_matrix(7, contracted(c), DType::f32, Layout::contiguous);
+      c.y = dense_matrix(7, outputs(c), DType::f32, Layout::contiguous);
+      fill_normal(c.x, random, Values::gaussian);
+      const auto set = [&](std::int64_t row, float value) {
+        write(c.x, row * contracted(c) + pick(random, 0, static_cast<int>(contracted(c)) - 1), value);
+      };
+      set(1, infinity), set(2, nan), set(4, -infinity), set(5, infinity), set(5, -infinity);
+      set(6, 3e38f);  // finite, but outside of what integers may carry
+      for (const MatmulKernel& kernel : unit().kernels) {
+        if (!kernel.supports(query_of(c, kernel.precision))) continue;
+        run_kernel(kernel, c);
+        for (std::int64_t m = 0; m < 7; ++m) {
+          for (std::int64_t n = 0; n < outputs(c); ++n) {
+            double sum = 0;
+            for (std::int64_t k = 0; k < contracted(c); ++k) sum += read(c.x, m, k) * weight(c, n, k);
+            const double y = read(c.y, m, n);
+            ASSERT_EQ(std::isnan(y), std::isnan(sum)) << kernel.name << " row " << m << ' ' << c.text;
+            if (std::isinf(sum)) {
+              ASSERT_EQ(y, sum) << kernel.name << ' ' << c.text;
+            }
+            if (std::isfinite(sum) && std::abs(sum) < 3e38) {
+              ASSERT_NEAR(y, sum, 2e-2 * std::max(10.0, std::abs(sum))) << kernel.name << " row " << m;
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_P(Kernels, TinyActivationsKeepTheirPrecision) {
+  Random random = this->random();
+  for (const float size : {1e-20f, 1e-30f, 1e20f}) {
+    Case c = random_case(random, nb::detail::find_format("affine4-g64"), Orientation::along, 3, 20);
+    c.x = dense_matrix(3, contracted(c), DType::f32, Layout::contiguous);
+    c.y = dense_matrix(3, outputs(c), DType::f32, Layout::contiguous);
+    fill_normal(c.x, random, Values::gaussian, size);
+    check(unit(), c);
+  }
+}
+
+TEST_P(Kernels, EmptySizes) {
+  Random random = this->random();
+  const Format& format = *nb::detail::find_format("affine4-g64");
+  for (const auto& [rows, n, length] : {std::array<int, 3>{0, 5, 64}, {3, 0, 64}, {3, 5, 0}}) {
+    for (const Orientation orientation : {Orientation::along, Orientation::across}) {
+      for (const bool packed : {true, false}) {
+        Case c;
+        c.orientation = orientation;
+        c.w = packed ? packed_matrix(format, n, length, DType::f32, random)
+                     : dense_matrix(n, length, DType::bf16, Layout::contiguous);
+        c.x = dense_matrix(rows, contracted(c), DType::f32, Layout::contiguous);
+        c.y = dense_matrix(rows, outputs(c), DType::f16, Layout::gaps);
+        for (const MatmulKernel& kernel : unit().kernels) {
+          if (!kernel.supports(query_of(c, kernel.precision))) continue;
+          run_kernel(kernel, c);
+          if (contracted(c) != 0) continue;
+          for (const double y : values_of(c.y)) EXPECT_EQ(y, 0) << kernel.name;
+        }
+      }
+    }
+  }
+}
+
+TEST_P(Kernels, ManyRowsCrossTheBlocks) {
+  Random random = this->random();
+  const std::int64_t rows = unit().emulated ? 130 : 700;
+  for (const Orientation orientation : {Orientation::along, Orientation::across}) {
+    for (const Format* format : {nb::detail::find_format("q4_1"), static_cast<const Format*>(nullptr)}) {
+      Case c = random_case(random, format, orientation, 1, 9);
+      c.x = dense_matrix(rows, contracted(c), DType::f32, Layout::transposed);
+      c.y = dense_matrix(rows, outputs(c), DType::bf16, Layout::gaps);
+      fill_normal(c.x, random, Values::gaussian);
+      check(unit(), c);
+    }
+  }
+}
+
+TEST_P(Kernels, SupportsOnlyWhatItStates) {
+  for (const MatmulKernel& kernel : unit().kernels) {
+    EXPECT_FALSE(kernel.supports({nullptr, DType::i32, Orientation::along, 1, Precision::fast, false})) << kernel.name;
+    if (kernel.precision != Precision::exact) {
+      EXPECT_FALSE(kernel.supports({nb::detail::find_format("affine4-g64"), DType::f32, Orientation::along, 1,
+                                    Precision::exact, false}))
+          << kernel.name;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Units, Kernels, testing::Range(std::size_t{0}, units_under_test().size()),
+                         [](const testing::TestParamInfo<std::size_t>& info) { return units_under_test()[info.param].name; });
+
+}  // namespace
+}  // namespace nibble_test

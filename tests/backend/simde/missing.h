@@ -1,0 +1,61 @@
+#pragma once
+
+// The intrinsics of our units that SIMDe 0.8.2 lacks, lane by lane as Intel's guide describes them.
+
+#include <cstdint>
+#include <cstring>
+
+namespace {
+
+template <class To, class From>
+To same_bytes(const From& from) {
+  static_assert(sizeof(To) == sizeof(From));
+  To to;
+  std::memcpy(&to, &from, sizeof(To));
+  return to;
+}
+template <class T, int count>
+struct Lanes {
+  T v[count];
+};
+
+[[maybe_unused]] __m512i _mm512_cvtepu8_epi32(__m128i a) {
+  const auto in = same_bytes<Lanes<std::uint8_t, 16>>(a);
+  Lanes<std::int32_t, 16> out;
+  for (int i = 0; i < 16; ++i) out.v[i] = in.v[i];
+  return same_bytes<__m512i>(out);
+}
+template <class To, class Vector>
+Vector truncate_lanes(__m512i a) {
+  const auto in = same_bytes<Lanes<std::uint32_t, 16>>(a);
+  Lanes<To, 16> out;
+  for (int i = 0; i < 16; ++i) out.v[i] = static_cast<To>(in.v[i]);
+  return same_bytes<Vector>(out);
+}
+[[maybe_unused]] __m128i _mm512_cvtepi32_epi8(__m512i a) { return truncate_lanes<std::uint8_t, __m128i>(a); }
+[[maybe_unused]] __m256i _mm512_cvtepi32_epi16(__m512i a) { return truncate_lanes<std::uint16_t, __m256i>(a); }
+[[maybe_unused]] __m256i _mm512_cvtps_ph(__m512 a, int rounding) {
+  (void)rounding;  // to nearest even, the only one in use
+  const auto in = same_bytes<Lanes<float, 16>>(a);
+  Lanes<std::uint16_t, 16> out;
+  for (int i = 0; i < 16; ++i) out.v[i] = simde_float16_as_uint16(simde_float16_from_float32(in.v[i]));
+  return same_bytes<__m256i>(out);
+}
+/// Bytes whose mask bit is clear are not touched in memory.
+[[maybe_unused]] __m512i _mm512_maskz_loadu_epi8(std::uint64_t mask, const void* p) {
+  Lanes<std::uint8_t, 64> out{};
+  for (int i = 0; i < 64; ++i) {
+    if (mask >> i & 1) out.v[i] = static_cast<const std::uint8_t*>(p)[i];
+  }
+  return same_bytes<__m512i>(out);
+}
+[[maybe_unused]] __m256i _mm256_mask_add_epi8(__m256i src, std::uint32_t mask, __m256i a, __m256i b) {
+  auto out = same_bytes<Lanes<std::uint8_t, 32>>(src);
+  const auto x = same_bytes<Lanes<std::uint8_t, 32>>(a), y = same_bytes<Lanes<std::uint8_t, 32>>(b);
+  for (int i = 0; i < 32; ++i) {
+    if (mask >> i & 1) out.v[i] = static_cast<std::uint8_t>(x.v[i] + y.v[i]);
+  }
+  return same_bytes<__m256i>(out);
+}
+
+}  // namespace

@@ -1,0 +1,57 @@
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <string>
+
+#include "backend/cpu/matmul.h"
+#include "nibble/device.h"
+#include "nibble/error.h"
+#include "nibble/ops.h"
+
+namespace {
+
+namespace nb = nibble;
+
+TEST(UnitChoice, ListsUnitsBestFirstAndEndsWithScalar) {
+  const std::vector<std::string> units = nb::cpu_units();
+  ASSERT_FALSE(units.empty());
+  EXPECT_EQ(units.back(), "scalar");
+  const char* forced = std::getenv("NIBBLE_ISA");
+  EXPECT_EQ(nb::cpu_unit(), forced != nullptr && *forced != '\0' ? forced : units.front());
+  for (const std::string& unit : units) {
+    for (const auto& kernel : nb::detail::cpu_matmul_kernels(unit)) {
+      EXPECT_TRUE(kernel.name.ends_with("_" + unit)) << kernel.name;
+    }
+  }
+  EXPECT_THROW(nb::detail::cpu_matmul_kernels("mmx"), nb::Error);
+}
+
+/// The first operation of a fresh process under that NIBBLE_ISA; exits with 0 where it throws as promised.
+[[noreturn]] void first_operation_throws(const char* unit) {
+  setenv("NIBBLE_ISA", unit, 1);
+  try {
+    const nb::Tensor sum = nb::add(nb::tensor<float>({1, 2}, {2}), nb::tensor<float>({3, 4}, {2}));
+  } catch (const nb::Error& e) {
+    const std::string text = e.what();
+    const bool good = e.code() == nb::ErrorCode::invalid_argument && text.find(unit) != std::string::npos &&
+                      text.find("scalar") != std::string::npos;
+    std::exit(good ? 0 : 2);
+  }
+  std::exit(1);
+}
+[[noreturn]] void uses(const char* unit) {
+  setenv("NIBBLE_ISA", unit, 1);
+  const nb::Tensor product = nb::matmul(nb::tensor<float>({1, 2}, {1, 2}), nb::tensor<float>({3, 4}, {2, 1}));
+  const bool named = nb::detail::cpu_matmul_kernels().front().name.ends_with(unit);
+  std::exit(nb::cpu_unit() == unit && named && product.item<float>() == 11 ? 0 : 1);
+}
+
+TEST(UnitChoice, ForcedByTheEnvironment) {
+  testing::FLAGS_gtest_death_test_style = "threadsafe";  // a process of its own: the choice is made once
+  for (const std::string& unit : nb::cpu_units()) {
+    EXPECT_EXIT(uses(unit.c_str()), testing::ExitedWithCode(0), "") << unit;
+  }
+  EXPECT_EXIT(first_operation_throws("sse9"), testing::ExitedWithCode(0), "");
+}
+
+}  // namespace
