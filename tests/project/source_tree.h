@@ -19,7 +19,7 @@ struct SourceFile {
     for (std::string line; std::getline(stream, line);) result.push_back(line);
     return result;
   }
-  bool is_cpp() const { return path.ends_with(".cpp") || path.ends_with(".h"); }
+  bool is_cpp() const { return path.ends_with(".cpp") || path.ends_with(".h") || path.ends_with(".inl"); }
   bool is_in(const std::string& folder) const { return path.starts_with(folder + "/"); }
   /// Part of a library, as opposed to the program, the tests and the benchmarks.
   bool is_library() const {
@@ -37,7 +37,7 @@ inline const std::vector<SourceFile>& source_files() {
   static const std::vector<SourceFile> files = [] {
     namespace fs = std::filesystem;
     const auto is_text = [](const fs::path& path) {
-      for (const char* ending : {".cpp", ".h", ".py", ".sh", ".txt", ".md", ".cmake", ".in", ".comp", ".glsl"}) {
+      for (const char* ending : {".cpp", ".h", ".inl", ".py", ".sh", ".txt", ".md", ".cmake", ".in", ".comp", ".glsl"}) {
         if (path.extension() == ending) return true;
       }
       return path.filename() == "Makefile" || path.filename() == "run" || path.filename() == "CMakePresets.json";
