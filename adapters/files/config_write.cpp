@@ -108,7 +108,7 @@ std::string write_config(const ModelConfig& config) {
     throw Error(ErrorCode::unsupported,
                 "[config.json] rope_freqs of this model are none of the rules that config.json can name");
   }
-  json out{{"architectures", {class_name(config.architecture)}},
+  json out{{"architectures", json::array({class_name(config.architecture)})},
            {"model_type", config.model_type},
            {"hidden_size", config.hidden_size},
            {"intermediate_size", config.intermediate_size},

@@ -93,8 +93,23 @@ RopeScaling read_rope_scaling(const Keys& keys, std::int64_t context) {
   return scaling;
 }
 
-/// llama.cpp's converter writes Llama 3's scaling as a factor for each frequency. Finds the parameters again: the
-/// factor is the largest, the rest is as every such model has it. Nothing where those do not give the same factors.
+/// Whether this scaling gives these divisors.
+bool gives(const RopeScaling& scaling, double theta, const std::vector<float>& factors) {
+  const double context = static_cast<double>(scaling.original_max_position_embeddings);
+  for (std::size_t i = 0; i < factors.size(); ++i) {
+    const double wavelength = 2 * M_PI * std::pow(theta, static_cast<double>(i) / static_cast<double>(factors.size()));
+    const double smooth = std::clamp(
+        (context / wavelength - scaling.low_freq_factor) / (scaling.high_freq_factor - scaling.low_freq_factor), 0.0,
+        1.0);
+    const double expected = 1 / ((1 - smooth) / scaling.factor + smooth);
+    if (!(std::abs(factors[i] - expected) <= 1e-4 * expected)) return false;
+  }
+  return true;
+}
+
+/// llama.cpp's converter writes Llama 3's scaling as a divisor for each frequency. Finds the parameters again: `factor`
+/// is the largest divisor, the rest is as every such model has it, or solved from two frequencies in between, where the
+/// smoothing is linear in 1/wavelength. Nothing where no parameters give these divisors.
 std::optional<RopeScaling> llama3_scaling_of(const std::vector<float>& factors, double theta) {
   RopeScaling scaling;
   scaling.type = RopeScaling::Type::llama3;
@@ -102,18 +117,36 @@ std::optional<RopeScaling> llama3_scaling_of(const std::vector<float>& factors, 
   scaling.low_freq_factor = 1;
   scaling.high_freq_factor = 4;
   scaling.original_max_position_embeddings = 8192;
-  const auto pairs = static_cast<double>(factors.size());
-  const double context = static_cast<double>(scaling.original_max_position_embeddings);
+  if (gives(scaling, theta, factors)) return scaling;
+
+  std::vector<std::pair<double, double>> between;  // 1/wavelength, smoothing
   for (std::size_t i = 0; i < factors.size(); ++i) {
-    const double wavelength = 2 * M_PI * std::pow(theta, static_cast<double>(i) / pairs);
-    const double smooth =
-        (context / wavelength - scaling.low_freq_factor) / (scaling.high_freq_factor - scaling.low_freq_factor);
-    const double expected = smooth >= 1   ? 1
-                            : smooth <= 0 ? scaling.factor
-                                          : 1 / ((1 - smooth) / scaling.factor + smooth);
-    if (std::abs(factors[i] - expected) > 1e-4 * expected) return {};
+    const double smooth = (1.0 / factors[i] - 1 / scaling.factor) / (1 - 1 / scaling.factor);
+    if (smooth <= 1e-3 || smooth >= 1 - 1e-3) continue;
+    between.emplace_back(1 / (2 * M_PI * std::pow(theta, static_cast<double>(i) / static_cast<double>(factors.size()))),
+                         smooth);
   }
-  return scaling;
+  const auto try_context = [&](double high, double context) {
+    scaling.high_freq_factor = high;
+    scaling.original_max_position_embeddings = std::llround(context);
+    return high > 1 && context >= 1 && context < 1e9 && gives(scaling, theta, factors);
+  };
+  if (between.size() >= 2) {
+    const auto [x0, y0] = between.front();
+    const auto [x1, y1] = between.back();
+    const double slope = (y1 - y0) / (x1 - x0), height = y0 - slope * x0;  // context / (high − 1), −1 / (high − 1)
+    const double high = 1 - 1 / height;
+    if (try_context(std::round(high * 100) / 100, slope * (high - 1))) return scaling;
+  } else if (between.size() == 1) {
+    const auto [x, y] = between.front();
+    if (try_context(4, (y * 3 + 1) / x)) return scaling;
+  } else {
+    // Two steps and nothing between them: any context between will do, and lengths are powers of two.
+    for (double context = 16; context < 1e8; context *= 2) {
+      if (try_context(4, context)) return scaling;
+    }
+  }
+  return {};
 }
 
 void read_rope_factors(const GgufFile& file, ModelConfig* config) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <set>
 #include <utility>
 
 #include "adapters/files/file_error.h"
@@ -74,6 +75,12 @@ void set_flag(JsonLeaf& leaf, AddedToken* token) {
   if (field == "single_word") token->single_word = leaf.truth;
 }
 
+std::set<std::int64_t> ids_of(const std::vector<AddedToken>& tokens) {
+  std::set<std::int64_t> ids;
+  for (const AddedToken& token : tokens) ids.insert(token.id);
+  return ids;
+}
+
 /// tokenizer_config.json: roles, flags, template, and "added_tokens_decoder": {id: {content, special, …}}.
 void read_tokenizer_config(const fs::path& file, Roles* roles, TokenizerSource* out) {
   const auto mapped = MappedFile::open(file);
@@ -105,9 +112,9 @@ void read_tokenizer_config(const fs::path& file, Roles* roles, TokenizerSource* 
       if (top == "legacy") roles->legacy = leaf.truth;
     }
   });
+  const std::set<std::int64_t> known = ids_of(out->added);
   for (AddedToken& token : added) {
-    const bool known = std::ranges::any_of(out->added, [&](const AddedToken& other) { return other.id == token.id; });
-    if (!known && !token.text.empty()) out->added.push_back(std::move(token));
+    if (!known.contains(token.id) && !token.text.empty()) out->added.push_back(std::move(token));
   }
 }
 
@@ -127,11 +134,10 @@ void read_special_tokens_map(const fs::path& file, Roles* roles) {
 /// added_tokens.json: {text: id}.
 void read_added_tokens(const fs::path& file, TokenizerSource* out) {
   const auto mapped = MappedFile::open(file);
+  std::set<std::int64_t> known = ids_of(out->added);
   stream_json(mapped->text(), file, [&](JsonLeaf& leaf) {
     if (leaf.path.size() != 1 || !leaf.is_integer()) bad_file(file, "", "is not an object of token ids");
-    const bool known =
-        std::ranges::any_of(out->added, [&](const AddedToken& token) { return token.id == leaf.integer; });
-    if (known) return;
+    if (!known.insert(leaf.integer).second) return;
     AddedToken& token = out->added.emplace_back();
     token.id = leaf.integer;
     token.text = leaf.path[0].key;
@@ -222,6 +228,9 @@ TokenizerSource read_tokenizer_folder(const fs::path& folder) {
   if (fs::exists(folder / "chat_template.jinja"))
     out.chat_template = read_small_file(folder / "chat_template.jinja", kLargestTemplate);
   if (out.kind == TokenizerSource::Kind::none) return out;
+  const bool is_llama = roles.tokenizer_class.starts_with("Llama");  // rebuilds its post-processor from these keys
+  if (is_llama && is_complete && roles.add_bos) out.add_bos = *roles.add_bos;
+  if (is_llama && is_complete && roles.add_eos) out.add_eos = *roles.add_eos;
   if (!is_complete) {
     apply_class(roles, &out);
     // The slow tokenizers read these keys; a tokenizer.json says the same by its post-processor.

@@ -1,0 +1,251 @@
+#include "adapters/files/folder_write.h"
+
+#include <fmt/format.h>
+
+#include <array>
+
+#include "adapters/files/atomic_file.h"
+#include "adapters/files/checkpoint_access.h"
+#include "adapters/files/config_write.h"
+#include "adapters/files/file_error.h"
+#include "adapters/files/json_events.h"
+#include "adapters/files/packed_pieces.h"
+#include "adapters/files/safetensors.h"
+#include "adapters/files/tokenizer_write.h"
+#include "nibble/ops.h"
+
+namespace nibble {
+inline namespace v0 {
+namespace files {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::array<const char*, 9> kTokenizerFiles{
+    "tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
+    "vocab.json",     "merges.txt",      "chat_template.jinja",   "chat_template.json"};
+
+class FolderWriter {
+ public:
+  FolderWriter(const Checkpoint& checkpoint, const fs::path& out, const FolderOptions& options)
+      : checkpoint_(checkpoint),
+        source_(CheckpointAccess::source(checkpoint)),
+        options_(options),
+        out_(out, options.force) {
+    if (options.plan && !options.plan->format.starts_with("affine")) {
+      throw Error(
+          ErrorCode::unsupported,
+          fmt::format("[write] {} cannot be stored in a model folder (affine formats can)", options.plan->format));
+    }
+  }
+
+  void write() {
+    decide();
+    for (std::size_t f = 0; f < source_.files().size(); ++f) write_weights(f);
+    if (source_.files().size() > 1) write_index();
+    write_configs();
+    write_tokenizer();
+    report(source_.tensors().size(), "");
+    out_.commit();
+  }
+
+ private:
+  enum class Treatment : std::uint8_t { as_stored, pack, dense };
+  struct Decision {
+    Treatment treatment = Treatment::as_stored;
+    DType dtype = DType::f32;  // of the dense result, or of the scales
+  };
+
+  std::optional<DType> model_dtype() const {
+    if (options_.dtype) return options_.dtype;
+    if (checkpoint_.is_gguf()) return DType::bf16;
+    try {
+      return checkpoint_.config().dtype;
+    } catch (const Error&) {
+      return {};  // an architecture that nobody here knows; its tensors say for themselves
+    }
+  }
+
+  Decision decide(const TensorInfo& tensor) const {
+    const auto dtype = model_dtype();
+    const bool is_mlx = tensor.packed && tensor.format.starts_with("affine");
+    if (options_.plan && options_.plan->packs(tensor)) {
+      if (tensor.format == options_.plan->format) return {};
+      return {Treatment::pack, packable_dtype(dtype.value_or(tensor.packed ? DType::bf16 : tensor.dtype))};
+    }
+    if (tensor.packed && (options_.dequantize || !is_mlx)) return {Treatment::dense, dtype.value_or(tensor.dtype)};
+    const bool changes = !tensor.packed && is_floating(tensor.dtype) && (options_.dtype || checkpoint_.is_gguf()) &&
+                         dtype && *dtype != tensor.dtype;
+    return changes ? Decision{Treatment::dense, *dtype} : Decision{};
+  }
+
+  void decide() {
+    for (const TensorInfo& tensor : source_.tensors()) {
+      const Decision decision = decide(tensor);
+      decisions_.push_back(decision);
+      const bool stays_packed = decision.treatment == Treatment::as_stored && tensor.packed;
+      if (decision.treatment == Treatment::pack || stays_packed) note_packing(tensor, decision);
+    }
+    if (packing_.present) settle_packing();
+  }
+
+  void note_packing(const TensorInfo& tensor, const Decision& decision) {
+    const FormatInfo* format =
+        find_format_info(decision.treatment == Treatment::pack ? options_.plan->format : tensor.format);
+    if (!format)
+      refuse(ErrorCode::unsupported, checkpoint_.path(), tensor.name,
+             fmt::format("format {} is not supported", tensor.format));
+    packing_.present = true;
+    MlxPacking::Layer layer;
+    layer.params = {.bits = format->bits, .group_size = format->group_size};
+    packing_.overrides.emplace(stem_of(tensor.name), layer);
+  }
+
+  /// What most layers have stands once; the others stand as overrides. Layers without scales need no word.
+  void settle_packing() {
+    if (options_.plan) {
+      const FormatInfo& format = *find_format_info(options_.plan->format);
+      packing_.everywhere.params = {.bits = format.bits, .group_size = format.group_size};
+    } else {
+      std::map<std::pair<int, int>, int> count;
+      int most = 0;
+      for (const auto& [path, layer] : packing_.overrides) {
+        const int n = ++count[{layer.params.bits, layer.params.group_size}];
+        if (n > most) {
+          most = n;
+          packing_.everywhere = layer;
+        }
+      }
+    }
+    std::erase_if(packing_.overrides, [&](const auto& entry) {
+      const AffineParams& params = entry.second.params;
+      return params.bits == packing_.everywhere.params.bits &&
+             params.group_size == packing_.everywhere.params.group_size;
+    });
+  }
+
+  std::string file_name(std::size_t f) const {
+    return source_.files().size() == 1 ? "model.safetensors" : source_.files()[f].filename().string();
+  }
+
+  /// Names, dtypes and shapes of what a tensor is stored as, before it is loaded.
+  std::vector<TensorDeclaration> declare(std::size_t i) const {
+    const TensorInfo& tensor = source_.tensors()[i];
+    const Decision& decision = decisions_[i];
+    if (decision.treatment == Treatment::dense) return {{tensor.name, decision.dtype, tensor.shape}};
+    if (decision.treatment == Treatment::as_stored && !tensor.packed)
+      return {{tensor.name, tensor.dtype, tensor.shape}};
+    const bool is_new = decision.treatment == Treatment::pack;
+    const FormatInfo& format = *find_format_info(is_new ? options_.plan->format : tensor.format);
+    const DType scale_dtype = is_new ? decision.dtype : tensor.dtype;
+    Shape codes = tensor.shape, scales = tensor.shape;
+    codes[codes.rank() - 1] = tensor.shape.back() * format.bits / 32;
+    scales[scales.rank() - 1] = tensor.shape.back() / format.group_size;
+    const std::string stem(stem_of(tensor.name));
+    return {{tensor.name, DType::u32, codes},
+            {stem + ".scales", scale_dtype, scales},
+            {stem + ".biases", scale_dtype, scales}};
+  }
+
+  Tensor treated(std::size_t i) const {
+    const Tensor tensor = source_.get(i);
+    const Decision& decision = decisions_[i];
+    switch (decision.treatment) {
+      case Treatment::as_stored:
+        return tensor;
+      case Treatment::pack:
+        return CheckpointAccess::pack(*options_.plan, tensor, decision.dtype);
+      case Treatment::dense:
+        break;
+    }
+    return tensor.is_quantized() ? dequantize(tensor, decision.dtype) : cast(tensor, decision.dtype);
+  }
+
+  void write_weights(std::size_t f) {
+    std::vector<TensorDeclaration> declarations;
+    for (std::size_t i = 0; i < decisions_.size(); ++i) {
+      if (source_.file_of(i) != f) continue;
+      for (TensorDeclaration& declaration : declare(i)) {
+        std::uint64_t bytes = itemsize(declaration.dtype) * static_cast<std::uint64_t>(declaration.shape.numel());
+        weight_map_.emplace_back(declaration.name, file_name(f));
+        total_bytes_ += bytes;
+        declarations.push_back(std::move(declaration));
+      }
+    }
+    SafetensorsWriter writer(out_.path() / file_name(f), declarations, {{"format", packing_.present ? "mlx" : "pt"}});
+    for (std::size_t i = 0; i < decisions_.size(); ++i) {
+      if (source_.file_of(i) != f) continue;
+      const TensorInfo& info = source_.tensors()[i];
+      report(done_++, info.name);
+      for (const auto& [name, piece] : stored_pieces(info.name, treated(i))) writer.append(name, piece);
+      source_.forget(i);
+    }
+    writer.finish();
+  }
+
+  void report(std::size_t done, std::string_view name) const {
+    if (options_.progress) options_.progress(done, source_.tensors().size(), name);
+  }
+
+  void write_index() const {
+    nlohmann::json map = nlohmann::json::object();
+    for (const auto& [name, file] : weight_map_) map[name] = file;
+    const nlohmann::json index{{"metadata", {{"total_size", total_bytes_}}}, {"weight_map", map}};
+    write_file(out_.path() / "model.safetensors.index.json", index.dump(2) + "\n");
+  }
+
+  void write_configs() const {
+    std::string config = checkpoint_.config_json();
+    if (config.empty()) {
+      // A GGUF of an architecture that nobody here knows: what is known of it.
+      config = nlohmann::json{{"model_type", checkpoint_.architecture()}}.dump();
+    }
+    write_file(out_.path() / "config.json",
+               rewrite_config(config, checkpoint_.path().string(), model_dtype(), packing_));
+    const fs::path generation = folder() / "generation_config.json";
+    if (checkpoint_.is_gguf()) {
+      write_file(out_.path() / "generation_config.json", write_generation_config(checkpoint_.generation()));
+    } else if (fs::exists(generation)) {
+      copy(generation);
+    }
+  }
+
+  void write_tokenizer() const {
+    if (!checkpoint_.is_gguf()) {
+      for (const char* name : kTokenizerFiles) {
+        if (fs::exists(folder() / name)) copy(folder() / name);
+      }
+      return;
+    }
+    const TokenizerSource& tokenizer = checkpoint_.tokenizer();
+    if (tokenizer.kind == TokenizerSource::Kind::none) return;
+    write_file(out_.path() / "tokenizer.json", write_tokenizer_json(tokenizer));
+    write_file(out_.path() / "tokenizer_config.json", write_tokenizer_config(tokenizer));
+  }
+
+  fs::path folder() const {
+    if (fs::is_directory(checkpoint_.path())) return checkpoint_.path();
+    return checkpoint_.path().has_parent_path() ? checkpoint_.path().parent_path() : fs::path(".");
+  }
+  void copy(const fs::path& file) const { write_file(out_.path() / file.filename(), MappedFile::open(file)->text()); }
+
+  const Checkpoint& checkpoint_;
+  const WeightSource& source_;
+  const FolderOptions& options_;
+  AtomicFolder out_;
+  std::vector<Decision> decisions_;
+  MlxPacking packing_;
+  std::vector<std::pair<std::string, std::string>> weight_map_;
+  std::uint64_t total_bytes_ = 0;
+  std::size_t done_ = 0;
+};
+
+}  // namespace
+
+void write_model_folder(const Checkpoint& checkpoint, const fs::path& out, const FolderOptions& options) {
+  FolderWriter(checkpoint, out, options).write();
+}
+
+}  // namespace files
+}  // namespace v0
+}  // namespace nibble
