@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <functional>
 #include <set>
 
 #include "adapters/files/file_error.h"
@@ -219,24 +220,31 @@ class FolderSource : public WeightSource {
   std::vector<Recipe> recipes_;
 };
 
-struct IndexEntry {
-  std::string name, file;
-};
-
-std::deque<IndexEntry> read_index(const fs::path& index) {
-  const auto mapped = MappedFile::open(index);
-  std::deque<IndexEntry> entries;
-  stream_json(mapped->text(), index, [&](JsonLeaf& leaf) {
+/// Calls `entry(tensor, file)` for all of an index's weight_map. It is read twice rather than kept.
+void stream_index(const MappedFile& index, const std::function<void(const std::string&, const std::string&)>& entry) {
+  stream_json(index.text(), index.path(), [&](JsonLeaf& leaf) {
     if (!leaf.at(0, "weight_map")) return;
-    if (leaf.path.size() != 2 || !leaf.is_text()) bad_file(index, "weight_map", "is not an object of file names");
-    const std::string& name = leaf.path[1].key;
-    if (leaf.text.empty() || leaf.text.find('/') != std::string::npos || leaf.text == "..") {
-      bad_file(index, name, fmt::format("{} is not the name of a file in the folder", shown(leaf.text)));
-    }
-    entries.push_back({name, std::move(leaf.text)});
+    if (leaf.path.size() != 2 || !leaf.is_text())
+      bad_file(index.path(), "weight_map", "is not an object of file names");
+    entry(leaf.path[1].key, leaf.text);
   });
-  if (entries.empty()) bad_file(index, "", "has no weight_map");
-  return entries;
+}
+
+std::vector<fs::path> files_of_index(const MappedFile& index, const fs::path& folder) {
+  constexpr std::size_t kMostShards = 10'000;
+  std::set<std::string> names;
+  stream_index(index, [&](const std::string& tensor, const std::string& file) {
+    if (file.empty() || file.find('/') != std::string::npos || file == "..") {
+      bad_file(index.path(), tensor, fmt::format("{} is not the name of a file in the folder", shown(file)));
+    }
+    names.insert(file);
+    if (names.size() > kMostShards)
+      bad_file(index.path(), "weight_map", fmt::format("names more than {} files", kMostShards));
+  });
+  if (names.empty()) bad_file(index.path(), "", "has no weight_map");
+  std::vector<fs::path> files;
+  for (const std::string& name : names) files.push_back(folder / name);
+  return files;
 }
 
 std::vector<fs::path> glob_model_files(const fs::path& folder) {
@@ -258,13 +266,10 @@ std::unique_ptr<WeightSource> open_folder(const fs::path& folder, const MlxPacki
     if (files.empty()) bad_file(folder, "", "has no model*.safetensors");
     return std::make_unique<FolderSource>(std::move(files), packing);
   }
-  const auto entries = read_index(index);
-  std::set<std::string> names;
-  for (const IndexEntry& entry : entries) names.insert(entry.file);
-  std::vector<fs::path> files;
-  for (const std::string& name : names) files.push_back(folder / name);
-  auto source = std::make_unique<FolderSource>(std::move(files), packing);
-  for (const IndexEntry& entry : entries) source->check_index(index, entry.name, entry.file);
+  const auto mapped = MappedFile::open(index);
+  auto source = std::make_unique<FolderSource>(files_of_index(*mapped, folder), packing);
+  stream_index(*mapped,
+               [&](const std::string& tensor, const std::string& file) { source->check_index(index, tensor, file); });
   return source;
 }
 
