@@ -65,8 +65,8 @@ TEST(Checkpoint, MlxTripletsArePackedTensorsWithTheirOverrides) {
   const nb::Tensor packed = model.get(name);
   EXPECT_TRUE(packed.is_quantized());
   EXPECT_EQ(packed.shape(), dense.get(name).shape());
-  // Half a step of 6 bits.
-  EXPECT_LT(largest_difference(packed, dense.get(name)), 0.02 * largest(dense.get(name)));
+  // Half a step of 6 bits, and bf16 scales.
+  EXPECT_LT(largest_difference(packed, dense.get(name)), 0.03 * largest(dense.get(name)));
   std::uint64_t bytes = 0;
   for (const auto& info : model.tensors()) bytes += info.bytes;
   EXPECT_LT(bytes, fs::file_size(models() / "qwen2_mlx/model.safetensors"));
