@@ -100,7 +100,7 @@ void weigh(const AttentionTile& t, std::int64_t r) {
     for (std::int64_t j = 0; j < n; ++j) s[j] += t.bias[r * kTileKeys + j];
   }
   float largest = t.largest[r];
-  for (std::int64_t j = 0; j < n; ++j) largest = (s[j] > largest) | (s[j] != s[j]) ? s[j] : largest;
+  for (std::int64_t j = 0; j < n; ++j) largest = ((s[j] > largest) | (s[j] != s[j])) ? s[j] : largest;
   if (n == 0 || largest == -kInfinity) {
     for (std::int64_t j = 0; j < t.keys; ++j) s[j] = 0;
     return;
