@@ -26,7 +26,10 @@ DType alone(Scalar number) {
 }
 
 DType common_dtype(const Operand& a, const Operand& b) {
-  if (a.is_tensor() && b.is_tensor()) return promote(a.tensor().dtype(), b.tensor().dtype());
+  if (a.is_tensor() && b.is_tensor()) {
+    const DType both = promote(a.tensor().dtype(), b.tensor().dtype());
+    return both == DType::i16 ? DType::i32 : both;  // of i8 with u8; i16 is for storage
+  }
   if (a.is_tensor()) return beside(a.tensor().dtype(), b.scalar());
   if (b.is_tensor()) return beside(b.tensor().dtype(), a.scalar());
   return promote(alone(a.scalar()), alone(b.scalar()));

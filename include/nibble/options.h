@@ -26,7 +26,7 @@ struct Options {
   Fallback fallback = Fallback::allow;
   Transfer transfer = Transfer::allow;
   bool deterministic = false;  ///< the same bits for a row alone and in any batch
-  Device device;               ///< where creation functions put new tensors
+  Device device{};             ///< where creation functions put new tensors
 };
 
 /// What is in force on this thread: the innermost `with`, else the process default.
