@@ -23,7 +23,7 @@ bool contains(const Axes& axes, std::int64_t axis) { return std::find(axes.begin
 Axes normalized(const Tensor& t, const Axes& axes) {
   Axes out;
   for (const std::int64_t axis : axes) {
-    const int a = detail::normalize_axis("dot", static_cast<int>(axis), t.ndim());
+    const int a = detail::normalize_axis("dot", axis, t.ndim());
     if (contains(out, a)) {
       throw Error(ErrorCode::invalid_argument, fmt::format("[dot] {}: axis {} named twice", describe(t), axis));
     }

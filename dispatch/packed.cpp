@@ -108,7 +108,8 @@ Tensor take_packed(const Tensor& x, const Tensor& indices, int axis) {
   const Tensor rows = reshape(turned, {gather.before * gather.n * gather.after, k});
 
   Backend& backend = route("take", x, indices);
-  const Tensor numbers = row_numbers(indices, gather);
+  // Where an index names one row, the gather wraps and checks it itself, and its message gives the index as it was.
+  const Tensor numbers = gather.before == 1 && gather.after == 1 ? indices : row_numbers(indices, gather);
   Shape gathered = numbers.shape();
   gathered.push_back(k);
   const Tensor out = backend.allocate(gathered, x.dtype());

@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "backend/common/backend.h"
 #include "dispatch/fallback.h"
+#include "dispatch/layout.h"
 #include "dispatch/route.h"
 #include "nibble/error.h"
 #include "quant_tensor/tensor/tensor_impl.h"
@@ -26,26 +28,13 @@ Tensor decode_for_product(std::string_view op, const Tensor& t) {
 
 bool packed_along_batch(const Tensor& t) { return t.is_quantized() && t.packing()->axis < t.ndim() - 2; }
 
-/// The product of the strides' axes as one axis of rows; false where the batch axes do not lie evenly.
-bool rows_are_even(const Tensor& x) {
-  const TensorImpl& impl = x.impl();
-  const int rows = x.ndim() - 2;
-  for (int i = 0; i < rows; ++i) {
-    if (impl.shape[i] != 1 && impl.strides[i] != impl.strides[i + 1] * impl.shape[i + 1]) return false;
-  }
-  return true;
-}
-
-/// (…, M, K) as (B·M, K): a view where the layout allows it, else a copy.
-Tensor flatten_rows(const Tensor& x) {
-  if (x.ndim() == 2) return x;
-  const TensorImpl& impl = x.impl();
-  const int last = x.ndim() - 1;
-  const std::int64_t rows = leading(impl.shape, 1).numel();
-  if (rows_are_even(x)) {
-    return make_view(x, {rows, impl.shape[last]}, {impl.strides[last - 1], impl.strides[last]}, impl.offset);
-  }
-  return reshape(contiguous(x), {rows, impl.shape[last]});
+/// (…, M, N), not empty, as (B·M, N) where the layout allows that view.
+std::optional<Tensor> flat_rows(const Tensor& y) {
+  if (y.ndim() == 2) return y;
+  const TensorImpl& impl = y.impl();
+  const Shape flat{leading(impl.shape, 1).numel(), impl.shape.back()};
+  const std::optional<Strides> strides = reshape_strides(impl.shape, impl.strides, flat);
+  return strides ? std::optional(make_view(y, flat, *strides, impl.offset)) : std::nullopt;
 }
 
 const MatmulKernel* choose(Backend& backend, const MatmulQuery& query) {
@@ -121,7 +110,7 @@ bool broadcast_shapes(const Shape& a, const Shape& b, Shape* out) {
   for (int i = 1; i <= rank; ++i) {
     const std::int64_t sa = i <= a.rank() ? a[a.rank() - i] : 1;
     const std::int64_t sb = i <= b.rank() ? b[b.rank() - i] : 1;
-    if (sa != sb && sa != 1 && sb != 1) return false;
+    if (sa < 0 || sb < 0 || (sa != sb && sa != 1 && sb != 1)) return false;
     (*out)[rank - i] = sa == 1 ? sb : sa;
   }
   return true;
@@ -154,11 +143,12 @@ void multiply_into(std::string_view op, const Tensor& a, const Tensor& b, const 
   }
   // One matrix of weights serves every batch entry: their rows are one tall matrix.
   const bool one_weight = leading(b.shape(), 2).numel() == 1;
-  if (one_weight && rows_are_even(y)) {
+  if (const std::optional<Tensor> rows = one_weight ? flat_rows(y) : std::nullopt) {
     const Tensor w = b.ndim() == 2 ? b : batch_entry(b, leading(b.shape(), 2), 0);
     Shape full = leading(y.shape(), 1);
     full.push_back(a.size(-1));
-    return multiply_matrices(op, flatten_rows(a.shape() == full ? a : broadcast_to(a, full)), w, flatten_rows(y), options);
+    const Tensor x = a.shape() == full ? a : broadcast_to(a, full);
+    return multiply_matrices(op, reshape(x, {rows->size(0), x.size(-1)}), w, *rows, options);
   }
   multiply_batches(op, a, b, y, options);
 }

@@ -22,7 +22,7 @@ struct Plan {
 Plan plan_reduction(std::string_view op, const Tensor& x, const Axes& axes, bool keepdims) {
   unsigned reduced = axes.empty() ? ~0u : 0u;
   for (const std::int64_t axis : axes) {
-    const unsigned bit = 1u << normalize_axis(op, static_cast<int>(axis), x.ndim());
+    const unsigned bit = 1u << normalize_axis(op, axis, x.ndim());
     if (reduced & bit) {
       refuse(ErrorCode::invalid_argument, op, fmt::format("x {} over {}", describe(x), to_string(axes)),
              "an axis is named twice");

@@ -38,15 +38,15 @@ Shape resolve_shape(const Tensor& x, const Shape& to) {
   };
   Shape out = to;
   int open = -1;
-  std::int64_t known = 1;
+  Shape given = to;
   for (int a = 0; a < to.rank(); ++a) {
     if (to[a] < -1 || (to[a] == -1 && open >= 0)) fail("sizes are 0 or more, and one may be -1");
     if (to[a] == -1) {
       open = a;
-    } else {
-      known *= to[a];
+      given[a] = 1;
     }
   }
+  const std::int64_t known = given.numel();
   const std::int64_t n = x.numel();
   if (open >= 0) {
     if (known == 0 || n % known != 0) fail(fmt::format("{} elements do not divide into it", n));
@@ -54,6 +54,7 @@ Shape resolve_shape(const Tensor& x, const Shape& to) {
   } else if (known != n) {
     fail(fmt::format("{} elements cannot become {}", n, known));
   }
+  checked_bytes("reshape", out, x.dtype());  // a size of 0 may hide others whose strides overflow
   return out;
 }
 
@@ -179,7 +180,7 @@ Tensor transpose(const Tensor& x, const Axes& axes) {
   }
   unsigned seen = 0;
   for (const std::int64_t axis : axes) {
-    order.push_back(normalize_axis("transpose", static_cast<int>(axis), rank));
+    order.push_back(normalize_axis("transpose", axis, rank));
     seen |= 1u << order.back();
   }
   if (order.rank() != rank || seen != (1u << rank) - 1) {
@@ -213,7 +214,7 @@ Tensor expand_dims(const Tensor& x, int axis) {
 Tensor squeeze(const Tensor& x, const Axes& axes) {
   unsigned dropped = 0;
   for (const std::int64_t axis : axes) {
-    const int a = normalize_axis("squeeze", static_cast<int>(axis), x.ndim());
+    const int a = normalize_axis("squeeze", axis, x.ndim());
     if (x.shape()[a] != 1) {
       refuse(ErrorCode::shape_mismatch, "squeeze", x,
              fmt::format("axis {} has {} entries, not one", axis, x.shape()[a]));
@@ -263,7 +264,7 @@ Tensor contiguous(const Tensor& x) { return contiguous_dense(dense_operand("cont
 Tensor flip(const Tensor& x, const Axes& axes) {
   Tensor out = x;
   unsigned flipped = axes.empty() ? ~0u : 0u;
-  for (const std::int64_t axis : axes) flipped |= 1u << normalize_axis("flip", static_cast<int>(axis), x.ndim());
+  for (const std::int64_t axis : axes) flipped |= 1u << normalize_axis("flip", axis, x.ndim());
   for (int a = 0; a < x.ndim(); ++a) {
     const std::int64_t n = x.shape()[a];
     if ((flipped >> a & 1u) != 0 && n > 1) out = slice_range("flip", out, a, {n - 1, n}, -1);

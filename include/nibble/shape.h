@@ -33,7 +33,7 @@ class NIBBLE_API Shape {
   void insert(int position, std::int64_t size);
   void erase(int position);
 
-  /// The product of the sizes: 1 for rank 0.
+  /// The product of the sizes: 1 for rank 0, the largest int64 where it would be more.
   std::int64_t numel() const;
 
   const std::int64_t* begin() const { return sizes_.data(); }

@@ -58,9 +58,16 @@ class NIBBLE_API Tensor {
   /// The elements in row-major order; from any layout and device. T must be the dtype's C++ type.
   template <class T>
   std::vector<T> to_vector() const {
-    std::vector<T> out(static_cast<std::size_t>(numel()));
-    copy_out(out.data(), dtype_of<T>);
-    return out;
+    const auto n = static_cast<std::size_t>(numel());
+    if constexpr (std::is_same_v<T, bool>) {  // std::vector<bool> has no array of bool
+      const auto values = std::make_unique<bool[]>(n);
+      copy_out(values.get(), dtype_of<T>);
+      return std::vector<bool>(values.get(), values.get() + n);
+    } else {
+      std::vector<T> out(n);
+      copy_out(out.data(), dtype_of<T>);
+      return out;
+    }
   }
   /// The value of a tensor of one element.
   template <class T>

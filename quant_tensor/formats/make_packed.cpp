@@ -30,6 +30,8 @@ class Checker {
     for (const std::int64_t size : shape_) {
       if (size < 0) fail(ErrorCode::shape_mismatch, "negative size");
     }
+    // Widths are multiples of it: they must not overflow before they are compared.
+    if (shape_.back() > std::int64_t{1} << 56) fail(ErrorCode::shape_mismatch, "rows of more than 2^56 weights");
     if (shape_.back() % format_.block != 0) {
       fail(ErrorCode::shape_mismatch,
            fmt::format("group size {} does not divide the last axis of {}", format_.block, shape_.back()));

@@ -24,26 +24,25 @@ bool is_contiguous(const Shape& shape, const Strides& strides) {
 
 Tensor make_tensor(TensorImpl impl) { return Tensor(std::make_shared<const TensorImpl>(std::move(impl))); }
 
-namespace {
-
-/// Bytes of a new tensor; refuses negative sizes and products past 2^63, whatever file or caller they came from.
-std::size_t checked_bytes(const Shape& shape, DType dtype) {
-  std::int64_t bytes = static_cast<std::int64_t>(itemsize(dtype));
-  bool empty = false, overflow = false;
+std::size_t checked_bytes(std::string_view op, const Shape& shape, DType dtype) {
+  // No address space is larger, and what is computed of sizes below it (bits, padded blocks) stays far from overflow.
+  constexpr std::int64_t kMostBytes = std::int64_t{1} << 56;
+  auto bytes = static_cast<std::int64_t>(itemsize(dtype));
+  bool empty = false, too_many = false;
   for (const std::int64_t size : shape) {
-    if (size < 0) throw Error(ErrorCode::invalid_argument, fmt::format("[allocate] shape {}: negative size", to_string(shape)));
+    if (size < 0) throw Error(ErrorCode::invalid_argument, fmt::format("[{}] shape {}: negative size", op, to_string(shape)));
+    // A size of 0 hides no overflow: strides are products of the others.
     if (size == 0) empty = true;
-    overflow = overflow || __builtin_mul_overflow(bytes, size == 0 ? 1 : size, &bytes);
+    too_many = too_many || __builtin_mul_overflow(bytes, size == 0 ? 1 : size, &bytes) || bytes > kMostBytes;
   }
-  if (empty) return 0;
-  if (overflow) throw Error(ErrorCode::out_of_memory, fmt::format("[allocate] shape {}: more than 2^63 bytes", to_string(shape)));
-  return static_cast<std::size_t>(bytes);
+  if (too_many) {
+    throw Error(ErrorCode::out_of_memory, fmt::format("[{}] shape {}: more than 2^56 bytes", op, to_string(shape)));
+  }
+  return empty ? 0 : static_cast<std::size_t>(bytes);
 }
 
-}  // namespace
-
 Tensor make_dense(const Shape& shape, DType dtype) {
-  auto storage = allocate_host(checked_bytes(shape, dtype));
+  auto storage = allocate_host(checked_bytes("allocate", shape, dtype));
   return make_tensor({shape, contiguous_strides(shape), 0, dtype, std::move(storage), nullptr});
 }
 
@@ -52,11 +51,11 @@ Tensor make_view(const Tensor& x, const Shape& shape, const Strides& strides, st
   return make_tensor({shape, strides, offset, impl.dtype, impl.storage, impl.packing});
 }
 
-int normalize_axis(std::string_view op, int axis, int rank) {
+int normalize_axis(std::string_view op, std::int64_t axis, int rank) {
   if (axis < -rank || axis >= rank) {
     throw Error(ErrorCode::invalid_argument, fmt::format("[{}] axis {} of a tensor of {} axes", op, axis, rank));
   }
-  return axis < 0 ? axis + rank : axis;
+  return static_cast<int>(axis < 0 ? axis + rank : axis);
 }
 
 }  // namespace detail

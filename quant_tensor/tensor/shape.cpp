@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <limits>
+
 #include "nibble/error.h"
 
 namespace nibble {
@@ -42,8 +44,13 @@ void Shape::erase(int position) {
 
 std::int64_t Shape::numel() const {
   std::int64_t n = 1;
-  for (const std::int64_t size : *this) n *= size;
-  return n;
+  bool empty = false, overflow = false;
+  for (const std::int64_t size : *this) {
+    empty = empty || size == 0;
+    overflow = __builtin_mul_overflow(n, size, &n) || overflow;
+  }
+  if (empty) return 0;
+  return overflow ? std::numeric_limits<std::int64_t>::max() : n;
 }
 
 std::string to_string(const Shape& shape) {

@@ -180,8 +180,8 @@ Tensor from_data(const void* data, const Shape& shape, DType dtype) {
 }
 
 Tensor from_borrowed(std::shared_ptr<const void> owner, const void* data, const Shape& shape, DType dtype) {
+  const std::size_t bytes = detail::checked_bytes("from_borrowed", shape, dtype);
   if (reinterpret_cast<std::uintptr_t>(data) % itemsize(dtype) != 0) return from_data(data, shape, dtype);
-  const std::size_t bytes = static_cast<std::size_t>(shape.numel()) * itemsize(dtype);
   // The storage is marked read-only, so the const of the caller's memory holds.
   auto storage = std::make_shared<detail::Storage>(const_cast<void*>(data), bytes, Device::cpu(), false,
                                                    [owner = std::move(owner)]() mutable { owner.reset(); });

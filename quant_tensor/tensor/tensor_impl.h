@@ -32,6 +32,10 @@ struct TensorImpl {
 Strides contiguous_strides(const Shape& shape);
 bool is_contiguous(const Shape& shape, const Strides& strides);
 
+/// Bytes of a dense tensor. Refuses negative sizes and what no address space holds, whatever file or caller they came from:
+/// Error(invalid_argument | out_of_memory).
+std::size_t checked_bytes(std::string_view op, const Shape& shape, DType dtype);
+
 Tensor make_tensor(TensorImpl impl);
 /// A new contiguous host tensor, uninitialised.
 Tensor make_dense(const Shape& shape, DType dtype);
@@ -55,7 +59,7 @@ T* mutable_data(const Tensor& t) {
 }
 
 /// axis in [0, rank) from one that may be negative. Throws Error(invalid_argument) naming `op`.
-int normalize_axis(std::string_view op, int axis, int rank);
+int normalize_axis(std::string_view op, std::int64_t axis, int rank);
 
 }  // namespace detail
 }  // namespace v0
