@@ -168,7 +168,7 @@ RunKernel<2> copy_kernel(DType from, DType to) {
 void element_of(Scalar value, DType dtype, std::byte* out) {
   const bool floating = value.kind() == Scalar::Kind::floating;
   double d = value.as_double();
-  std::int64_t i = value.as_int();
+  std::int64_t i = floating ? 0 : value.as_int();  // no integer holds an infinity
   Run<2> run{
       {reinterpret_cast<std::byte*>(floating ? static_cast<void*>(&d) : static_cast<void*>(&i)), out}, {8, 8}, 1};
   copy_kernel(floating ? DType::f64 : DType::i64, dtype)(run);
