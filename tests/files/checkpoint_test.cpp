@@ -208,7 +208,7 @@ TEST(Checkpoint, BrokenTripletsAreRefusedByName) {
            {"false", "config.json says that it is not packed"},
            {R"({"bits": 8})", "do not divide"}}) {
     Spoiled m;
-    m.config([&](auto* c) { (*c)["quantization"][kLayer] = nlohmann::json::parse(settings); });
+    m.config([&json = settings](auto* c) { (*c)["quantization"][kLayer] = nlohmann::json::parse(json); });
     EXPECT_THAT(m.error(), HasSubstr(says)) << settings;
     EXPECT_THAT(m.error(), HasSubstr(kLayer)) << settings;
   }

@@ -87,7 +87,7 @@ TEST(Lora, WhatChangesTheArithmeticIsRefusedByName) {
                                                        {"r", "eight"},
                                                        {"lora_alpha", nullptr}};
   for (const auto& [key, value] : peft) {
-    EXPECT_THAT(refusal("plain", [&](json* c) { (*c)[key] = value; }), HasSubstr(key)) << value;
+    EXPECT_THAT(refusal("plain", [&k = key, &v = value](json* c) { (*c)[k] = v; }), HasSubstr(key)) << value;
   }
   EXPECT_THAT(refusal("plain", [](json* c) { (*c)["r"] = 8; }), HasSubstr("rank 4, but adapter_config.json says 8"));
   EXPECT_THAT(refusal("plain",
