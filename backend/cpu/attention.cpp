@@ -1,12 +1,14 @@
+#include "backend/cpu/units/attention.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <vector>
 
-#include "backend/cpu/attention_tile.h"
 #include "backend/cpu/cpu_backend.h"
 #include "backend/cpu/row_math.h"
 #include "backend/cpu/strided.h"
+#include "backend/cpu/units/select.h"
 #include "nibble/error.h"
 
 namespace nibble {
@@ -151,7 +153,7 @@ class Attention {
     tile.out = w.out.data();
     tile.largest = w.largest.data();
     tile.total = w.total.data();
-    attention_tile_scalar(tile);
+    attend_(tile);
   }
 
   const float* read_mask(Workspace& w, std::int64_t b, std::int64_t head, std::int64_t first, std::int64_t rows,
@@ -193,6 +195,7 @@ class Attention {
   bool causal_;
   std::vector<std::int64_t> lengths_;
   Tensor out_;
+  AttendFunction attend_ = attend_function(cpu::current_unit().name);
 };
 
 /// How many keys each batch entry has; checked.
@@ -209,6 +212,24 @@ std::vector<std::int64_t> lengths_of(const Tensor& key_length, const Sizes& s) {
 }
 
 }  // namespace
+
+AttendFunction attend_function(const char* unit) {
+  struct Row {
+    std::string_view unit;
+    AttendFunction attend;
+  };
+  constexpr Row kTable[] = {
+#if defined(__x86_64__)
+    {"avx512", attend_avx512},
+    {"avx2", attend_avx2},
+#endif
+    {"scalar", attend_scalar},
+  };
+  for (const Row& row : kTable) {
+    if (row.unit == unit) return row.attend;
+  }
+  throw Error(ErrorCode::invalid_argument, fmt::format("[cpu] no attention for the unit {}", unit));
+}
 
 void CpuBackend::attention(const Tensor& q, const Tensor& k, const Tensor& v, double scale, bool causal,
                            const Tensor& mask, const Tensor& key_length, const Tensor& out) {

@@ -7,7 +7,7 @@ inline namespace v0 {
 namespace detail {
 
 inline constexpr std::int64_t kTileKeys = 64;
-inline constexpr std::int64_t kTileRows = 32;
+inline constexpr std::int64_t kTileRows = 64;
 
 /// One step of the online softmax (Milakov and Gimelshein, 2018): some query rows against the next few keys. Everything
 /// is f32; raw pointers, so that the code can be compiled once for each instruction set.
@@ -29,7 +29,17 @@ struct AttentionTile {
   double* total;   ///< of each row: sum of exp(score − largest)
 };
 
-void attention_tile_scalar(const AttentionTile& tile);
+using AttendFunction = void (*)(const AttentionTile& tile);
+
+// One for each instruction-set unit; the names are those of units.
+void attend_scalar(const AttentionTile& tile);
+#if defined(__x86_64__)
+void attend_avx2(const AttentionTile& tile);
+void attend_avx512(const AttentionTile& tile);
+#endif
+
+/// That of the unit of this name. Throws Error(invalid_argument) for another.
+AttendFunction attend_function(const char* unit);
 
 }  // namespace detail
 }  // namespace v0

@@ -1,10 +1,6 @@
-// The arithmetic of attention, compiled once for each instruction set: include it inside an unnamed namespace of that
-// unit, after attention_tile.h and math.h. Nothing here may have external linkage, or the linker could hand one unit's
-// code to a processor that lacks its instructions.
-
-/// Eight floats as the compiler's own vector: two, one or half a register, whatever the unit has.
-using Vec = float __attribute__((vector_size(32)));
-constexpr std::int64_t kVec = 8;
+// The arithmetic of attention, written once. Included inside a unit's unnamed namespace, after attention.h and math.h
+// and the unit's own kStripRows, kVec, Vec and multiply_add. Nothing here may have external linkage, or the linker
+// could hand one unit's code to a processor that lacks its instructions.
 
 inline void load(const float* p, Vec& out) { __builtin_memcpy(&out, p, sizeof out); }
 inline void save(const Vec& x, float* p) { __builtin_memcpy(p, &x, sizeof x); }
@@ -23,9 +19,9 @@ void multiply_strip(std::int64_t depth, const float* a, std::int64_t lda, const 
     load(b + d * ldb, left);
     load(b + d * ldb + kVec, right);
     for (int r = 0; r < rows; ++r) {
-      const float x = a[r * lda + d];
-      sum[r][0] += x * left;
-      sum[r][1] += x * right;
+      const Vec x = a[r * lda + d] - Vec{};  // in every lane
+      multiply_add(x, left, sum[r][0]);
+      multiply_add(x, right, sum[r][1]);
     }
   }
   for (int r = 0; r < rows; ++r) {
@@ -63,7 +59,7 @@ float dot(const float* a, const float* b, std::int64_t n) {
       Vec x, y;
       load(a + i + s * kVec, x);
       load(b + i + s * kVec, y);
-      sums[s] += x * y;
+      multiply_add(x, y, sums[s]);
     }
   }
   sums[0] += sums[1];
@@ -90,19 +86,44 @@ void score(const AttentionTile& t) {
   multiply(t.rows, t.keys, t.depth, t.q, t.depth, t.turned_k, kTileKeys, t.scores, kTileKeys);
 }
 
+/// The largest of a row's scores; a NaN wins.
+float largest_of(const float* s, float before) {
+  constexpr std::int64_t kLanes = 16;
+  const auto wins = [](float a, float b) { return (a > b) | (a != a); };
+  float lanes[kLanes];
+  for (float& lane : lanes) lane = before;
+  for (std::int64_t j = 0; j < kTileKeys; j += kLanes) {
+    for (std::int64_t l = 0; l < kLanes; ++l) lanes[l] = wins(s[j + l], lanes[l]) ? s[j + l] : lanes[l];
+  }
+  float best = before;
+  for (const float lane : lanes) best = wins(lane, best) ? lane : best;
+  return best;
+}
+
+double sum_of(const float* s) {
+  constexpr std::int64_t kLanes = 8;
+  double lanes[kLanes] = {};
+  for (std::int64_t j = 0; j < kTileKeys; j += kLanes) {
+    for (std::int64_t l = 0; l < kLanes; ++l) lanes[l] += static_cast<double>(s[j + l]);
+  }
+  double sum = 0;
+  for (const double lane : lanes) sum += lane;
+  return sum;
+}
+
 /// Turns a row's scores into exp(score − largest), 0 for keys that it does not see, after bringing what it carries to
-/// the new largest.
+/// the new largest. Loops run over the whole tile: what is unseen scores −∞.
 void weigh(const AttentionTile& t, std::int64_t r) {
   constexpr float kInfinity = __builtin_inff();
   float* s = t.scores + r * kTileKeys;
-  const std::int64_t n = t.visible[r];
+  const std::int64_t seen = t.visible[r];
   if (t.bias) {
-    for (std::int64_t j = 0; j < n; ++j) s[j] += t.bias[r * kTileKeys + j];
+    for (std::int64_t j = 0; j < seen; ++j) s[j] += t.bias[r * kTileKeys + j];
   }
-  float largest = t.largest[r];
-  for (std::int64_t j = 0; j < n; ++j) largest = ((s[j] > largest) | (s[j] != s[j])) ? s[j] : largest;
-  if (n == 0 || largest == -kInfinity) {
-    for (std::int64_t j = 0; j < t.keys; ++j) s[j] = 0;
+  for (std::int64_t j = seen; j < kTileKeys; ++j) s[j] = -kInfinity;
+  const float largest = largest_of(s, t.largest[r]);
+  if (largest == -kInfinity) {
+    for (std::int64_t j = 0; j < kTileKeys; ++j) s[j] = 0;
     return;
   }
   if (largest != t.largest[r]) {
@@ -111,11 +132,8 @@ void weigh(const AttentionTile& t, std::int64_t r) {
     t.total[r] *= static_cast<double>(shrink);
     t.largest[r] = largest;
   }
-  for (std::int64_t j = 0; j < n; ++j) s[j] = exp_f32(s[j] - largest);
-  for (std::int64_t j = n; j < t.keys; ++j) s[j] = 0;
-  double sum = 0;
-  for (std::int64_t j = 0; j < n; ++j) sum += static_cast<double>(s[j]);
-  t.total[r] += sum;
+  for (std::int64_t j = 0; j < kTileKeys; ++j) s[j] = exp_f32(s[j] - largest);
+  t.total[r] += sum_of(s);
 }
 
 void attend(const AttentionTile& t) {
