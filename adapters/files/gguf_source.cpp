@@ -124,7 +124,8 @@ class GgufSource : public WeightSource {
     const bool is_k = name.find(".self_attn.k_proj.") != std::string::npos;
     const std::int64_t heads = !is_llama ? 0 : is_q ? heads_ : is_k ? kv_heads_ : 0;
     if (is_llama && (is_q || is_k)) {
-      if (tensor.shape.rank() < 1 || heads <= 0 || tensor.shape[0] % (2 * heads) != 0) {
+      // The file's count of heads may be any number: compared first, so that doubling it cannot overflow.
+      if (tensor.shape.rank() < 1 || heads <= 0 || heads > tensor.shape[0] || tensor.shape[0] % (2 * heads) != 0) {
         bad_file(file_->path(), tensor.name,
                  fmt::format("{}: rows are not {} heads of an even size", to_string(tensor.shape), heads));
       }

@@ -50,11 +50,16 @@ class Events : public nlohmann::json_sax<json> {
   }
 
  private:
+  /// Every file read here is an object: its leaves have a path of one step or more.
+  void require_object() const {
+    if (path_.empty()) bad_file(origin_, "", "is not a JSON object");
+  }
   // An array's step counts its elements; an object's is set by its keys.
   void advance() {
     if (!arrays_.empty() && arrays_.back()) ++path_.back().index;
   }
   bool descend(bool array) {
+    if (array) require_object();
     advance();
     if (path_.size() >= kJsonDepth) bad_file(origin_, "", fmt::format("is nested deeper than {}", kJsonDepth));
     path_.emplace_back();
@@ -67,6 +72,7 @@ class Events : public nlohmann::json_sax<json> {
     return true;
   }
   bool emit(JsonLeaf leaf) {
+    require_object();
     advance();
     leaf_(leaf);
     return true;

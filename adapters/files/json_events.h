@@ -42,7 +42,7 @@ struct JsonLeaf {
   bool at(std::size_t depth, std::string_view key) const { return path.size() > depth && path[depth].is(key); }
 };
 
-/// Calls `leaf` for every leaf of a document of any size, in order, without keeping any. Throws Error(invalid_file).
+/// Calls `leaf` for every leaf of an object of any size, in order, without keeping any. Throws Error(invalid_file).
 void stream_json(std::string_view text, const std::filesystem::path& origin,
                  const std::function<void(JsonLeaf&)>& leaf);
 

@@ -101,7 +101,11 @@ double by_pattern(const json& config, const fs::path& file, const char* key, con
   const auto patterns = config.find(key);
   if (patterns == config.end() || patterns->is_null()) return otherwise;
   if (!patterns->is_object()) bad_file(file, key, "is not an object");
+  // std::regex goes as deep as its pattern nests and its subject is long: neither may be a stranger's choice.
+  constexpr std::size_t kLongest = 512;
+  if (module.size() > kLongest) bad_file(file, module, fmt::format("its name is longer than {} bytes", kLongest));
   for (const auto& [pattern, value] : patterns->items()) {
+    if (pattern.size() > kLongest) bad_file(file, key, fmt::format("a pattern is longer than {} bytes", kLongest));
     bool matches = false;
     try {
       matches = std::regex_match(module, std::regex("(.*\\.)?(" + pattern + ")$"));

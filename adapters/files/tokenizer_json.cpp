@@ -147,7 +147,9 @@ class TokenizerJson {
   void take_added(JsonLeaf& leaf) {
     if (leaf.path.size() != 3) return;
     const auto i = static_cast<std::size_t>(leaf.path[1].index);
-    if (out_.added.size() <= i) out_.added.resize(i + 1);
+    // One past the last begins the next token; a leap means members that are no objects, or not a list at all (−1).
+    if (i > out_.added.size()) bad_file(path_, "added_tokens", "is not a list of objects");
+    if (i == out_.added.size()) out_.added.emplace_back();
     AddedToken& token = out_.added[i];
     const std::string_view field = leaf.path[2].key;
     if (field == "id" && leaf.is_integer()) token.id = leaf.integer;

@@ -191,6 +191,20 @@ TEST(Gguf, AnUnsupportedTypeIsRefusedByItsName) {
   FAIL() << "the golden has no such tensor";
 }
 
+TEST(Gguf, AnAbsurdNumberOfHeadsIsRefused) {
+  constexpr std::uint32_t kU64 = 10;
+  for (const std::uint64_t heads : {std::uint64_t{1} << 62, std::uint64_t{1} << 63, std::uint64_t{5}, std::uint64_t{0}}) {
+    Bytes pairs;
+    pairs += pair("general.architecture", kText).text("llama");
+    pairs += pair("llama.attention.head_count", kU64).put(heads);
+    const Scratch scratch;
+    write_all(scratch / "m.gguf", file_of({{.name = "blk.0.attn_q.weight", .dims = {4, 4}}}, 64, pairs, 2));
+    EXPECT_THAT(error_text([&] { nb::files::open_gguf_weights(std::make_shared<const GgufFile>(scratch / "m.gguf")); }),
+                HasSubstr("heads of an even size"))
+        << heads;
+  }
+}
+
 TEST(Gguf, NamesOfHuggingFace) {
   EXPECT_EQ(nb::files::hugging_face_name("token_embd.weight"), "model.embed_tokens.weight");
   EXPECT_EQ(nb::files::hugging_face_name("blk.12.attn_q.bias"), "model.layers.12.self_attn.q_proj.bias");
