@@ -87,18 +87,27 @@ inline void pack_nibbles(const std::uint8_t* codes, std::byte* bytes) {
   for (int j = 0; j < 16; ++j) bytes[j] = static_cast<std::byte>((codes[j] & 15) | ((codes[j + 16] & 15) << 4));
 }
 
-/// Five-bit codes: a u32 of fifth bits, bit i for weight i, then the nibbles.
-inline void unpack_five_bits(const std::byte* bytes, std::uint8_t* codes) {
-  const auto fifth = load_unaligned<std::uint32_t>(bytes);
-  unpack_nibbles(bytes + 4, codes);
-  for (int i = 0; i < kGgufBlock; ++i) codes[i] = static_cast<std::uint8_t>(codes[i] | ((fifth >> i) & 1) << 4);
-}
-inline void pack_five_bits(const std::uint8_t* codes, std::byte* bytes) {
-  std::uint32_t fifth = 0;
-  for (int i = 0; i < kGgufBlock; ++i) fifth |= std::uint32_t{codes[i] >> 4 & 1u} << i;
-  store_unaligned(bytes, fifth);
-  pack_nibbles(codes, bytes + 4);
-}
+/// How the codes of a block lie in memory.
+struct FourBits {
+  static constexpr int kBits = 4, kBytes = 16;
+  static void unpack(const std::byte* bytes, std::uint8_t* codes) { unpack_nibbles(bytes, codes); }
+  static void pack(const std::uint8_t* codes, std::byte* bytes) { pack_nibbles(codes, bytes); }
+};
+/// A u32 of fifth bits, bit i for weight i, then the nibbles.
+struct FiveBits {
+  static constexpr int kBits = 5, kBytes = 20;
+  static void unpack(const std::byte* bytes, std::uint8_t* codes) {
+    const auto fifth = load_unaligned<std::uint32_t>(bytes);
+    unpack_nibbles(bytes + 4, codes);
+    for (int i = 0; i < kGgufBlock; ++i) codes[i] = static_cast<std::uint8_t>(codes[i] | ((fifth >> i) & 1) << 4);
+  }
+  static void pack(const std::uint8_t* codes, std::byte* bytes) {
+    std::uint32_t fifth = 0;
+    for (int i = 0; i < kGgufBlock; ++i) fifth |= std::uint32_t{codes[i] >> 4 & 1u} << i;
+    store_unaligned(bytes, fifth);
+    pack_nibbles(codes, bytes + 4);
+  }
+};
 
 /// Truncated to an integer in [0, top]; a NaN gives 0.
 inline std::uint8_t truncate_code(float code, int top) {
@@ -142,6 +151,81 @@ inline float reciprocal_or_zero(float d) { return d == 0 ? 0 : 1 / d; }
 inline bool is_implied_bias(float bias, float scale, float zero_code) {
   return bias == -zero_code * scale || (std::isnan(bias) && std::isnan(scale));
 }
+
+/// An f16 d, then the codes; value = d · (code − kZero), kZero half of the range.
+template <class Codes>
+struct SymmetricBlock {
+  static constexpr int kBytes = 2 + Codes::kBytes;
+  static constexpr int kZero = 1 << (Codes::kBits - 1);  ///< the code that means 0
+  static constexpr int kTop = (1 << Codes::kBits) - 1;
+
+  static void codes(const std::byte* block, std::uint8_t* codes, float& scale, float& bias) {
+    scale = load_f16(block);
+    bias = -kZero * scale;
+    Codes::unpack(block + 2, codes);
+  }
+
+  static void decode(const std::byte* block, float* out) {
+    std::uint8_t code[kGgufBlock];
+    float d, bias;
+    codes(block, code, d, bias);
+    for (int i = 0; i < kGgufBlock; ++i) out[i] = d * static_cast<float>(code[i] - kZero);
+  }
+
+  /// The weight of largest magnitude becomes code 0, so d has the other sign.
+  static void encode(const float* weights, std::byte* block) {
+    const float d = largest_by_magnitude(weights) / -kZero;
+    const float inverse = reciprocal_or_zero(d);
+    std::uint8_t code[kGgufBlock];
+    for (int i = 0; i < kGgufBlock; ++i) code[i] = truncate_code(weights[i] * inverse + (kZero + 0.5f), kTop);
+    store_f16(block, d);
+    Codes::pack(code, block + 2);
+  }
+
+  static bool assemble(const std::uint8_t* codes, float scale, float bias, std::byte* block) {
+    if (!codes_fit(codes, kTop) || !is_implied_bias(bias, scale, kZero)) return false;
+    Codes::pack(codes, block + 2);
+    return store_f16(block, scale);
+  }
+};
+
+/// An f16 d, an f16 m, then the codes; value = d · code + m.
+template <class Codes>
+struct OffsetBlock {
+  static constexpr int kBytes = 4 + Codes::kBytes;
+  static constexpr int kTop = (1 << Codes::kBits) - 1;
+
+  static void codes(const std::byte* block, std::uint8_t* codes, float& scale, float& bias) {
+    scale = load_f16(block);
+    bias = load_f16(block + 2);
+    Codes::unpack(block + 4, codes);
+  }
+
+  static void decode(const std::byte* block, float* out) {
+    std::uint8_t code[kGgufBlock];
+    float d, m;
+    codes(block, code, d, m);
+    for (int i = 0; i < kGgufBlock; ++i) out[i] = d * static_cast<float>(code[i]) + m;
+  }
+
+  static void encode(const float* weights, std::byte* block) {
+    const auto [low, high] = range_of(weights);
+    const float d = (high - low) / kTop;
+    const float inverse = reciprocal_or_zero(d);
+    std::uint8_t code[kGgufBlock];
+    for (int i = 0; i < kGgufBlock; ++i) code[i] = truncate_code((weights[i] - low) * inverse + 0.5f, kTop);
+    store_f16(block, d);
+    store_f16(block + 2, low);
+    Codes::pack(code, block + 4);
+  }
+
+  static bool assemble(const std::uint8_t* codes, float scale, float bias, std::byte* block) {
+    if (!codes_fit(codes, kTop)) return false;
+    Codes::pack(codes, block + 4);
+    const bool scale_fits = store_f16(block, scale), bias_fits = store_f16(block + 2, bias);
+    return scale_fits && bias_fits;
+  }
+};
 
 }  // namespace detail
 }  // namespace v0

@@ -6,47 +6,9 @@
 namespace nibble {
 inline namespace v0 {
 namespace detail {
-namespace {
-
-struct Q4_0Block {
-  static constexpr int kBytes = 18;
-  static constexpr int kZero = 8;  ///< the code that means 0
-  static constexpr int kTop = 15;
-
-  static void codes(const std::byte* block, std::uint8_t* codes, float& scale, float& bias) {
-    scale = load_f16(block);
-    bias = -kZero * scale;
-    unpack_nibbles(block + 2, codes);
-  }
-
-  static void decode(const std::byte* block, float* out) {
-    std::uint8_t code[kGgufBlock];
-    float d, bias;
-    codes(block, code, d, bias);
-    for (int i = 0; i < kGgufBlock; ++i) out[i] = d * static_cast<float>(code[i] - kZero);
-  }
-
-  /// The weight of largest magnitude becomes code 0, so d has the other sign.
-  static void encode(const float* weights, std::byte* block) {
-    const float d = largest_by_magnitude(weights) / -kZero;
-    const float inverse = reciprocal_or_zero(d);
-    std::uint8_t code[kGgufBlock];
-    for (int i = 0; i < kGgufBlock; ++i) code[i] = truncate_code(weights[i] * inverse + (kZero + 0.5f), kTop);
-    store_f16(block, d);
-    pack_nibbles(code, block + 2);
-  }
-
-  static bool assemble(const std::uint8_t* codes, float scale, float bias, std::byte* block) {
-    if (!codes_fit(codes, kTop) || !is_implied_bias(bias, scale, kZero)) return false;
-    pack_nibbles(codes, block + 2);
-    return store_f16(block, scale);
-  }
-};
-
-}  // namespace
 
 extern const Format q4_0_format;
-constexpr Format q4_0_format = gguf_format<Q4_0Block>("q4_0", 4);
+constexpr Format q4_0_format = gguf_format<SymmetricBlock<FourBits>>("q4_0", 4);
 
 }  // namespace detail
 }  // namespace v0

@@ -16,18 +16,6 @@ inline namespace v0 {
 namespace detail {
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__)
-constexpr bool kCaching = false;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-constexpr bool kCaching = false;  // a cached block would hide a use after free
-#else
-constexpr bool kCaching = true;
-#endif
-#else
-constexpr bool kCaching = true;
-#endif
-
 constexpr std::size_t kAlignment = 64;
 constexpr std::size_t kThreadLimit = std::size_t{32} << 10;  // largest block that a thread keeps to itself
 constexpr std::size_t kSharedLimit = std::size_t{64} << 20;  // largest block that is kept at all
@@ -98,7 +86,7 @@ SharedCache& shared_cache() {
 }  // namespace
 
 void* allocate_cached(std::size_t bytes) {
-  if (!kCaching || bytes > kSharedLimit) return system_allocate(bytes);
+  if (!kAllocatorCaches || bytes > kSharedLimit) return system_allocate(bytes);
   const int c = class_of(bytes);
   const std::size_t size = class_bytes(c);
   if (size <= kThreadLimit) {
@@ -120,7 +108,7 @@ void* allocate_cached(std::size_t bytes) {
 }
 
 void free_cached(void* data, std::size_t bytes) noexcept {
-  if (!kCaching || bytes > kSharedLimit) return std::free(data);
+  if (!kAllocatorCaches || bytes > kSharedLimit) return std::free(data);
   const int c = class_of(bytes);
   const std::size_t size = class_bytes(c);
   if (size <= kThreadLimit) {

@@ -228,18 +228,6 @@ TEST(Device, IsReadAsItIsWritten) {
 
 // ---- memory --------------------------------------------------------------------------------------------------------
 
-#if defined(__SANITIZE_ADDRESS__)
-constexpr bool kCaching = false;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-constexpr bool kCaching = false;
-#else
-constexpr bool kCaching = true;
-#endif
-#else
-constexpr bool kCaching = true;
-#endif
-
 /// Sizes around every boundary of the size classes, up to past the largest block that is kept.
 std::vector<std::size_t> sizes() {
   std::vector<std::size_t> out{0, 1, 63};
@@ -269,7 +257,7 @@ TEST(Allocator, GivesAlignedBlocksThatAreLargeEnoughAlsoTheSecondTime) {
 }
 
 TEST(Allocator, GivesABlockAgainWhereItKeepsOne) {
-  if (!kCaching) GTEST_SKIP() << "skipped: no cache under AddressSanitizer, so that uses after free show";
+  if (!nb::detail::kAllocatorCaches) GTEST_SKIP() << "skipped: no cache under AddressSanitizer, so that uses after free show";
   for (const std::size_t size : {std::size_t{100}, std::size_t{20000}, std::size_t{1} << 20}) {
     void* first = nb::detail::allocate_cached(size);
     nb::detail::free_cached(first, size);
