@@ -43,8 +43,8 @@ Score score_window(const DecoderModel& model, std::span<const std::int32_t> toke
                    const DecoderModel::Progress& progress) {
   Score result;
   const auto capacity = static_cast<std::int64_t>(tokens.size());
-  KvCache cache = model.make_cache(1, capacity);
-  KvCache reference_cache = options.reference ? options.reference->make_cache(1, capacity) : model.make_cache(1, 1);
+  KvCache cache = model.make_cache(1, capacity, options.kv_dtype);
+  KvCache reference_cache = options.reference ? options.reference->make_cache(1, capacity, options.kv_dtype) : model.make_cache(1, 1);
   const auto vocabulary = static_cast<std::size_t>(model.config().vocab_size);
 
   // The last token foretells nothing that is scored, so it is not run.
@@ -104,8 +104,8 @@ Score score(const DecoderModel& model, std::span<const std::int32_t> tokens, con
 }
 
 void for_each_logits(const DecoderModel& model, std::span<const std::int32_t> tokens, std::int64_t chunk,
-                     const std::function<void(std::int64_t, std::int64_t, std::span<const float>)>& visit) {
-  KvCache cache = model.make_cache(1, static_cast<std::int64_t>(tokens.size()));
+                     std::optional<DType> kv_dtype, const VisitLogits& visit) {
+  KvCache cache = model.make_cache(1, static_cast<std::int64_t>(tokens.size()), kv_dtype);
   for (std::size_t begin = 0; begin < tokens.size(); begin += static_cast<std::size_t>(chunk)) {
     const std::size_t count = std::min(tokens.size() - begin, static_cast<std::size_t>(chunk));
     const std::vector<float> logits = run_chunk(model, cache, tokens.subspan(begin, count));

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 
 #include "adapters/llm/decoder.h"
@@ -27,6 +28,7 @@ struct Score {
 struct ScoreOptions {
   std::int64_t context = 0;  ///< a longer text is cut in windows of so many tokens, each scored alone; 0: the model's
   std::int64_t chunk = 128;  ///< tokens a pass
+  std::optional<DType> kv_dtype;
   const DecoderModel* reference = nullptr;  ///< with the same vocabulary
 };
 
@@ -36,8 +38,9 @@ Score score(const DecoderModel& model, std::span<const std::int32_t> tokens, con
 
 /// Every row of logits of one text, chunk by chunk: `visit(first, rows, logits)`, logits (rows, vocabulary) in row-major
 /// order.
+using VisitLogits = std::function<void(std::int64_t first, std::int64_t rows, std::span<const float> logits)>;
 void for_each_logits(const DecoderModel& model, std::span<const std::int32_t> tokens, std::int64_t chunk,
-                     const std::function<void(std::int64_t, std::int64_t, std::span<const float>)>& visit);
+                     std::optional<DType> kv_dtype, const VisitLogits& visit);
 
 }  // namespace llm
 }  // namespace v0

@@ -1,0 +1,44 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include "adapters/cli/command.h"
+#include "nibble/device.h"
+
+namespace nibble::cli {
+namespace {
+
+class Devices final : public Command {
+ public:
+  void declare(CLI::App&) override {}
+
+  Json run(const Console&) override {
+    Json rows = Json::array();
+    for (const DeviceInfo& info : devices()) {
+      rows.push_back({{"device", to_string(info.device)},
+                      {"name", info.name},
+                      {"features", info.features},
+                      {"memory_bytes", info.memory_bytes}});
+    }
+    return {{"devices", std::move(rows)}, {"cpu_units", cpu_units()}, {"cpu_unit", cpu_unit()}, {"threads", num_threads()}};
+  }
+
+  void print(const Json& result) const override {
+    for (const Json& row : result["devices"]) {
+      fmt::print("{}  {}  {:.1f} GiB\n", row["device"].get<std::string>(), row["name"].get<std::string>(),
+                 row["memory_bytes"].get<double>() / (1 << 30));
+      fmt::print("      {}\n", fmt::join(row["features"].get<std::vector<std::string>>(), " "));
+    }
+    fmt::print("units {} (in use: {}), {} threads\n",
+               fmt::join(result["cpu_units"].get<std::vector<std::string>>(), " "),
+               result["cpu_unit"].get<std::string>(), result["threads"].get<int>());
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_devices() { return std::make_unique<Devices>(); }
+
+}  // namespace nibble::cli

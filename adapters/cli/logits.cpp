@@ -1,0 +1,62 @@
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include "adapters/cli/command.h"
+#include "adapters/cli/npy.h"
+#include "adapters/cli/options.h"
+#include "adapters/cli/progress.h"
+#include "adapters/llm/scoring.h"
+#include "nibble/error.h"
+
+namespace nibble::cli {
+namespace {
+
+class Logits final : public Command {
+ public:
+  void declare(CLI::App& app) override {
+    model_.declare(app);
+    app.add_option("--tokens", tokens_, "token ids, 1,2,3")->required()->delimiter(',');
+    app.add_option("--out", out_, "the .npy file to write: (tokens, vocabulary) float32")->required();
+    compute_.declare(app);
+  }
+
+  Json run(const Console&) override {
+    compute_.apply();
+    const LoadedModel loaded = model_.load(compute_.dtype());
+    const std::int64_t vocabulary = loaded.model.config().vocab_size;
+    for (const std::int32_t token : tokens_) {
+      if (token >= 0 && token < vocabulary) continue;
+      throw Error(ErrorCode::out_of_range, fmt::format("--tokens {}: the vocabulary has {}", token, vocabulary));
+    }
+    const auto count = static_cast<std::int64_t>(tokens_.size());
+    NpyWriter out(out_, count, vocabulary);
+    Progress progress("logits", count);
+    constexpr std::int64_t kChunk = 128;
+    llm::for_each_logits(loaded.model, tokens_, kChunk, compute_.kv_dtype(),
+                         [&](std::int64_t first, std::int64_t rows, std::span<const float> values) {
+                           out.write(values);
+                           progress.update(first + rows);
+                         });
+    out.commit();
+    return {{"out", out_}, {"shape", {count, vocabulary}}};
+  }
+
+  void print(const Json& result) const override {
+    fmt::print("{}: {} rows of {} logits\n", out_, result["shape"][0].get<std::int64_t>(),
+               result["shape"][1].get<std::int64_t>());
+  }
+
+ private:
+  ModelOptions model_;
+  ComputeOptions compute_;
+  std::vector<std::int32_t> tokens_;
+  std::string out_;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_logits() { return std::make_unique<Logits>(); }
+
+}  // namespace nibble::cli

@@ -1,0 +1,93 @@
+// The `nibble` program: a table of commands, one file each.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
+#include <nlohmann/json.hpp>
+#include <string_view>
+#include <vector>
+
+#include "adapters/cli/command.h"
+#include "nibble/error.h"
+
+namespace nibble::cli {
+namespace {
+
+struct CommandRow {
+  const char* name;
+  const char* summary;
+  std::unique_ptr<Command> (*make)();
+};
+constexpr CommandRow kCommands[] = {
+    {"devices", "what operations can run on here", make_devices},
+    {"info", "every tensor of a model, its totals and its tokenizer", make_info},
+    {"chat", "talk with a model, turn by turn", make_chat},
+    {"generate", "continue a prompt", make_generate},
+    {"perplexity", "how well a model foretells texts, each file alone", make_perplexity},
+    {"logits", "the logits after each token, as an .npy file", make_logits},
+    {"tokenize", "the token ids of a text", make_tokenize},
+};
+
+/// A result or an error as the one JSON object on standard output.
+void print_json(const Json& object) {
+  fmt::print("{}\n", object.dump(2, ' ', false, Json::error_handler_t::replace));
+}
+
+int fail(const Console& console, std::string_view code, std::string_view message) {
+  std::fflush(stdout);
+  if (console.json) {
+    print_json({{"error", {{"code", code}, {"message", message}}}});
+  } else {
+    fmt::print(stderr, "nibble: {}\n", message);
+  }
+  return 1;
+}
+
+/// The first line of CLI11's complaints: the rest repeats it.
+std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+
+int run(int argc, char** argv) {
+  // Known before the options are, so that a complaint about them is JSON too.
+  Console console;
+  for (int i = 1; i < argc; ++i) console.json = console.json || std::string_view(argv[i]) == "--json";
+
+  CLI::App app("nibble: language models on packed weights", "nibble");
+  app.require_subcommand(1);
+  std::vector<std::pair<CLI::App*, std::unique_ptr<Command>>> commands;
+  for (const CommandRow& row : kCommands) {
+    CLI::App* sub = app.add_subcommand(row.name, row.summary);
+    commands.emplace_back(sub, row.make());
+    commands.back().second->declare(*sub);
+    sub->add_flag("--json", console.json, "one JSON object on standard output");
+  }
+  try {
+    app.parse(argc, argv);
+    for (auto& [sub, command] : commands) {
+      if (!sub->parsed()) continue;
+      const Json result = command->run(console);
+      if (console.json) {
+        print_json(result);
+      } else {
+        command->print(result);
+      }
+    }
+    if (std::fflush(stdout) != 0) return fail({}, "io_error", "standard output cannot be written");
+    return 0;
+  } catch (const CLI::CallForHelp&) {
+    return app.exit(CLI::CallForHelp());
+  } catch (const CLI::ParseError& e) {
+    return fail(console, name(ErrorCode::invalid_argument), first_line(e.what()));
+  } catch (const Error& e) {
+    return fail(console, name(e.code()), e.what());
+  } catch (const std::bad_alloc&) {
+    return fail(console, name(ErrorCode::out_of_memory), "out of memory");
+  } catch (const std::exception& e) {
+    return fail(console, "internal", first_line(e.what()));
+  }
+}
+
+}  // namespace
+}  // namespace nibble::cli
+
+int main(int argc, char** argv) { return nibble::cli::run(argc, argv); }

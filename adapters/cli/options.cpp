@@ -1,0 +1,177 @@
+#include "adapters/cli/options.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <sys/resource.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include "adapters/cli/progress.h"
+#include "adapters/llm/loader.h"
+#include "nibble/error.h"
+
+namespace nibble::cli {
+namespace {
+
+[[noreturn]] void refuse(const std::string& text) { throw Error(ErrorCode::invalid_argument, text); }
+
+struct PrecisionRow {
+  const char* name;
+  Precision precision;
+};
+constexpr PrecisionRow kPrecisions[] = {
+    {"exact", Precision::exact}, {"standard", Precision::standard}, {"fast", Precision::fast}};
+
+Precision parse_precision(const std::string& text) {
+  for (const PrecisionRow& row : kPrecisions) {
+    if (text == row.name) return row.precision;
+  }
+  refuse(fmt::format("--precision {}: exact, standard or fast", text));
+}
+
+DType parse_computation_dtype(const char* option, const std::string& text) {
+  const std::optional<DType> dtype = parse_dtype(text);
+  if (!dtype || (*dtype != DType::f32 && *dtype != DType::f16 && *dtype != DType::bf16)) {
+    refuse(fmt::format("{} {}: f32, f16 or bf16", option, text));
+  }
+  return *dtype;
+}
+
+Device find_device(const std::string& text) {
+  const Device wanted = Device::parse(text);
+  std::vector<std::string> found;
+  for (const DeviceInfo& info : devices()) {
+    if (info.device == wanted) return wanted;
+    found.push_back(fmt::format("{} ({})", to_string(info.device), info.name));
+  }
+  throw Error(ErrorCode::unsupported, fmt::format("--device {}: no such device here; found {}", text, fmt::join(found, ", ")));
+}
+
+/// ADAPTER or ADAPTER:scale; a colon followed by anything but a number belongs to the path.
+llm::LoadedAdapter read_adapter(const std::string& text) {
+  std::string path = text;
+  double multiplier = 1;
+  if (const auto colon = text.rfind(':'); colon != std::string::npos) {
+    double value = 0;
+    const auto [end, error] = std::from_chars(text.data() + colon + 1, text.data() + text.size(), value);
+    if (error == std::errc() && end == text.data() + text.size()) {
+      path = text.substr(0, colon);
+      multiplier = value;
+    }
+  }
+  return {load_lora(path), multiplier};
+}
+
+LoadedModel load_model(files::Checkpoint checkpoint, llm::LoadOptions options) {
+  Progress progress("loading", checkpoint.config().num_hidden_layers);
+  options.progress = [&](std::int64_t done, std::int64_t) { progress.update(done); };
+  llm::DecoderModel model = llm::load_decoder(checkpoint, options);
+  return {std::move(checkpoint), std::move(model)};
+}
+
+}  // namespace
+
+void ComputeOptions::declare(CLI::App& app) {
+  app.add_option("--device", device_, "where to compute: cpu")->capture_default_str();
+  app.add_option("--threads", threads_, "threads on the CPU (default: the cores that the process may use)");
+  app.add_option("--precision", precision_, "of products with packed weights: exact, standard or fast")
+      ->capture_default_str();
+  app.add_option("--dtype", dtype_, "of activations: f32, f16 or bf16")->capture_default_str();
+  app.add_option("--kv-dtype", kv_dtype_, "of the KV cache (default: --dtype)");
+}
+
+void ComputeOptions::apply() const {
+  dtype();
+  kv_dtype();
+  if (threads_ < 0) refuse(fmt::format("--threads {}: at least 1", threads_));
+  if (threads_ > 0) set_num_threads(threads_);
+  Options options = nibble::options();
+  options.precision = parse_precision(precision_);
+  options.device = find_device(device_);
+  set_default_options(options);
+}
+
+DType ComputeOptions::dtype() const { return parse_computation_dtype("--dtype", dtype_); }
+
+std::optional<DType> ComputeOptions::kv_dtype() const {
+  if (kv_dtype_.empty()) return std::nullopt;
+  return parse_computation_dtype("--kv-dtype", kv_dtype_);
+}
+
+const llm::Tokenizer& LoadedModel::tokenizer() const {
+  if (!tokenizer_) tokenizer_ = llm::Tokenizer::make(checkpoint.tokenizer());
+  return *tokenizer_;
+}
+
+void ModelOptions::declare(CLI::App& app) {
+  app.add_option("MODEL", path_, "a Hugging Face or mlx-lm folder, or a .gguf file")->required();
+  app.add_option("--quantize", pack_, "pack the weights while loading them: affine4-g64, ...");
+  app.add_option("--lora", adapters_, "ADAPTER[:scale], a PEFT or mlx-lm folder; may be repeated")->take_all();
+}
+
+LoadedModel ModelOptions::load(DType dtype) const {
+  files::Checkpoint checkpoint = files::Checkpoint::open(path_);
+  if (!pack_.empty()) checkpoint.pack_while_loading(pack_);
+  llm::LoadOptions options;
+  options.dtype = dtype;
+  for (const std::string& text : adapters_) options.adapters.push_back(read_adapter(text));
+  return load_model(std::move(checkpoint), std::move(options));
+}
+
+LoadedModel ModelOptions::load_plain(const std::string& path, DType dtype) {
+  llm::LoadOptions options;
+  options.dtype = dtype;
+  return load_model(files::Checkpoint::open(path), std::move(options));
+}
+
+void SamplingFlags::declare(CLI::App& app) {
+  app.add_option("--temperature", temperature_, "0 is greedy (defaults: generation_config.json, else greedy)");
+  app.add_option("--top-k", top_k_, "only the k likeliest tokens; 0: all");
+  app.add_option("--top-p", top_p_, "only the likeliest tokens that together reach p");
+  app.add_option("--min-p", min_p_, "only tokens at least p times as likely as the likeliest");
+  app.add_option("--repetition-penalty", repetition_penalty_, "above 1: tokens seen before become less likely");
+  app.add_option("--seed", seed_, "the same seed draws the same tokens")->capture_default_str();
+}
+
+llm::SamplingOptions SamplingFlags::resolve(const files::GenerationConfig& defaults) const {
+  llm::SamplingOptions options;
+  options.seed = seed_;
+  options.repetition_penalty = repetition_penalty_.value_or(defaults.repetition_penalty.value_or(1));
+  options.temperature = temperature_.value_or(defaults.do_sample ? defaults.temperature.value_or(1) : 0);
+  options.top_k = top_k_.value_or(defaults.top_k.value_or(0));
+  options.top_p = top_p_.value_or(defaults.top_p.value_or(1));
+  options.min_p = min_p_.value_or(defaults.min_p.value_or(0));
+  return options;
+}
+
+std::vector<std::int32_t> encode_text(const llm::Tokenizer& tokenizer, const std::string& text) {
+  std::vector<std::int32_t> ids = tokenizer.encode(text);
+  if (tokenizer.add_bos() && tokenizer.bos()) ids.insert(ids.begin(), *tokenizer.bos());
+  return ids;
+}
+
+std::string read_text(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::error_code ignored;
+  if (!file || std::filesystem::is_directory(path, ignored)) {
+    throw Error(ErrorCode::io_error, fmt::format("{}: {}", path, file ? "is a folder" : std::strerror(errno)));
+  }
+  std::string text(std::istreambuf_iterator<char>(file), {});
+  if (file.bad()) throw Error(ErrorCode::io_error, fmt::format("{}: cannot be read", path));
+  return text;
+}
+
+std::uint64_t peak_rss_bytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
+}
+
+}  // namespace nibble::cli

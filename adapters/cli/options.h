@@ -1,0 +1,80 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "adapters/files/checkpoint.h"
+#include "adapters/llm/decoder.h"
+#include "adapters/llm/sampling.h"
+#include "adapters/llm/tokenizer/tokenizer.h"
+
+namespace CLI {
+class App;
+class Option;
+}  // namespace CLI
+
+namespace nibble::cli {
+
+/// The options of every command that computes: where, with how many threads, how exactly.
+class ComputeOptions {
+ public:
+  void declare(CLI::App& app);
+  /// Puts them in force. Throws Error(invalid_argument | unsupported).
+  void apply() const;
+
+  DType dtype() const;
+  std::optional<DType> kv_dtype() const;
+
+ private:
+  std::string device_ = "cpu", precision_ = "standard", dtype_ = "f32", kv_dtype_;
+  int threads_ = 0;
+};
+
+/// A model that is ready to run, and what it was read from.
+struct LoadedModel {
+  files::Checkpoint checkpoint;
+  llm::DecoderModel model;
+  /// Made at the first call.
+  const llm::Tokenizer& tokenizer() const;
+
+ private:
+  mutable std::unique_ptr<llm::Tokenizer> tokenizer_;
+};
+
+/// MODEL, and what happens to it while it is loaded.
+class ModelOptions {
+ public:
+  void declare(CLI::App& app);
+  const std::string& path() const { return path_; }
+  LoadedModel load(DType dtype) const;
+  /// Another model, loaded as it is.
+  static LoadedModel load_plain(const std::string& path, DType dtype);
+
+ private:
+  std::string path_, pack_;
+  std::vector<std::string> adapters_;
+};
+
+/// What an option of the command line says, else generation_config.json, else greedy.
+class SamplingFlags {
+ public:
+  void declare(CLI::App& app);
+  llm::SamplingOptions resolve(const files::GenerationConfig& defaults) const;
+
+ private:
+  std::optional<double> temperature_, top_p_, min_p_, repetition_penalty_;
+  std::optional<std::int64_t> top_k_;
+  std::uint64_t seed_ = 0;
+};
+
+/// The ids of a text as the model expects it: BOS in front where the tokenizer asks for it.
+std::vector<std::int32_t> encode_text(const llm::Tokenizer& tokenizer, const std::string& text);
+/// The bytes of a file. Throws Error(io_error).
+std::string read_text(const std::string& path);
+/// The most memory that the process has held so far.
+std::uint64_t peak_rss_bytes();
+
+}  // namespace nibble::cli
