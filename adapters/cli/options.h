@@ -35,6 +35,8 @@ class ComputeOptions {
 
 /// A model that is ready to run, and what it was read from.
 struct LoadedModel {
+  LoadedModel(files::Checkpoint from, llm::DecoderModel made) : checkpoint(std::move(from)), model(std::move(made)) {}
+
   files::Checkpoint checkpoint;
   llm::DecoderModel model;
   /// Made at the first call.

@@ -1,0 +1,90 @@
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "adapters/cli/command.h"
+#include "adapters/cli/options.h"
+#include "adapters/cli/progress.h"
+#include "adapters/llm/generate.h"
+#include "nibble/error.h"
+#include "nibble/options.h"
+
+namespace nibble::cli {
+namespace {
+
+class Generate final : public Command {
+ public:
+  void declare(CLI::App& app) override {
+    model_.declare(app);
+    app.add_option("--prompt", prompt_, "the text to continue")->required();
+    app.add_option("--max-tokens", max_tokens_, "at most so many new tokens")->capture_default_str();
+    app.add_option("--context", context_, "tokens of prompt and answer together (default: the model's)");
+    app.add_flag("--chat", chat_, "wrap the prompt in the model's own chat template");
+    app.add_flag("--ignore-eos", ignore_eos_, "go on after the model's end tokens");
+    sampling_.declare(app);
+    compute_.declare(app);
+  }
+
+  Json run(const Console& console) override {
+    compute_.apply();
+    if (max_tokens_ < 1) throw Error(ErrorCode::invalid_argument, "--max-tokens: at least 1");
+    const LoadedModel loaded = model_.load(compute_.dtype());
+    const std::vector<std::int32_t> prompt = chat_ ? chat_prompt(loaded, prompt_) : encode_text(loaded.tokenizer(), prompt_);
+    const auto asked = static_cast<std::int64_t>(prompt.size());
+
+    llm::GenerateOptions options;
+    options.sampling = sampling_.resolve(loaded.checkpoint.generation());
+    options.max_tokens = max_tokens_;
+    if (!ignore_eos_) options.stop = end_tokens(loaded.checkpoint);
+
+    const std::int64_t context = context_.value_or(loaded.model.config().max_position_embeddings);
+    llm::Session session(loaded.model, std::max<std::int64_t>(1, std::min(context, asked + max_tokens_)), compute_.kv_dtype());
+    Progress progress("prompt", asked);
+    TextPrinter printer(loaded.tokenizer(), prompt, chat_, !console.json);
+    const llm::Generation made = session.generate(
+        prompt, options,
+        [&](std::int32_t token) {
+          progress.clear();
+          printer.add(token);
+          return true;
+        },
+        [&](std::int64_t done) { progress.update(done); });
+    printer.finish();
+    return {{"text", printer.text()},
+            {"tokens", made.tokens.size()},
+            {"prompt_tokens", made.prompt_tokens},
+            {"prefill_tokens_per_s", made.prefill_tokens_per_s()},
+            {"decode_tokens_per_s", made.decode_tokens_per_s()},
+            {"weight_bytes", loaded.model.weight_bytes()},
+            {"peak_rss_bytes", peak_rss_bytes()},
+            {"dequantized_bytes", stats().bytes_dequantized},
+            {"token_ids", made.tokens},
+            {"finish_reason", made.stopped_by ? "stop" : "length"}};
+  }
+
+  void print(const Json& result) const override {
+    fmt::print("\n");
+    std::fflush(stdout);
+    if (!stderr_is_terminal()) return;
+    fmt::print(stderr, "[{} tokens of prompt at {:.1f}/s · {} tokens at {:.1f}/s]\n",
+               result["prompt_tokens"].get<std::int64_t>(), result["prefill_tokens_per_s"].get<double>(),
+               result["tokens"].get<std::int64_t>(), result["decode_tokens_per_s"].get<double>());
+  }
+
+ private:
+  ModelOptions model_;
+  ComputeOptions compute_;
+  SamplingFlags sampling_;
+  std::string prompt_;
+  std::int64_t max_tokens_ = 256;
+  std::optional<std::int64_t> context_;
+  bool chat_ = false, ignore_eos_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_generate() { return std::make_unique<Generate>(); }
+
+}  // namespace nibble::cli

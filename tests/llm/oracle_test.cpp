@@ -1,0 +1,220 @@
+// Real models against ../shared/data, float64 references that were computed elsewhere; and whatever models NIBBLE_TEST_MODELS names.
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+
+#include "adapters/llm/scoring.h"
+#include "adapters/llm/tokenizer/tokenizer.h"
+#include "tests/llm/support.h"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define NIBBLE_SLOW_BUILD 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define NIBBLE_SLOW_BUILD 1
+#endif
+#endif
+
+namespace nibble::testing {
+namespace {
+
+#ifdef NIBBLE_SLOW_BUILD
+constexpr bool kSlowBuild = true;
+#else
+constexpr bool kSlowBuild = false;
+#endif
+
+using Json = nlohmann::json;
+
+Json read_json(const fs::path& path) {
+  std::ifstream file(path);
+  return Json::parse(file);
+}
+
+std::string read_file(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+class Stories260K : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (!fs::exists(folder_)) GTEST_SKIP() << "skipped: no ../shared/data";
+  }
+  fs::path folder_ = shared_data() / "stories260K";
+};
+
+TEST_F(Stories260K, LogitsEqualTheReference) {
+  const with precise(exact());
+  const Json reference = read_json(folder_ / "reference.json");
+  const auto prompt = reference["prompt_ids"].get<std::vector<std::int32_t>>();
+  const llm::DecoderModel model = load_model(folder_);
+  const Tensor logits = model.logits_of(from_data(std::span(prompt), {1, static_cast<std::int64_t>(prompt.size())}));
+  const Tensor last = select(select(logits, 0, 0), 0, -1);
+  EXPECT_LT(max_difference(last.to_vector<float>(), reference["last_logits"].get<std::vector<float>>()), 1e-4);
+  EXPECT_EQ(argmax(select(logits, 0, 0)).to_vector<std::int32_t>(),
+            reference["argmax_per_pos"].get<std::vector<std::int32_t>>());
+}
+
+TEST_F(Stories260K, Perplexity) {
+  const Json reference = read_json(folder_ / "reference.json");
+  const llm::DecoderModel model = load_model(folder_);
+  llm::Score total;
+  for (const Json& story : reference["stories"]) {
+    const llm::Score score = llm::score(model, story["ids"].get<std::vector<std::int32_t>>());
+    EXPECT_NEAR(score.mean_nll(), story["mean_nll"].get<double>(), 1e-4);
+    total += score;
+  }
+  EXPECT_EQ(total.tokens, 6560);
+  EXPECT_NEAR(total.perplexity(), 3.7976, 5e-4);
+}
+
+TEST_F(Stories260K, GreedyTextEqualsLlama2C) {
+  const with precise(exact());
+  const std::string expected = read_file(folder_ / "expected_greedy.txt");
+  const files::Checkpoint checkpoint = files::Checkpoint::open(folder_);
+  const llm::DecoderModel model = llm::load_decoder(checkpoint);
+  const auto tokenizer = llm::Tokenizer::make(checkpoint.tokenizer());
+  EXPECT_TRUE(tokenizer->add_bos());
+  const std::vector<std::int32_t> prompt{tokenizer->bos().value()};
+  llm::Session session(model, 512);
+  llm::TextStream stream(*tokenizer, false);
+  std::string text;
+  session.generate(prompt, {.sampling = {}, .max_tokens = 300, .stop = {}}, [&](std::int32_t token) {
+    text += stream.add(token);
+    return text.size() < expected.size();
+  });
+  EXPECT_EQ(text.substr(0, expected.size()), expected);
+}
+
+class SmolLm2 : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (!fs::exists(folder_)) GTEST_SKIP() << "skipped: no ../shared/data";
+    if (!fs::exists(path_)) GTEST_SKIP() << "skipped: no " << path_.filename() << " in build/models (make demo fetches it)";
+  }
+  /// (4, vocabulary): the logits after each chat's prompt.
+  std::vector<float> last_logits() const {
+    const std::string npy = read_file(folder_ / "last_logits.npy");
+    std::vector<float> values(4 * 49152);
+    EXPECT_NE(npy.find("'descr': '<f4'"), std::string::npos);
+    std::copy_n(npy.end() - static_cast<std::ptrdiff_t>(values.size() * 4), values.size() * 4,
+                reinterpret_cast<char*>(values.data()));
+    return values;
+  }
+  void expect_logits_within(double tolerance, std::size_t chats) const {
+    const llm::DecoderModel model = load_model(path_);
+    const std::vector<float> wanted = last_logits();
+    for (std::size_t i = 0; i < chats; ++i) {
+      llm::KvCache cache = model.make_cache(1, 128);
+      const std::vector<std::int32_t> prompts[] = {reference_["chat"][i]["prompt_ids"].get<std::vector<std::int32_t>>()};
+      const std::vector<float> row(wanted.begin() + static_cast<std::ptrdiff_t>(i * 49152),
+                                   wanted.begin() + static_cast<std::ptrdiff_t>((i + 1) * 49152));
+      EXPECT_LT(max_difference(model.prefill(prompts, cache).to_vector<float>(), row), tolerance) << "chat " << i;
+    }
+  }
+
+  fs::path folder_ = shared_data() / "smollm2";
+  fs::path path_ = fs::path(NIBBLE_SOURCE_DIR) / "build" / "models" / "SmolLM2-135M-Instruct.Q4_1.gguf";
+  Json reference_ = fs::exists(folder_) ? read_json(folder_ / "reference.json") : Json();
+};
+
+TEST_F(SmolLm2, LogitsAtExactPrecision) {
+  const with precise(exact());
+  expect_logits_within(1e-3, kSlowBuild ? 1 : 4);
+}
+
+TEST_F(SmolLm2, LogitsAtStandardPrecision) { expect_logits_within(1e-2, kSlowBuild ? 1 : 4); }
+
+TEST_F(SmolLm2, GreedyTextEqualsTheReference) {
+  const files::Checkpoint checkpoint = files::Checkpoint::open(path_);
+  const llm::DecoderModel model = llm::load_decoder(checkpoint);
+  const auto tokenizer = llm::Tokenizer::make(checkpoint.tokenizer());
+  const Json& chat = reference_["chat"][0];
+  ASSERT_GT(chat["smallest_margin"].get<double>(), 0.02);
+  const std::vector<std::int32_t> prompt = tokenizer->encode(chat["prompt"].get<std::string>());
+  EXPECT_EQ(prompt, chat["prompt_ids"].get<std::vector<std::int32_t>>());
+  auto wanted = chat["greedy_ids"].get<std::vector<std::int32_t>>();
+  if (kSlowBuild) wanted.resize(4);
+  llm::Session session(model, 128);
+  const auto made =
+      session.generate(prompt, {.sampling = {}, .max_tokens = static_cast<std::int64_t>(wanted.size()), .stop = {}});
+  EXPECT_EQ(made.tokens, wanted);
+  if (!kSlowBuild) EXPECT_EQ(tokenizer->decode(made.tokens), chat["greedy_text"].get<std::string>());
+}
+
+// Every greedy id follows from what stands before it, wherever the two best are not nearer than the precision tells apart.
+TEST_F(SmolLm2, GreedyIdsEqualTheReference) {
+  const llm::DecoderModel model = load_model(path_);
+  int compared = 0;
+  for (std::size_t i = 0; i < (kSlowBuild ? 1 : 4); ++i) {
+    const Json& chat = reference_["chat"][i];
+    auto text = chat["prompt_ids"].get<std::vector<std::int32_t>>();
+    const auto wanted = chat["greedy_ids"].get<std::vector<std::int32_t>>();
+    const auto prompt = static_cast<std::int64_t>(text.size()), made = static_cast<std::int64_t>(wanted.size());
+    text.insert(text.end(), wanted.begin(), wanted.end());
+    const Tensor logits = model.logits_of(from_data(std::span<const std::int32_t>(text), {1, prompt + made}));
+    const TopK best = topk(slice(select(logits, 0, 0), 0, prompt - 1, prompt + made - 1), 2);
+    const auto values = best.values.to_vector<float>();
+    const auto choices = best.indices.to_vector<std::int32_t>();
+    for (std::size_t t = 0; t < wanted.size(); ++t) {
+      if (values[2 * t] - values[2 * t + 1] < 0.02) continue;
+      EXPECT_EQ(choices[2 * t], wanted[t]) << "chat " << i << ", token " << t;
+      ++compared;
+    }
+  }
+  EXPECT_GT(compared, kSlowBuild ? 50 : 220);
+}
+
+TEST_F(SmolLm2, Perplexity) {
+  const files::Checkpoint checkpoint = files::Checkpoint::open(path_);
+  const llm::DecoderModel model = llm::load_decoder(checkpoint);
+  const auto tokenizer = llm::Tokenizer::make(checkpoint.tokenizer());
+  const Json texts = read_json(shared_data() / "text" / "tinystories_1000.json");
+  llm::Score total;
+  const std::size_t count = kSlowBuild ? 1 : 20;
+  for (std::size_t i = 0; i < count; ++i) {
+    const llm::Score score = llm::score(model, tokenizer->encode(texts[i].get<std::string>()));
+    const Json& wanted = reference_["perplexity"]["per_text"][i];
+    EXPECT_EQ(score.tokens, wanted["n"].get<std::int64_t>());
+    EXPECT_NEAR(score.negative_log_likelihood, wanted["nll"].get<double>(), 0.05);
+    total += score;
+  }
+  if (kSlowBuild) return;
+  EXPECT_EQ(total.tokens, 3420);
+  EXPECT_NEAR(total.perplexity(), 7.768, 5e-4);
+}
+
+TEST_F(SmolLm2, PackedWeightsAreNeverUnpackedWhole) {
+  const llm::DecoderModel model = load_model(path_);
+  Options strict = options();
+  strict.fallback = Fallback::error;
+  const with no_fallback(strict);
+  EXPECT_NO_THROW(model.logits_of(tensor<std::int32_t>({1, 2}, {1, 2})));
+}
+
+/// Every model in the folder that NIBBLE_TEST_MODELS names: it loads, gives finite logits and goes on by itself.
+TEST(AnyModel, LoadsAndGenerates) {
+  const char* root = std::getenv("NIBBLE_TEST_MODELS");
+  if (root == nullptr) GTEST_SKIP() << "skipped: NIBBLE_TEST_MODELS is not set";
+  std::vector<fs::path> found;
+  for (const auto& entry : fs::recursive_directory_iterator(root)) {
+    if (entry.path().extension() == ".gguf") found.push_back(entry.path());
+    if (entry.path().filename() == "config.json") found.push_back(entry.path().parent_path());
+  }
+  ASSERT_FALSE(found.empty()) << root << " holds no model";
+  for (const fs::path& path : found) {
+    SCOPED_TRACE(path.string());
+    const llm::DecoderModel model = load_model(path);
+    const Tensor logits = model.logits_of(tensor<std::int32_t>({1, 2, 3, 4}, {1, 4}));
+    EXPECT_EQ(logits.shape(), (Shape{1, 4, model.config().vocab_size}));
+    const auto values = logits.to_vector<float>();
+    EXPECT_TRUE(std::all_of(values.begin(), values.end(), [](float x) { return std::isfinite(x); }));
+    llm::Session session(model, 16);
+    const std::vector<std::int32_t> prompt{1, 2, 3, 4};
+    const auto made = session.generate(prompt, {.sampling = {}, .max_tokens = 8, .stop = {}});
+    EXPECT_EQ(made.tokens.size(), 8u);
+  }
+}
+
+}  // namespace
+}  // namespace nibble::testing
