@@ -139,7 +139,8 @@ TEST_F(SmolLm2, GreedyTextEqualsTheReference) {
   const auto made =
       session.generate(prompt, {.sampling = {}, .max_tokens = static_cast<std::int64_t>(wanted.size()), .stop = {}});
   EXPECT_EQ(made.tokens, wanted);
-  if (!kSlowBuild) EXPECT_EQ(tokenizer->decode(made.tokens), chat["greedy_text"].get<std::string>());
+  if (kSlowBuild) return;
+  EXPECT_EQ(tokenizer->decode(made.tokens), chat["greedy_text"].get<std::string>());
 }
 
 // Every greedy id follows from what stands before it, wherever the two best are not nearer than the precision tells apart.
