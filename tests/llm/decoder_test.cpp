@@ -196,6 +196,15 @@ TEST_P(Gguf, PackedWeightsAreNeverUnpackedWhole) {
 
 INSTANTIATE_TEST_SUITE_P(TinyFiles, Gguf, ::testing::Values("tiny_llama", "tiny_llama3_rope", "tiny_qwen2"));
 
+// Written by mlx-lm, its layers 2 to 8 bits wide and one dense: the same model code, without a word about it.
+TEST(MlxFolder, LogitsEqualTheReference) {
+  const with precise(exact());
+  const TensorMap expected = load_safetensors(models() / "qwen2_mlx" / "reference.safetensors").tensors;
+  const llm::DecoderModel model = load_model(models() / "qwen2_mlx");
+  const Tensor got = slice(model.logits_of(ids(expected.at("tokens"))), 1, -8, 24);
+  EXPECT_LT(max_difference(got, expected.at("logits")), 2e-4);
+}
+
 TEST(Window, KeysFurtherBackAreNotSeen) {
   const with precise(exact());
   const TemporaryFolder copy;

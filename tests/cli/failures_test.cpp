@@ -1,0 +1,88 @@
+// What goes wrong is one line or one object, exit status 1, and nothing is written.
+#include <sys/stat.h>
+
+#include "tests/cli/program.h"
+
+namespace nibble::testing {
+namespace {
+
+TEST(Failures, OptionsThatAreNotUnderstood) {
+  const std::string model = models() / "llama";
+  expect_failure({"nonsense"}, "invalid_argument", "nonsense");
+  expect_failure({"info"}, "invalid_argument", "MODEL");
+  expect_failure({"info", model, "--nonsense"}, "invalid_argument", "--nonsense");
+  expect_failure({"generate", model, "--prompt", "a", "--precision", "perfect"}, "invalid_argument", "perfect");
+  expect_failure({"generate", model, "--prompt", "a", "--dtype", "i32"}, "invalid_argument", "i32");
+  expect_failure({"generate", model, "--prompt", "a", "--threads", "-1"}, "invalid_argument", "--threads");
+  expect_failure({"generate", model, "--prompt", "a", "--max-tokens", "0"}, "invalid_argument", "--max-tokens");
+  expect_failure({"generate", model, "--prompt", "a", "--top-p", "2"}, "invalid_argument", "top-p");
+  expect_failure({"generate", model, "--prompt", "a", "--device", "toaster"}, "invalid_argument", "toaster");
+  expect_failure({"generate", model, "--prompt", "a", "--quantize", "affine9-g7"}, "invalid_argument", "affine9-g7");
+}
+
+TEST(Failures, ADeviceThatIsNotThereSaysWhatIs) {
+  expect_failure({"generate", models() / "llama", "--prompt", "a", "--device", "vulkan:0"}, "unsupported", "found cpu");
+}
+
+TEST(Failures, FilesThatAreNotThere) {
+  expect_failure({"info", "/nowhere/model"}, "io_error", "/nowhere/model");
+  expect_failure({"tokenize", models() / "llama", "--text", "/nowhere/text"}, "io_error", "/nowhere/text");
+  expect_failure({"perplexity", models() / "llama", "--text", models()}, "io_error", "is a folder");
+  expect_failure({"logits", models() / "llama", "--tokens", "1", "--out", "/dev/null/x", "--lora", "/nowhere/adapter"}, "io_error",
+                 "/nowhere/adapter");
+}
+
+TEST(Failures, FilesThatAreNotWhatTheySay) {
+  const TemporaryFolder scratch;
+  write_file(scratch / "model.gguf", "this is no model");
+  expect_failure({"info", scratch / "model.gguf"}, "invalid_file", "model.gguf");
+  expect_failure({"info", goldens() / "unsupported_q4_k.gguf"}, "unsupported", "Q4_K");
+  expect_failure({"logits", models() / "llama", "--tokens", "1", "--out", scratch / "l.npy", "--lora", models() / "lora" / "dora"},
+                 "unsupported", "DoRA");
+  EXPECT_FALSE(fs::exists(scratch / "l.npy"));
+}
+
+TEST(Failures, TokensOutsideTheVocabulary) {
+  const TemporaryFolder scratch;
+  expect_failure({"logits", models() / "llama", "--tokens", "1,384", "--out", scratch / "l.npy"}, "out_of_range", "384");
+  expect_failure({"logits", models() / "llama", "--tokens", "-1", "--out", scratch / "l.npy"}, "out_of_range", "-1");
+  expect_failure({"logits", models() / "llama", "--tokens", "one", "--out", scratch / "l.npy"}, "invalid_argument", "one");
+  EXPECT_FALSE(fs::exists(scratch / "l.npy"));
+}
+
+TEST(Failures, ATextWithNothingToScore) {
+  const TemporaryFolder scratch;
+  write_file(scratch / "empty", "");
+  expect_failure({"perplexity", models() / "qwen2", "--text", scratch / "empty"}, "invalid_argument", "at least two");
+}
+
+TEST(Failures, AModelWithoutATokenizerStillGivesLogits) {
+  const TemporaryFolder scratch;
+  EXPECT_EQ(nibble({"logits", models() / "llama_bias", "--tokens", "1,2", "--out", scratch / "l.npy"}).status, 0);
+  EXPECT_EQ(read_npy(scratch / "l.npy").rows, 2);
+  expect_failure({"generate", models() / "llama_bias", "--prompt", "a"}, "unsupported", "tokenizer");
+}
+
+TEST(Failures, AnUnwritableOutputLeavesTheOldFile) {
+  const TemporaryFolder scratch;
+  fs::create_directory(scratch / "out");
+  write_file(scratch / "out/l.npy", "old");
+  if (geteuid() == 0) {
+    // Root writes anywhere: a folder in the file's place is what it cannot replace either.
+    fs::create_directories(scratch / "taken/l.npy/full");
+    expect_failure({"logits", models() / "llama", "--tokens", "1", "--out", scratch / "taken/l.npy"}, "io_error", "l.npy");
+    EXPECT_TRUE(fs::exists(scratch / "taken/l.npy/full"));
+  } else {
+    fs::permissions(scratch / "out", fs::perms::owner_read | fs::perms::owner_exec);
+    expect_failure({"logits", models() / "llama", "--tokens", "1", "--out", scratch / "out/l.npy"}, "io_error", "l.npy");
+    fs::permissions(scratch / "out", fs::perms::owner_all);
+  }
+  expect_failure({"logits", models() / "llama", "--tokens", "1", "--out", scratch / "nowhere/l.npy"}, "io_error", "nowhere");
+  // A failure after the file was begun: nothing of it is left, the old one stays.
+  expect_failure({"logits", models() / "llama", "--tokens", "999", "--out", scratch / "out/l.npy"}, "out_of_range", "999");
+  EXPECT_EQ(read_file(scratch / "out/l.npy"), "old");
+  EXPECT_EQ(std::distance(fs::directory_iterator(scratch / "out"), fs::directory_iterator()), 1);
+}
+
+}  // namespace
+}  // namespace nibble::testing
