@@ -1,11 +1,13 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "adapters/cli/command.h"
-#include "adapters/cli/options.h"
+#include "adapters/cli/conversation.h"
 #include "adapters/cli/progress.h"
 #include "adapters/llm/generate.h"
 #include "nibble/error.h"
@@ -29,20 +31,23 @@ class Generate final : public Command {
 
   Json run(const Console& console) override {
     compute_.apply();
+    if (context_ && *context_ < 1) throw Error(ErrorCode::invalid_argument, "--context: at least 1");
     if (max_tokens_ < 1) throw Error(ErrorCode::invalid_argument, "--max-tokens: at least 1");
     const LoadedModel loaded = model_.load(compute_.dtype());
-    const std::vector<std::int32_t> prompt = chat_ ? chat_prompt(loaded, prompt_) : encode_text(loaded.tokenizer(), prompt_);
+    const std::vector<std::int32_t> prompt = encode_prompt(loaded);
     const auto asked = static_cast<std::int64_t>(prompt.size());
 
     llm::GenerateOptions options;
     options.sampling = sampling_.resolve(loaded.checkpoint.generation());
     options.max_tokens = max_tokens_;
+    options.vocabulary = loaded.tokenizer().vocab_size();
     if (!ignore_eos_) options.stop = end_tokens(loaded.checkpoint);
 
     const std::int64_t context = context_.value_or(loaded.model.config().max_position_embeddings);
-    llm::Session session(loaded.model, std::max<std::int64_t>(1, std::min(context, asked + max_tokens_)), compute_.kv_dtype());
+    llm::Session session(loaded.model, std::min(context, asked + max_tokens_), compute_.kv_dtype());
     Progress progress("prompt", asked);
-    TextPrinter printer(loaded.tokenizer(), prompt, chat_, !console.json);
+    const bool continues_text = !chat_ && !prompt_.empty();
+    TextPrinter printer(loaded.tokenizer(), continues_text, !console.json);
     const llm::Generation made = session.generate(
         prompt, options,
         [&](std::int32_t token) {
@@ -74,6 +79,12 @@ class Generate final : public Command {
   }
 
  private:
+  std::vector<std::int32_t> encode_prompt(const LoadedModel& loaded) const {
+    if (!chat_) return encode_text(loaded.tokenizer(), prompt_);
+    const llm::ChatMessage messages[] = {{"user", prompt_}};
+    return encode_chat(loaded, messages);
+  }
+
   ModelOptions model_;
   ComputeOptions compute_;
   SamplingFlags sampling_;

@@ -41,6 +41,11 @@ std::vector<float> Session::step(std::int32_t token) {
   return to_floats(model_.logits(states));
 }
 
+void Session::rewind(std::int64_t length) {
+  cache_.truncate(static_cast<std::int32_t>(length));
+  history_.resize(std::min(history_.size(), static_cast<std::size_t>(length)));
+}
+
 Generation Session::generate(std::span<const std::int32_t> prompt, const GenerateOptions& options,
                              const OnToken& on_token, const DecoderModel::Progress& progress) {
   const auto held = static_cast<std::int64_t>(history_.size());
@@ -60,9 +65,11 @@ Generation Session::generate(std::span<const std::int32_t> prompt, const Generat
 
   // A last token chosen when the cache is full is still an answer: only what would come after it needs room.
   std::vector<std::int32_t> seen = history_;
+  const std::size_t choices =
+      options.vocabulary > 0 ? std::min(logits.size(), static_cast<std::size_t>(options.vocabulary)) : logits.size();
   const Stopwatch decode_watch;
   while (static_cast<std::int64_t>(result.tokens.size()) < options.max_tokens) {
-    const std::int32_t token = sampler(logits, seen);
+    const std::int32_t token = sampler(std::span(logits).first(choices), seen);
     if (options.stop.contains(token)) {
       result.stopped_by = token;
       break;

@@ -18,6 +18,7 @@ struct GenerateOptions {
   SamplingOptions sampling;
   std::int64_t max_tokens = 256;
   std::set<std::int32_t> stop;  ///< the model's end tokens: generation ends before one of them
+  std::int64_t vocabulary = 0;  ///< ids from here on only pad the head and are never chosen; 0: none do
   std::int64_t prefill_chunk = 256;
 };
 
@@ -41,6 +42,8 @@ class Session {
   /// What the cache holds, token by token.
   const std::vector<std::int32_t>& history() const { return history_; }
   std::int64_t capacity() const { return cache_.capacity(); }
+  /// Forgets all but the first `length` tokens.
+  void rewind(std::int64_t length);
 
   /// Adds the prompt to what was said, then generates until an end token, `max_tokens` or the end of the cache.
   /// `on_token` sees each token when it is chosen and returns whether to go on; `progress` the prompt tokens done.

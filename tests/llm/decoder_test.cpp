@@ -34,7 +34,7 @@ TEST_P(Decoder, GreedyIdsEqualTheReference) {
   const std::vector<float> margins = expected.at("greedy_margin").to_vector<float>();
   for (int row = 0; row < 2; ++row) {
     llm::Session session(model, 64);
-    const auto made = session.generate(id_row(expected.at("tokens"), row), {.sampling = {}, .max_tokens = 16, .stop = {}});
+    const auto made = session.generate(id_row(expected.at("tokens"), row), greedy_for(16));
     const std::vector<std::int32_t> wanted = id_row(expected.at("greedy"), row);
     ASSERT_EQ(made.tokens.size(), wanted.size());
     for (std::size_t i = 0; i < wanted.size() && margins[static_cast<std::size_t>(row) * 16 + i] > 1e-3; ++i) {
@@ -95,7 +95,7 @@ TEST_P(Decoder, BatchGreedyEqualsSingleGreedy) {
   const auto batch = llm::generate_batch(model, prompts, 8, {}, 8);
   for (std::size_t row = 0; row < 2; ++row) {
     llm::Session session(model, 64);
-    EXPECT_EQ(batch[row], session.generate(prompts[row], {.sampling = {}, .max_tokens = 8, .stop = {}}).tokens);
+    EXPECT_EQ(batch[row], session.generate(prompts[row], greedy_for(8)).tokens);
   }
 }
 

@@ -79,7 +79,7 @@ TEST_F(Stories260K, GreedyTextEqualsLlama2C) {
   llm::Session session(model, 512);
   llm::TextStream stream(*tokenizer, false);
   std::string text;
-  session.generate(prompt, {.sampling = {}, .max_tokens = 300, .stop = {}}, [&](std::int32_t token) {
+  session.generate(prompt, greedy_for(300), [&](std::int32_t token) {
     text += stream.add(token);
     return text.size() < expected.size();
   });
@@ -137,7 +137,7 @@ TEST_F(SmolLm2, GreedyTextEqualsTheReference) {
   if (kSlowBuild) wanted.resize(4);
   llm::Session session(model, 128);
   const auto made =
-      session.generate(prompt, {.sampling = {}, .max_tokens = static_cast<std::int64_t>(wanted.size()), .stop = {}});
+      session.generate(prompt, greedy_for(static_cast<std::int64_t>(wanted.size())));
   EXPECT_EQ(made.tokens, wanted);
   if (kSlowBuild) return;
   EXPECT_EQ(tokenizer->decode(made.tokens), chat["greedy_text"].get<std::string>());
@@ -212,7 +212,7 @@ TEST(AnyModel, LoadsAndGenerates) {
     EXPECT_TRUE(std::all_of(values.begin(), values.end(), [](float x) { return std::isfinite(x); }));
     llm::Session session(model, 16);
     const std::vector<std::int32_t> prompt{1, 2, 3, 4};
-    const auto made = session.generate(prompt, {.sampling = {}, .max_tokens = 8, .stop = {}});
+    const auto made = session.generate(prompt, greedy_for(8));
     EXPECT_EQ(made.tokens.size(), 8u);
   }
 }
