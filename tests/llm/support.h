@@ -37,6 +37,13 @@ inline llm::DecoderModel load_model(const fs::path& path, const llm::LoadOptions
   return llm::load_decoder(files::Checkpoint::open(path), options);
 }
 
+/// The likeliest token each time, `max_tokens` times, end tokens and all.
+inline llm::GenerateOptions greedy_for(std::int64_t max_tokens) {
+  llm::GenerateOptions greedy;
+  greedy.max_tokens = max_tokens;
+  return greedy;
+}
+
 /// A reference's i64 ids as the i32 that models take.
 inline Tensor ids(const Tensor& tokens) { return contiguous(cast(tokens, DType::i32)); }
 
