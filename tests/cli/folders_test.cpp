@@ -1,0 +1,145 @@
+// quantize and convert: folders that come out, and what of them is refused.
+#include <algorithm>
+#include <map>
+
+#include "tests/cli/program.h"
+
+namespace nibble::testing {
+namespace {
+
+std::vector<std::string> names_in(const fs::path& folder) {
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(folder)) names.push_back(entry.path().filename());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+std::map<std::string, std::string> formats_of(const fs::path& model) {
+  std::map<std::string, std::string> formats;
+  for (const Json& tensor : answer({"info", model})["tensors"]) formats[tensor["name"]] = tensor["format"];
+  return formats;
+}
+
+Npy logits(const fs::path& model, std::vector<std::string> more = {}) {
+  const TemporaryFolder scratch;
+  std::vector<std::string> arguments{"logits", model, "--tokens", "5,6,7,8", "--out", scratch / "l.npy", "--precision", "exact"};
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  answer(arguments);
+  return read_npy(scratch / "l.npy");
+}
+
+TEST(Quantize, PacksLinearLayersAndTheEmbedding) {
+  const TemporaryFolder scratch;
+  answer({"quantize", models() / "qwen2", scratch / "out", "--bits", "4", "--group-size", "64"});
+  for (const auto& [name, format] : formats_of(scratch / "out")) {
+    const bool dense = name.find("norm") != std::string::npos || name.ends_with(".bias");
+    EXPECT_EQ(format, dense ? "dense" : "affine4-g64") << name;
+  }
+  const Json config = Json::parse(read_file(scratch / "out/config.json"));
+  EXPECT_EQ(config["quantization"]["bits"], 4);
+  EXPECT_EQ(config["quantization"]["group_size"], 64);
+  for (const char* name : {"tokenizer.json", "tokenizer_config.json", "generation_config.json"}) {
+    EXPECT_EQ(read_file(scratch / "out" / name), read_file(models() / "qwen2" / name)) << name;
+  }
+}
+
+TEST(Quantize, TheFolderMeansWhatPackingWhileLoadingMeans) {
+  const TemporaryFolder scratch;
+  for (const char* model : {"llama", "qwen3"}) {
+    const fs::path out = scratch / model;
+    answer({"quantize", models() / model, out, "--bits", "3", "--group-size", "32"});
+    EXPECT_LT(max_difference(logits(out), logits(models() / model, {"--quantize", "affine3-g32"})), 1e-5) << model;
+    EXPECT_GT(max_difference(logits(out), logits(models() / model)), 0.05) << model;
+  }
+}
+
+TEST(Quantize, ShardsAsTheInputIs) {
+  const TemporaryFolder scratch;
+  answer({"quantize", models() / "qwen3", scratch / "out"});
+  const auto names = names_in(scratch / "out");
+  EXPECT_TRUE(std::count(names.begin(), names.end(), "model-00001-of-00002.safetensors"));
+  EXPECT_TRUE(std::count(names.begin(), names.end(), "model-00002-of-00002.safetensors"));
+  EXPECT_TRUE(std::count(names.begin(), names.end(), "model.safetensors.index.json"));
+}
+
+TEST(Quantize, KeepsWhatAGlobNames) {
+  const TemporaryFolder scratch;
+  answer({"quantize", models() / "qwen2", scratch / "out", "--keep", "*.down_proj", "--keep", "lm_head*"});
+  for (const auto& [name, format] : formats_of(scratch / "out")) {
+    const bool kept = name.find("down_proj") != std::string::npos || name.starts_with("lm_head");
+    const bool packed = name.find("up_proj") != std::string::npos || name.starts_with("model.embed_tokens");
+    EXPECT_EQ(kept && format != "dense", false) << name;
+    EXPECT_EQ(packed && format != "affine4-g64", false) << name;
+  }
+}
+
+TEST(Quantize, AWidthThatNoGroupDividesStaysDense) {
+  const TemporaryFolder scratch;
+  // qwen3's hidden size is 64: groups of 128 do not divide its rows, but they do those of 128 columns.
+  answer({"quantize", models() / "qwen3", scratch / "out", "--group-size", "128"});
+  const auto formats = formats_of(scratch / "out");
+  EXPECT_EQ(formats.at("model.layers.0.mlp.up_proj.weight"), "dense");
+  EXPECT_EQ(formats.at("model.layers.0.mlp.down_proj.weight"), "affine4-g128");
+  EXPECT_LT(max_difference(logits(scratch / "out"), logits(models() / "qwen3", {"--quantize", "affine4-g128"})), 1e-5);
+}
+
+TEST(Quantize, ReadsGguf) {
+  const TemporaryFolder scratch;
+  answer({"quantize", goldens() / "tiny_llama.gguf", scratch / "out", "--bits", "8"});
+  const auto formats = formats_of(scratch / "out");
+  EXPECT_EQ(formats.at("model.embed_tokens.weight"), "affine8-g64");
+  EXPECT_LT(max_difference(logits(scratch / "out"), logits(goldens() / "tiny_llama.gguf")), 0.5);
+  const Json made = answer({"generate", scratch / "out", "--prompt", "Once", "--max-tokens", "4"});
+  EXPECT_GT(made["prompt_tokens"].get<int>(), 0);  // the tokenizer came along
+}
+
+TEST(Quantize, AnExistingFolderIsRefusedUnlessForced) {
+  const TemporaryFolder scratch;
+  fs::create_directory(scratch / "out");
+  write_file(scratch / "out/precious", "mine");
+  expect_failure({"quantize", models() / "llama", scratch / "out"}, "io_error", "out");
+  EXPECT_EQ(read_file(scratch / "out/precious"), "mine");
+  answer({"quantize", models() / "llama", scratch / "out", "--force"});
+  EXPECT_EQ(formats_of(scratch / "out").at("model.embed_tokens.weight"), "affine4-g64");
+}
+
+TEST(Quantize, FailuresLeaveNothing) {
+  const TemporaryFolder scratch;
+  expect_failure({"quantize", models() / "llama", scratch / "out", "--bits", "7"}, "invalid_argument", "7");
+  expect_failure({"quantize", models() / "llama", scratch / "out", "--group-size", "48"}, "invalid_argument", "48");
+  expect_failure({"quantize", "/nowhere/model", scratch / "out"}, "io_error", "/nowhere/model");
+  expect_failure({"quantize", models() / "llama", scratch / "nowhere/out"}, "io_error", "nowhere");
+  EXPECT_FALSE(fs::exists(scratch / "out"));
+  EXPECT_TRUE(names_in(scratch / "").empty());
+}
+
+TEST(Convert, DequantizesAPackedFolder) {
+  const TemporaryFolder scratch;
+  answer({"convert", models() / "qwen2_mlx", scratch / "out", "--dequantize", "--dtype", "f32"});
+  for (const auto& [name, format] : formats_of(scratch / "out")) EXPECT_EQ(format, "dense") << name;
+  EXPECT_FALSE(Json::parse(read_file(scratch / "out/config.json")).contains("quantization"));
+  EXPECT_LT(max_difference(logits(scratch / "out"), logits(models() / "qwen2_mlx")), 1e-4);
+}
+
+TEST(Convert, DequantizesGgufToAPlainFolder) {
+  const TemporaryFolder scratch;
+  answer({"convert", goldens() / "tiny_llama.gguf", scratch / "f32", "--dequantize", "--dtype", "f32"});
+  EXPECT_LT(max_difference(logits(scratch / "f32"), logits(goldens() / "tiny_llama.gguf")), 1e-4);
+  answer({"convert", goldens() / "tiny_llama.gguf", scratch / "bf16", "--dequantize", "--dtype", "bf16"});
+  const Json info = answer({"info", scratch / "bf16"});
+  for (const Json& tensor : info["tensors"]) EXPECT_EQ(tensor["dtype"], "bf16") << tensor["name"];
+  EXPECT_LT(max_difference(logits(scratch / "bf16"), logits(goldens() / "tiny_llama.gguf")), 1);
+  // The words come along: the same text has the same ids.
+  write_file(scratch / "text", "Once upon a time, 12 cats.");
+  EXPECT_EQ(answer({"tokenize", scratch / "bf16", "--text", scratch / "text"}),
+            answer({"tokenize", goldens() / "tiny_llama.gguf", "--text", scratch / "text"}));
+}
+
+TEST(Convert, AnExistingFolderIsRefusedUnlessForced) {
+  const TemporaryFolder scratch;
+  fs::create_directory(scratch / "out");
+  expect_failure({"convert", models() / "llama", scratch / "out", "--dequantize"}, "io_error", "out");
+}
+
+}  // namespace
+}  // namespace nibble::testing
