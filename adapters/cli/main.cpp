@@ -22,6 +22,8 @@ struct CommandRow {
 constexpr CommandRow kCommands[] = {
     {"devices", "what operations can run on here", make_devices},
     {"info", "every tensor of a model, its totals and its tokenizer", make_info},
+    {"quantize", "pack a model into a folder that mlx-lm loads", make_quantize},
+    {"convert", "write a model as a Hugging Face folder", make_convert},
     {"chat", "talk with a model, turn by turn", make_chat},
     {"generate", "continue a prompt", make_generate},
     {"perplexity", "how well a model foretells texts, each file alone", make_perplexity},

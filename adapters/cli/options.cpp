@@ -36,14 +36,6 @@ Precision parse_precision(const std::string& text) {
   refuse(fmt::format("--precision {}: exact, standard or fast", text));
 }
 
-DType parse_computation_dtype(const char* option, const std::string& text) {
-  const std::optional<DType> dtype = parse_dtype(text);
-  if (!dtype || (*dtype != DType::f32 && *dtype != DType::f16 && *dtype != DType::bf16)) {
-    refuse(fmt::format("{} {}: f32, f16 or bf16", option, text));
-  }
-  return *dtype;
-}
-
 Device find_device(const std::string& text) {
   const Device wanted = Device::parse(text);
   std::vector<std::string> found;
@@ -78,6 +70,14 @@ LoadedModel load_model(files::Checkpoint checkpoint, llm::LoadOptions options) {
 
 }  // namespace
 
+DType parse_float_dtype(const char* option, const std::string& text) {
+  const std::optional<DType> dtype = parse_dtype(text);
+  if (!dtype || (*dtype != DType::f32 && *dtype != DType::f16 && *dtype != DType::bf16)) {
+    refuse(fmt::format("{} {}: f32, f16 or bf16", option, text));
+  }
+  return *dtype;
+}
+
 void ComputeOptions::declare(CLI::App& app) {
   app.add_option("--device", device_, "where to compute: cpu")->capture_default_str();
   app.add_option("--threads", threads_, "threads on the CPU (default: the cores that the process may use)");
@@ -98,11 +98,11 @@ void ComputeOptions::apply() const {
   set_default_options(options);
 }
 
-DType ComputeOptions::dtype() const { return parse_computation_dtype("--dtype", dtype_); }
+DType ComputeOptions::dtype() const { return parse_float_dtype("--dtype", dtype_); }
 
 std::optional<DType> ComputeOptions::kv_dtype() const {
   if (kv_dtype_.empty()) return std::nullopt;
-  return parse_computation_dtype("--kv-dtype", kv_dtype_);
+  return parse_float_dtype("--kv-dtype", kv_dtype_);
 }
 
 const llm::Tokenizer& LoadedModel::tokenizer() const {

@@ -72,6 +72,8 @@ class SamplingFlags {
   std::uint64_t seed_ = 0;
 };
 
+/// f32, f16 or bf16; anything else is refused in the option's name.
+DType parse_float_dtype(const char* option, const std::string& text);
 /// The ids of a text as the model expects it: BOS in front where the tokenizer asks for it.
 std::vector<std::int32_t> encode_text(const llm::Tokenizer& tokenizer, const std::string& text);
 /// The bytes of a file. Throws Error(io_error).
