@@ -33,7 +33,7 @@ constexpr CommandRow kCommands[] = {
 
 /// A result or an error as the one JSON object on standard output.
 void print_json(const Json& object) {
-  fmt::print("{}\n", object.dump(2, ' ', false, Json::error_handler_t::replace));
+  fmt::print("{}\n", object.dump(-1, ' ', false, Json::error_handler_t::replace));
 }
 
 int fail(const Console& console, std::string_view code, std::string_view message) {
