@@ -49,6 +49,16 @@ int fail(const Console& console, std::string_view code, std::string_view message
 /// The first line of CLI11's complaints: the rest repeats it.
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
+/// CLI11 only says that some command is missing.
+void require_known_command(std::string_view text) {
+  std::string known;
+  for (const CommandRow& row : kCommands) {
+    if (text == row.name) return;
+    known += fmt::format("{}{}", known.empty() ? "" : ", ", row.name);
+  }
+  throw Error(ErrorCode::invalid_argument, fmt::format("{}: no such command; there are {}", text, known));
+}
+
 int run(int argc, char** argv) {
   // Known before the options are, so that a complaint about them is JSON too.
   Console console;
@@ -64,6 +74,7 @@ int run(int argc, char** argv) {
     sub->add_flag("--json", console.json, "one JSON object on standard output");
   }
   try {
+    if (argc > 1 && argv[1][0] != '-') require_known_command(argv[1]);
     app.parse(argc, argv);
     for (auto& [sub, command] : commands) {
       if (!sub->parsed()) continue;

@@ -15,6 +15,7 @@
 #include "adapters/files/pack_plan.h"
 #include "nibble/io.h"
 #include "nibble/ops.h"
+#include "nibble/quantization.h"
 
 namespace nibble {
 inline namespace v0 {
@@ -137,6 +138,13 @@ Tensor Checkpoint::get(std::string_view name) const {
   Tensor tensor = impl_->source->get(i);
   if (!impl_->plan || impl_->tensors[i].format == stored.format) return tensor;
   return CheckpointAccess::pack(*impl_->plan, tensor, impl_->tensors[i].dtype);
+}
+
+Tensor Checkpoint::get(std::string_view name, DType logical) const {
+  const Tensor tensor = get(name);
+  if (!tensor.is_quantized() || tensor.dtype() == logical) return tensor;
+  const PackingView view = packing_of(tensor);
+  return from_components(view.format.name, view.components, tensor.shape(), logical);
 }
 
 void Checkpoint::pack_while_loading(const std::string& format) {

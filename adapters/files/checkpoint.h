@@ -39,6 +39,9 @@ class Checkpoint {
   bool contains(std::string_view name) const { return find(name) != nullptr; }
   /// Borrows the mapping where it can. Throws Error(invalid_file) naming the file and the missing tensor.
   Tensor get(std::string_view name) const;
+  /// The same, a packed tensor's logical dtype being `logical`: what operations decode from it is rounded to that, not to
+  /// the dtype of its scales. A dense tensor is as it is stored.
+  Tensor get(std::string_view name, DType logical) const;
 
   /// From now on `get` packs linear layers and embeddings in this format ("affine4-g64"), tensor by tensor; what no
   /// group divides stays dense.

@@ -18,7 +18,7 @@ class ModuleReader {
       : checkpoint_(checkpoint), options_(options) {}
 
   Tensor tensor(const std::string& name, const Shape& expected) const {
-    Tensor found = checkpoint_.get(name);
+    Tensor found = checkpoint_.get(name, options_.dtype);  // rows of the embedding come out in that dtype, unrounded
     if (found.shape() != expected) {
       throw Error(ErrorCode::invalid_file, fmt::format("{}: {}: shape {} where the configuration says {}",
                                                        checkpoint_.path().string(), name, to_string(found.shape()),

@@ -196,6 +196,22 @@ TEST(Generate, StopsWhereTheContextIsFull) {
                  "context");
 }
 
+TEST(Chat, AnswersEachLineInTheModelsTemplate) {
+  for (const char* model : {"llama", "mistral", "qwen2", "qwen3"}) {
+    const std::vector<std::string> options{"--max-tokens", "10", "--temperature", "0", "--repetition-penalty", "1"};
+    std::vector<std::string> chat{"chat", models() / model}, once{"generate", models() / model, "--prompt", "Hello there", "--chat"};
+    chat.insert(chat.end(), options.begin(), options.end());
+    once.insert(once.end(), options.begin(), options.end());
+    const Json turns = answer(chat, "Hello there\n\nAnd now?\n")["turns"];
+    ASSERT_EQ(turns.size(), 2u) << model;
+    EXPECT_EQ(turns[0]["user"], "Hello there");
+    EXPECT_EQ(turns[0]["assistant"], answer(once)["text"]) << model;
+    EXPECT_EQ(turns[1]["user"], "And now?");
+    const Outcome spoken = nibble(chat, "Hello there\n");
+    EXPECT_EQ(spoken.out, turns[0]["assistant"].get<std::string>() + "\n");
+  }
+}
+
 TEST(Generate, ThreadsChangeNothing) {
   const auto run = [&](const char* threads) {
     return answer({"generate", models() / "llama", "--prompt", "Once", "--max-tokens", "8", "--threads", threads,

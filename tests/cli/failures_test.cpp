@@ -28,7 +28,7 @@ TEST(Failures, FilesThatAreNotThere) {
   expect_failure({"info", "/nowhere/model"}, "io_error", "/nowhere/model");
   expect_failure({"tokenize", models() / "llama", "--text", "/nowhere/text"}, "io_error", "/nowhere/text");
   expect_failure({"perplexity", models() / "llama", "--text", models()}, "io_error", "is a folder");
-  expect_failure({"logits", models() / "llama", "--tokens", "1", "--out", "/dev/null/x", "--lora", "/nowhere/adapter"}, "io_error",
+  expect_failure({"logits", models() / "llama", "--tokens", "1", "--out", "/dev/null/x", "--lora", "/nowhere/adapter"}, "invalid_file",
                  "/nowhere/adapter");
 }
 
@@ -36,7 +36,9 @@ TEST(Failures, FilesThatAreNotWhatTheySay) {
   const TemporaryFolder scratch;
   write_file(scratch / "model.gguf", "this is no model");
   expect_failure({"info", scratch / "model.gguf"}, "invalid_file", "model.gguf");
-  expect_failure({"info", goldens() / "unsupported_q4_k.gguf"}, "unsupported", "Q4_K");
+  EXPECT_EQ(answer({"info", goldens() / "unsupported_q4_k.gguf"})["tensors"][0]["format"], "q4_k");  // listing needs no decoder
+  expect_failure({"quantize", goldens() / "unsupported_q4_k.gguf", scratch / "out"}, "unsupported", "Q4_K");
+  EXPECT_FALSE(fs::exists(scratch / "out"));
   expect_failure({"logits", models() / "llama", "--tokens", "1", "--out", scratch / "l.npy", "--lora", models() / "lora" / "dora"},
                  "unsupported", "DoRA");
   EXPECT_FALSE(fs::exists(scratch / "l.npy"));

@@ -16,7 +16,8 @@ std::vector<std::string> names_in(const fs::path& folder) {
 
 std::map<std::string, std::string> formats_of(const fs::path& model) {
   std::map<std::string, std::string> formats;
-  for (const Json& tensor : answer({"info", model})["tensors"]) formats[tensor["name"]] = tensor["format"];
+  const Json info = answer({"info", model});
+  for (const Json& tensor : info["tensors"]) formats[tensor["name"]] = tensor["format"];
   return formats;
 }
 
