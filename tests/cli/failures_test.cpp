@@ -40,7 +40,7 @@ TEST(Failures, FilesThatAreNotWhatTheySay) {
   expect_failure({"quantize", goldens() / "unsupported_q4_k.gguf", scratch / "out"}, "unsupported", "Q4_K");
   EXPECT_FALSE(fs::exists(scratch / "out"));
   expect_failure({"logits", models() / "llama", "--tokens", "1", "--out", scratch / "l.npy", "--lora", models() / "lora" / "dora"},
-                 "unsupported", "DoRA");
+                 "unsupported", "dora");
   EXPECT_FALSE(fs::exists(scratch / "l.npy"));
 }
 

@@ -35,7 +35,7 @@ std::string read_file(const fs::path& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-class Stories260K : public ::testing::Test {
+class Stories260KModel : public ::testing::Test {
  protected:
   void SetUp() override {
     if (!fs::exists(folder_)) GTEST_SKIP() << "skipped: no ../shared/data";
@@ -43,7 +43,7 @@ class Stories260K : public ::testing::Test {
   fs::path folder_ = shared_data() / "stories260K";
 };
 
-TEST_F(Stories260K, LogitsEqualTheReference) {
+TEST_F(Stories260KModel, LogitsEqualTheReference) {
   const with precise(exact());
   const Json reference = read_json(folder_ / "reference.json");
   const auto prompt = reference["prompt_ids"].get<std::vector<std::int32_t>>();
@@ -55,7 +55,7 @@ TEST_F(Stories260K, LogitsEqualTheReference) {
             reference["argmax_per_pos"].get<std::vector<std::int32_t>>());
 }
 
-TEST_F(Stories260K, Perplexity) {
+TEST_F(Stories260KModel, Perplexity) {
   const Json reference = read_json(folder_ / "reference.json");
   const llm::DecoderModel model = load_model(folder_);
   llm::Score total;
@@ -68,7 +68,7 @@ TEST_F(Stories260K, Perplexity) {
   EXPECT_NEAR(total.perplexity(), 3.7976, 5e-4);
 }
 
-TEST_F(Stories260K, GreedyTextEqualsLlama2C) {
+TEST_F(Stories260KModel, GreedyTextEqualsLlama2C) {
   const with precise(exact());
   const std::string expected = read_file(folder_ / "expected_greedy.txt");
   const files::Checkpoint checkpoint = files::Checkpoint::open(folder_);
@@ -86,7 +86,7 @@ TEST_F(Stories260K, GreedyTextEqualsLlama2C) {
   EXPECT_EQ(text.substr(0, expected.size()), expected);
 }
 
-class SmolLm2 : public ::testing::Test {
+class SmolLm2Model : public ::testing::Test {
  protected:
   void SetUp() override {
     if (!fs::exists(folder_)) GTEST_SKIP() << "skipped: no ../shared/data";
@@ -118,14 +118,14 @@ class SmolLm2 : public ::testing::Test {
   Json reference_ = fs::exists(folder_) ? read_json(folder_ / "reference.json") : Json();
 };
 
-TEST_F(SmolLm2, LogitsAtExactPrecision) {
+TEST_F(SmolLm2Model, LogitsAtExactPrecision) {
   const with precise(exact());
   expect_logits_within(1e-3, kSlowBuild ? 1 : 4);
 }
 
-TEST_F(SmolLm2, LogitsAtStandardPrecision) { expect_logits_within(1e-2, kSlowBuild ? 1 : 4); }
+TEST_F(SmolLm2Model, LogitsAtStandardPrecision) { expect_logits_within(1e-2, kSlowBuild ? 1 : 4); }
 
-TEST_F(SmolLm2, GreedyTextEqualsTheReference) {
+TEST_F(SmolLm2Model, GreedyTextEqualsTheReference) {
   const files::Checkpoint checkpoint = files::Checkpoint::open(path_);
   const llm::DecoderModel model = llm::load_decoder(checkpoint);
   const auto tokenizer = llm::Tokenizer::make(checkpoint.tokenizer());
@@ -144,7 +144,7 @@ TEST_F(SmolLm2, GreedyTextEqualsTheReference) {
 }
 
 // Every greedy id follows from what stands before it, wherever the two best are not nearer than the precision tells apart.
-TEST_F(SmolLm2, GreedyIdsEqualTheReference) {
+TEST_F(SmolLm2Model, GreedyIdsEqualTheReference) {
   const llm::DecoderModel model = load_model(path_);
   int compared = 0;
   for (std::size_t i = 0; i < (kSlowBuild ? 1 : 4); ++i) {
@@ -166,7 +166,7 @@ TEST_F(SmolLm2, GreedyIdsEqualTheReference) {
   EXPECT_GT(compared, kSlowBuild ? 50 : 220);
 }
 
-TEST_F(SmolLm2, Perplexity) {
+TEST_F(SmolLm2Model, Perplexity) {
   const files::Checkpoint checkpoint = files::Checkpoint::open(path_);
   const llm::DecoderModel model = llm::load_decoder(checkpoint);
   const auto tokenizer = llm::Tokenizer::make(checkpoint.tokenizer());
@@ -185,7 +185,7 @@ TEST_F(SmolLm2, Perplexity) {
   EXPECT_NEAR(total.perplexity(), 7.768, 5e-4);
 }
 
-TEST_F(SmolLm2, PackedWeightsAreNeverUnpackedWhole) {
+TEST_F(SmolLm2Model, PackedWeightsAreNeverUnpackedWhole) {
   const llm::DecoderModel model = load_model(path_);
   Options strict = options();
   strict.fallback = Fallback::error;
