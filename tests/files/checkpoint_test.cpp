@@ -159,7 +159,8 @@ class Spoiled : public Scratch {
   }
   std::string error() const {
     return error_text([&] {
-      for (const auto& t : Checkpoint::open(path()).tensors()) Checkpoint::open(path()).get(t.name);
+      const auto model = Checkpoint::open(path());
+      for (const auto& tensor : model.tensors()) model.get(tensor.name);
     });
   }
 };
