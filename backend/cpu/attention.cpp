@@ -138,7 +138,7 @@ class Attention {
     for (std::size_t r = 0; r < static_cast<std::size_t>(rows); ++r) {
       w.visible[r] = std::clamp<std::int64_t>(w.limit[r] - key, 0, keys);
     }
-    AttentionTile tile;
+    AttentionTile tile{};
     tile.rows = rows;
     tile.keys = keys;
     tile.depth = s_.depth;
@@ -153,6 +153,7 @@ class Attention {
     tile.out = w.out.data();
     tile.largest = w.largest.data();
     tile.total = w.total.data();
+    tile.deterministic = deterministic_;
     attend_(tile);
   }
 
@@ -195,6 +196,7 @@ class Attention {
   bool causal_;
   std::vector<std::int64_t> lengths_;
   Tensor out_;
+  bool deterministic_ = options().deterministic;
   AttendFunction attend_ = attend_function(cpu::current_unit().name);
 };
 

@@ -339,6 +339,20 @@ TEST(Attention, LargeScoresAndEmptySizes) {
   for (double x : values(nb::scaled_dot_product_attention(q, none, none))) EXPECT_EQ(x, 0);
 }
 
+TEST(Attention, DeterministicGivesOneQueryTheBitsItHasAmongMany) {
+  const nb::with deterministic({.deterministic = true});
+  const Tensor q = nb::random_normal({1, 4, 90, 40}, 1), k = nb::random_normal({1, 2, 90, 40}, 2),
+               v = nb::random_normal({1, 2, 90, 40}, 3);
+  nb::AttentionOptions o;
+  o.causal = true;
+  const Tensor all = nb::scaled_dot_product_attention(q, k, v, o);
+  for (int i : {0, 1, 40, 63, 64, 77, 89}) {
+    o.key_length = i + 1;
+    const Tensor one = nb::scaled_dot_product_attention(nb::slice(q, 2, i, i + 1), k, v, o);
+    ASSERT_EQ(one.to_vector<float>(), nb::slice(all, 2, i, i + 1).to_vector<float>()) << i;
+  }
+}
+
 TEST(Attention, OneRowEqualsItsPlaceInABatch) {
   const Tensor q = nb::random_normal({4, 6, 9, 32}, 1), k = nb::random_normal({4, 3, 77, 32}, 2),
                v = nb::random_normal({4, 3, 77, 32}, 3);

@@ -24,9 +24,10 @@ struct AttentionTile {
   float* turned_k;              ///< room for (depth, kTileKeys)
   float* scores;                ///< room for (rows, kTileKeys)
   // What is carried from tile to tile:
-  float* out;      ///< (rows, width): sum of exp(score − largest) · value
-  float* largest;  ///< of each row, −∞ at first
-  double* total;   ///< of each row: sum of exp(score − largest)
+  float* out;                  ///< (rows, width): sum of exp(score − largest) · value
+  float* largest;              ///< of each row, −∞ at first
+  double* total;               ///< of each row: sum of exp(score − largest)
+  bool deterministic = false;  ///< the same bits for a row whatever the other rows
 };
 
 using AttendFunction = void (*)(const AttentionTile& tile);

@@ -30,19 +30,25 @@ void multiply_strip(std::int64_t depth, const float* a, std::int64_t lda, const 
   }
 }
 
-/// c (rows, n) += a (rows, depth) · b (depth, n), all row-major.
+constexpr std::int64_t kColumns = 2 * kVec;
+static_assert(kTileKeys % kColumns == 0);
+
+/// c (rows, n) += a (rows, depth) · b (depth, n), all row-major, for as many columns as fill vectors.
 void multiply(std::int64_t rows, std::int64_t n, std::int64_t depth, const float* a, std::int64_t lda, const float* b,
               std::int64_t ldb, float* c, std::int64_t ldc) {
-  constexpr std::int64_t kColumns = 2 * kVec;
-  std::int64_t j = 0;
-  for (; j + kColumns <= n; j += kColumns) {
+  for (std::int64_t j = 0; j + kColumns <= n; j += kColumns) {
     std::int64_t r = 0;
     for (; r + kStripRows <= rows; r += kStripRows) {
       multiply_strip<kStripRows>(depth, a + r * lda, lda, b + j, ldb, c + r * ldc + j, ldc);
     }
     for (; r < rows; ++r) multiply_strip<1>(depth, a + r * lda, lda, b + j, ldb, c + r * ldc + j, ldc);
   }
-  for (; j < n; ++j) {
+}
+
+/// The columns of a product that `multiply` leaves.
+void multiply_rest(std::int64_t rows, std::int64_t n, std::int64_t depth, const float* a, std::int64_t lda,
+                   const float* b, std::int64_t ldb, float* c, std::int64_t ldc) {
+  for (std::int64_t j = n / kColumns * kColumns; j < n; ++j) {
     for (std::int64_t r = 0; r < rows; ++r) {
       float sum = c[r * ldc + j];
       for (std::int64_t d = 0; d < depth; ++d) sum += a[r * lda + d] * b[d * ldb + j];
@@ -71,7 +77,7 @@ float dot(const float* a, const float* b, std::int64_t n) {
 
 /// scores = q kᵀ. Few rows take dot products with the keys as they lie; many make it worth turning the keys first.
 void score(const AttentionTile& t) {
-  if (t.rows < 8) {
+  if (t.rows < 8 && !t.deterministic) {
     for (std::int64_t j = 0; j < t.keys; ++j) {
       for (std::int64_t r = 0; r < t.rows; ++r) {
         t.scores[r * kTileKeys + j] = dot(t.q + r * t.depth, t.k + j * t.k_stride, t.depth);
@@ -79,11 +85,14 @@ void score(const AttentionTile& t) {
     }
     return;
   }
-  for (std::int64_t j = 0; j < t.keys; ++j) {
-    for (std::int64_t d = 0; d < t.depth; ++d) t.turned_k[d * kTileKeys + j] = t.k[j * t.k_stride + d];
+  // A whole tile of columns always: then each is summed in the same way however many keys there are.
+  for (std::int64_t j = 0; j < kTileKeys; ++j) {
+    for (std::int64_t d = 0; d < t.depth; ++d) {
+      t.turned_k[d * kTileKeys + j] = j < t.keys ? t.k[j * t.k_stride + d] : 0.0f;
+    }
   }
   for (std::int64_t i = 0; i < t.rows * kTileKeys; ++i) t.scores[i] = 0;
-  multiply(t.rows, t.keys, t.depth, t.q, t.depth, t.turned_k, kTileKeys, t.scores, kTileKeys);
+  multiply(t.rows, kTileKeys, t.depth, t.q, t.depth, t.turned_k, kTileKeys, t.scores, kTileKeys);
 }
 
 /// The largest of a row's scores; a NaN wins.
@@ -140,4 +149,5 @@ void attend(const AttentionTile& t) {
   score(t);
   for (std::int64_t r = 0; r < t.rows; ++r) weigh(t, r);
   multiply(t.rows, t.width, t.keys, t.scores, kTileKeys, t.v, t.v_stride, t.out, t.width);
+  multiply_rest(t.rows, t.width, t.keys, t.scores, kTileKeys, t.v, t.v_stride, t.out, t.width);
 }
