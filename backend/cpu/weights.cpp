@@ -59,8 +59,11 @@ PackedRows::PackedRows(const Unit& unit, const Packing& packing, std::int64_t ro
       unit_(unit),
       packing_(packing),
       decoder_(find_decoder(unit, packing.format->name)),
-      first_(first),
-      step_(step) {}
+      origin_(packed_row(packing, first)),
+      components_(packing.components.size()) {
+  const PackedRow next = packed_row(packing, first + step);
+  for (std::size_t c = 0; c < components_; ++c) pitch_[c] = next.component[c] - origin_.component[c];
+}
 
 PackedRows::PackedRows(const Unit& unit, const Tensor& w)
     : PackedRows(unit, *w.packing(), w.size(0), w.size(1), w.impl().offset, w.impl().strides[0]) {}

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 
@@ -88,12 +89,19 @@ class PackedRows final : public WeightRows {
   void scales(std::int64_t row, std::int64_t begin, std::int64_t count, float* scales, float* biases) const;
 
  private:
-  PackedRow row(std::int64_t i) const { return packed_row(packing_, first_ + i * step_); }
+  /// Row i; found by arithmetic alone, since a product asks for it again and again.
+  PackedRow row(std::int64_t i) const {
+    PackedRow row = origin_;
+    for (std::size_t c = 0; c < components_; ++c) row.component[c] += i * pitch_[c];
+    return row;
+  }
 
   const Unit& unit_;
   const Packing& packing_;
   const Decoder* decoder_;  ///< null: the format's own functions
-  std::int64_t first_, step_;
+  PackedRow origin_;        ///< row 0
+  std::array<std::int64_t, kMaxComponents> pitch_{};  ///< bytes of each component from row to row
+  std::size_t components_;
 };
 
 }  // namespace cpu
