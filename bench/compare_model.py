@@ -14,12 +14,14 @@ Exit status 3: PYTHON has no llama-cpp-python.
 """
 
 import argparse
+import bisect
 import json
 import os
 import pathlib
 import statistics
 import subprocess
 import sys
+import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 TEXT = HERE.parent / "tests" / "data" / "demo_text.txt"
@@ -48,14 +50,14 @@ class Nibble:
     def prompt_of(self, tokens):
         """The first words of the text that are `tokens` tokens, or the fewest above it."""
         words = self.text.split(" ")
-        low, high = 1, min(tokens, len(words))
-        while low < high:
-            middle = (low + high) // 2
-            if self.run(" ".join(words[:middle]), 1)["prompt_tokens"] < tokens:
-                low = middle + 1
-            else:
-                high = middle
-        return " ".join(words[:low])
+        count = bisect.bisect_left(range(len(words)), tokens, lo=1, hi=min(tokens, len(words)), key=lambda n: self.tokens_of(words[:n]))
+        return " ".join(words[:count])
+
+    def tokens_of(self, words):
+        with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+            file.write(" ".join(words))
+            file.flush()
+            return len(run_json([self.args.nibble, "tokenize", self.args.gguf, "--text", file.name, "--json"])["tokens"])
 
     def measured(self, prompt):
         answer = self.run(prompt, self.args.decode_tokens)
