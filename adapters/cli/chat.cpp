@@ -63,10 +63,11 @@ class Chat final : public Command {
     return static_cast<bool>(std::getline(std::cin, line));
   }
 
-  /// Runs only what the cache does not hold yet: the conversation is written anew for each turn, and what its tokens have
-  /// in common with the last one's stays.
-  static std::string answer(const LoadedModel& loaded, llm::Session& session, std::span<const llm::ChatMessage> messages,
-                            const llm::GenerateOptions& options, bool echo) {
+  /// Runs only what the cache does not hold yet: the conversation is written anew for each turn, and what its tokens
+  /// have in common with the last one's stays.
+  static std::string answer(const LoadedModel& loaded, llm::Session& session,
+                            std::span<const llm::ChatMessage> messages, const llm::GenerateOptions& options,
+                            bool echo) {
     const std::vector<std::int32_t> ids = encode_chat(loaded, messages);
     const auto& held = session.history();
     const auto common = std::mismatch(held.begin(), held.end(), ids.begin(), ids.end()).second - ids.begin();

@@ -20,7 +20,8 @@ std::set<std::int32_t> end_tokens(const files::Checkpoint& checkpoint);
 class TextPrinter {
  public:
   /// `continues`: the answer goes on with a text, so a space at its front is its own.
-  TextPrinter(const llm::Tokenizer& tokenizer, bool continues, bool echo) : stream_(tokenizer, continues), echo_(echo) {}
+  TextPrinter(const llm::Tokenizer& tokenizer, bool continues, bool echo)
+      : stream_(tokenizer, continues), echo_(echo) {}
 
   void add(std::int32_t token) { put(stream_.add(token)); }
   void finish() { put(stream_.finish()); }

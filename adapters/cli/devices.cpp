@@ -22,7 +22,8 @@ class Devices final : public Command {
                       {"features", info.features},
                       {"memory_bytes", info.memory_bytes}});
     }
-    return {{"devices", std::move(rows)}, {"cpu_units", cpu_units()}, {"cpu_unit", cpu_unit()}, {"threads", num_threads()}};
+    return {
+        {"devices", std::move(rows)}, {"cpu_units", cpu_units()}, {"cpu_unit", cpu_unit()}, {"threads", num_threads()}};
   }
 
   void print(const Json& result) const override {

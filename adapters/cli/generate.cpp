@@ -1,3 +1,5 @@
+#include "adapters/llm/generate.h"
+
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -9,7 +11,6 @@
 #include "adapters/cli/command.h"
 #include "adapters/cli/conversation.h"
 #include "adapters/cli/progress.h"
-#include "adapters/llm/generate.h"
 #include "nibble/error.h"
 #include "nibble/options.h"
 

@@ -22,7 +22,8 @@ Json describe_tokenizer(const TokenizerSource& source) {
                             {TokenizerSource::Kind::sentencepiece_model, "sentencepiece"},
                             {TokenizerSource::Kind::sentencepiece_pieces, "sentencepiece"},
                             {TokenizerSource::Kind::byte_level_bpe, "byte-level BPE"}};
-  const auto* row = std::find_if(std::begin(kKinds), std::end(kKinds), [&](const Row& r) { return r.kind == source.kind; });
+  const auto* row =
+      std::find_if(std::begin(kKinds), std::end(kKinds), [&](const Row& r) { return r.kind == source.kind; });
   Json described = {{"kind", row->name}};
   if (!source.tokens.empty()) described["vocabulary"] = source.tokens.size();
   if (!source.pre_tokenizer.empty()) described["pre_tokenizer"] = source.pre_tokenizer;
@@ -65,7 +66,8 @@ class Info final : public Command {
 
   void print(const Json& result) const override {
     std::size_t widest = 4;
-    for (const Json& row : result["tensors"]) widest = std::max(widest, row["name"].get_ref<const std::string&>().size());
+    for (const Json& row : result["tensors"])
+      widest = std::max(widest, row["name"].get_ref<const std::string&>().size());
     fmt::print("{:<{}}  {:>16}  {:<5}  {:<12}  {:>12}\n", "name", widest, "shape", "dtype", "format", "bytes");
     for (const Json& row : result["tensors"]) {
       fmt::print("{:<{}}  {:>16}  {:<5}  {:<12}  {:>12}\n", row["name"].get<std::string>(), widest, row["shape"].dump(),

@@ -17,7 +17,7 @@ class Logits final : public Command {
  public:
   void declare(CLI::App& app) override {
     model_.declare(app);
-    app.add_option("--tokens", tokens_, "token ids, 1,2,3")->required()->delimiter(',');
+    app.add_option("--tokens", tokens_, "token ids, 1,2,3")->required()->allow_extra_args(false)->delimiter(',');
     app.add_option("--out", out_, "the .npy file to write: (tokens, vocabulary) float32")->required();
     compute_.declare(app);
   }

@@ -32,9 +32,7 @@ constexpr CommandRow kCommands[] = {
 };
 
 /// A result or an error as the one JSON object on standard output.
-void print_json(const Json& object) {
-  fmt::print("{}\n", object.dump(-1, ' ', false, Json::error_handler_t::replace));
-}
+void print_json(const Json& object) { fmt::print("{}\n", object.dump(-1, ' ', false, Json::error_handler_t::replace)); }
 
 int fail(const Console& console, std::string_view code, std::string_view message) {
   std::fflush(stdout);

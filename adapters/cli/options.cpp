@@ -43,7 +43,8 @@ Device find_device(const std::string& text) {
     if (info.device == wanted) return wanted;
     found.push_back(fmt::format("{} ({})", to_string(info.device), info.name));
   }
-  throw Error(ErrorCode::unsupported, fmt::format("--device {}: no such device here; found {}", text, fmt::join(found, ", ")));
+  throw Error(ErrorCode::unsupported,
+              fmt::format("--device {}: no such device here; found {}", text, fmt::join(found, ", ")));
 }
 
 /// ADAPTER or ADAPTER:scale; a colon followed by anything but a number belongs to the path.
@@ -113,7 +114,9 @@ const llm::Tokenizer& LoadedModel::tokenizer() const {
 void ModelOptions::declare(CLI::App& app) {
   app.add_option("MODEL", path_, "a Hugging Face or mlx-lm folder, or a .gguf file")->required();
   app.add_option("--quantize", pack_, "pack the weights while loading them: affine4-g64, ...");
-  app.add_option("--lora", adapters_, "ADAPTER[:scale], a PEFT or mlx-lm folder; may be repeated")->take_all();
+  app.add_option("--lora", adapters_, "ADAPTER[:scale], a PEFT or mlx-lm folder; may be repeated")
+      ->take_all()
+      ->allow_extra_args(false);
 }
 
 LoadedModel ModelOptions::load(DType dtype) const {

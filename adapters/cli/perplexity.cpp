@@ -18,7 +18,10 @@ class Perplexity final : public Command {
  public:
   void declare(CLI::App& app) override {
     model_.declare(app);
-    app.add_option("--text", texts_, "a file to score, alone; may be repeated")->required()->take_all();
+    app.add_option("--text", texts_, "a file to score, alone; may be repeated")
+        ->required()
+        ->take_all()
+        ->allow_extra_args(false);
     app.add_option("--against", against_, "a reference model: adds the mean KL divergence from it and top-1 agreement");
     app.add_option("--context", context_,
                    "a longer text is cut in windows of so many tokens, each scored alone (default: the model's)");

@@ -15,7 +15,9 @@ class Quantize final : public Command {
     output_.declare(app);
     app.add_option("--bits", bits_, "of a weight: 2, 3, 4, 5, 6 or 8")->capture_default_str();
     app.add_option("--group-size", group_size_, "weights that share a scale: 32, 64 or 128")->capture_default_str();
-    app.add_option("--keep", keep_, "a glob of tensors or modules that stay dense; may be repeated")->take_all();
+    app.add_option("--keep", keep_, "a glob of tensors or modules that stay dense; may be repeated")
+        ->take_all()
+        ->allow_extra_args(false);
   }
 
   Json run(const Console&) override {

@@ -35,9 +35,7 @@ Tensor to_heads(const Tensor& x, std::int64_t heads, const Tensor& norm, double 
 }
 
 /// (B, heads, T, D) → (B, T, heads · D).
-Tensor from_heads(const Tensor& x) {
-  return reshape(swapaxes(x, 1, 2), {x.size(0), x.size(2), x.size(1) * x.size(3)});
-}
+Tensor from_heads(const Tensor& x) { return reshape(swapaxes(x, 1, 2), {x.size(0), x.size(2), x.size(1) * x.size(3)}); }
 
 }  // namespace
 
@@ -77,7 +75,8 @@ std::uint64_t DecoderModel::weight_bytes() const {
 }
 
 KvCache DecoderModel::make_cache(std::int64_t batch, std::int64_t capacity, std::optional<DType> dtype) const {
-  return KvCache({config_.num_hidden_layers, batch, config_.num_key_value_heads, capacity, config_.head_dim}, dtype.value_or(dtype_));
+  return KvCache({config_.num_hidden_layers, batch, config_.num_key_value_heads, capacity, config_.head_dim},
+                 dtype.value_or(dtype_));
 }
 
 Tensor DecoderModel::hidden(const Tensor& tokens, KvCache& cache, std::span<const std::int32_t> counts) const {
@@ -85,8 +84,8 @@ Tensor DecoderModel::hidden(const Tensor& tokens, KvCache& cache, std::span<cons
   const auto longest = *std::max_element(cache.lengths().begin(), cache.lengths().end());
   if (batch != cache.batch() || longest + length > cache.capacity()) {
     throw Error(ErrorCode::out_of_range,
-                fmt::format("[model] {} tokens for each of {} rows: the cache is for {} rows of {} and holds {}", length,
-                            batch, cache.batch(), cache.capacity(), longest));
+                fmt::format("[model] {} tokens for each of {} rows: the cache is for {} rows of {} and holds {}",
+                            length, batch, cache.batch(), cache.capacity(), longest));
   }
   Step step;
   step.starts = cache.lengths_tensor();
@@ -110,9 +109,7 @@ Tensor DecoderModel::hidden(const Tensor& tokens, KvCache& cache, std::span<cons
 Tensor DecoderModel::attend(const DecoderLayer& layer, std::int64_t index, const Tensor& x, const Step& step,
                             KvCache& cache) const {
   const Attention& a = layer.attention;
-  const auto rotate = [&](const Tensor& heads) {
-    return rope(heads, step.positions, frequencies_);
-  };
+  const auto rotate = [&](const Tensor& heads) { return rope(heads, step.positions, frequencies_); };
   const Tensor q = rotate(to_heads(a.query(x), config_.num_attention_heads, a.query_norm, config_.rms_norm_eps));
   const Tensor k = rotate(to_heads(a.key(x), config_.num_key_value_heads, a.key_norm, config_.rms_norm_eps));
   const Tensor v = to_heads(a.value(x), config_.num_key_value_heads, {}, 0);
@@ -167,7 +164,8 @@ Tensor DecoderModel::prefill(std::span<const std::vector<std::int32_t>> prompts,
     for (std::size_t row = 0; row < prompts.size(); ++row) {
       const std::size_t end = prompts[row].size();
       if (end <= begin || end > begin + width) continue;
-      last[row] = select(select(states, 0, static_cast<std::int64_t>(row)), 0, static_cast<std::int64_t>(end - begin - 1));
+      last[row] =
+          select(select(states, 0, static_cast<std::int64_t>(row)), 0, static_cast<std::int64_t>(end - begin - 1));
     }
     if (progress) progress(static_cast<std::int64_t>(begin + width));
   }

@@ -40,8 +40,9 @@ struct DecoderWeights {
   bool tied_head = false;  ///< the head's weight is the embedding's
 };
 
-/// A decoder-only transformer (Touvron et al., 2023) on plain operations. Llama, Mistral, Qwen2 and Qwen3 are the same model
-/// with other biases, head norms and attention windows, all of which are seen from the configuration and the weights.
+/// A decoder-only transformer (Touvron et al., 2023) on plain operations. Llama, Mistral, Qwen2 and Qwen3 are the same
+/// model with other biases, head norms and attention windows, all of which are seen from the configuration and the
+/// weights.
 class DecoderModel {
  public:
   /// Computes in `dtype` whatever the dtypes of the weights.

@@ -52,8 +52,8 @@ Generation Session::generate(std::span<const std::int32_t> prompt, const Generat
   const auto asked = static_cast<std::int64_t>(prompt.size());
   if (prompt.empty()) throw Error(ErrorCode::invalid_argument, "[generate] the prompt has no tokens");
   if (held + asked > capacity()) {
-    throw Error(ErrorCode::out_of_range,
-                fmt::format("[generate] {} tokens of prompt after {} held: the context is {}", asked, held, capacity()));
+    throw Error(ErrorCode::out_of_range, fmt::format("[generate] {} tokens of prompt after {} held: the context is {}",
+                                                     asked, held, capacity()));
   }
   Sampler sampler(options.sampling);
   Generation result;

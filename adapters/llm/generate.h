@@ -30,8 +30,12 @@ struct Generation {
   double prefill_seconds = 0;
   double decode_seconds = 0;
 
-  double prefill_tokens_per_s() const { return prefill_seconds > 0 ? static_cast<double>(prompt_tokens) / prefill_seconds : 0; }
-  double decode_tokens_per_s() const { return decode_seconds > 0 ? static_cast<double>(decode_steps) / decode_seconds : 0; }
+  double prefill_tokens_per_s() const {
+    return prefill_seconds > 0 ? static_cast<double>(prompt_tokens) / prefill_seconds : 0;
+  }
+  double decode_tokens_per_s() const {
+    return decode_seconds > 0 ? static_cast<double>(decode_steps) / decode_seconds : 0;
+  }
 };
 
 /// One conversation: a model and the cache that remembers what was said.
@@ -48,8 +52,8 @@ class Session {
   /// Adds the prompt to what was said, then generates until an end token, `max_tokens` or the end of the cache.
   /// `on_token` sees each token when it is chosen and returns whether to go on; `progress` the prompt tokens done.
   using OnToken = std::function<bool(std::int32_t)>;
-  Generation generate(std::span<const std::int32_t> prompt, const GenerateOptions& options, const OnToken& on_token = {},
-                      const DecoderModel::Progress& progress = {});
+  Generation generate(std::span<const std::int32_t> prompt, const GenerateOptions& options,
+                      const OnToken& on_token = {}, const DecoderModel::Progress& progress = {});
 
  private:
   std::vector<float> prefill(std::span<const std::int32_t> tokens, std::int64_t chunk,

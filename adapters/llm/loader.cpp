@@ -20,17 +20,15 @@ class ModuleReader {
   Tensor tensor(const std::string& name, const Shape& expected) const {
     Tensor found = checkpoint_.get(name, options_.dtype);  // rows of the embedding come out in that dtype, unrounded
     if (found.shape() != expected) {
-      throw Error(ErrorCode::invalid_file, fmt::format("{}: {}: shape {} where the configuration says {}",
-                                                       checkpoint_.path().string(), name, to_string(found.shape()),
-                                                       to_string(expected)));
+      throw Error(ErrorCode::invalid_file,
+                  fmt::format("{}: {}: shape {} where the configuration says {}", checkpoint_.path().string(), name,
+                              to_string(found.shape()), to_string(expected)));
     }
     return found;
   }
 
   /// A small tensor that the arithmetic wants in the computation's dtype.
-  Tensor vector(const std::string& name, std::int64_t size) const {
-    return cast(tensor(name, {size}), options_.dtype);
-  }
+  Tensor vector(const std::string& name, std::int64_t size) const { return cast(tensor(name, {size}), options_.dtype); }
 
   Linear linear(const std::string& path, std::int64_t in, std::int64_t out, bool bias) {
     Linear module(tensor(path + ".weight", {out, in}), bias ? vector(path + ".bias", out) : Tensor());
@@ -62,8 +60,8 @@ class ModuleReader {
       const auto found = loaded.adapter.find(path);
       if (found == loaded.adapter.end()) continue;
       const LoraWeights& update = found->second;
-      module.add_update({cast(update.a, options_.dtype), cast(update.b, options_.dtype),
-                         update.scale * loaded.multiplier});
+      module.add_update(
+          {cast(update.a, options_.dtype), cast(update.b, options_.dtype), update.scale * loaded.multiplier});
     }
   }
 

@@ -27,8 +27,8 @@ struct LoadOptions {
 
 /// Builds a decoder model from a checkpoint and joins the adapters to its linear layers.
 /// Throws Error(invalid_file) where a tensor is missing or has another shape than the configuration says,
-/// Error(unsupported) where the model is not a decoder known here, Error(invalid_argument) where an adapter names a module
-/// that the model does not have.
+/// Error(unsupported) where the model is not a decoder known here, Error(invalid_argument) where an adapter names a
+/// module that the model does not have.
 DecoderModel load_decoder(const files::Checkpoint& checkpoint, const LoadOptions& options = {});
 
 }  // namespace llm

@@ -67,8 +67,8 @@ std::int32_t Sampler::draw(std::vector<Candidate> candidates) {
   const auto likelier = [](const Candidate& a, const Candidate& b) {
     return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
   };
-  const std::size_t keep = options_.top_k == 0 ? candidates.size()
-                                               : std::min(candidates.size(), static_cast<std::size_t>(options_.top_k));
+  const std::size_t keep =
+      options_.top_k == 0 ? candidates.size() : std::min(candidates.size(), static_cast<std::size_t>(options_.top_k));
   std::partial_sort(candidates.begin(), candidates.begin() + static_cast<std::ptrdiff_t>(keep), candidates.end(),
                     likelier);
   candidates.resize(keep);

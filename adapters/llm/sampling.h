@@ -12,12 +12,12 @@ namespace llm {
 /// How the next token is chosen. The steps apply in this order, as transformers has them: repetition penalty,
 /// temperature, top-k, top-p, min-p.
 struct SamplingOptions {
-  double temperature = 0;  ///< 0 is greedy
-  std::int64_t top_k = 0;  ///< only the k likeliest; 0: all
-  double top_p = 1;        ///< only the likeliest that together reach p (Holtzman et al., 2020)
-  double min_p = 0;        ///< only those at least min_p times as likely as the likeliest (Nguyen et al., 2024)
+  double temperature = 0;         ///< 0 is greedy
+  std::int64_t top_k = 0;         ///< only the k likeliest; 0: all
+  double top_p = 1;               ///< only the likeliest that together reach p (Holtzman et al., 2020)
+  double min_p = 0;               ///< only those at least min_p times as likely as the likeliest (Nguyen et al., 2024)
   double repetition_penalty = 1;  ///< logits of tokens seen before: divided if positive, else multiplied (Keskar, 2019)
-  std::uint64_t seed = 0;  ///< the same seed draws the same tokens on every platform
+  std::uint64_t seed = 0;         ///< the same seed draws the same tokens on every platform
 };
 
 /// Chooses tokens, one after the other.

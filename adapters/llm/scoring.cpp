@@ -44,7 +44,8 @@ Score score_window(const DecoderModel& model, std::span<const std::int32_t> toke
   Score result;
   const auto capacity = static_cast<std::int64_t>(tokens.size());
   KvCache cache = model.make_cache(1, capacity, options.kv_dtype);
-  KvCache reference_cache = options.reference ? options.reference->make_cache(1, capacity, options.kv_dtype) : model.make_cache(1, 1);
+  KvCache reference_cache =
+      options.reference ? options.reference->make_cache(1, capacity, options.kv_dtype) : model.make_cache(1, 1);
   const auto vocabulary = static_cast<std::size_t>(model.config().vocab_size);
 
   // The last token foretells nothing that is scored, so it is not run.
@@ -84,14 +85,17 @@ Score score(const DecoderModel& model, std::span<const std::int32_t> tokens, con
             const DecoderModel::Progress& progress) {
   const std::int64_t vocabulary = model.config().vocab_size;
   if (options.reference && options.reference->config().vocab_size != vocabulary) {
-    throw Error(ErrorCode::shape_mismatch, fmt::format("[perplexity] vocabularies of {} and {} tokens cannot be compared",
-                                                       vocabulary, options.reference->config().vocab_size));
+    throw Error(ErrorCode::shape_mismatch,
+                fmt::format("[perplexity] vocabularies of {} and {} tokens cannot be compared", vocabulary,
+                            options.reference->config().vocab_size));
   }
   for (const std::int32_t token : tokens) {
     if (token >= 0 && token < vocabulary) continue;
-    throw Error(ErrorCode::out_of_range, fmt::format("[perplexity] token {}: the vocabulary has {}", token, vocabulary));
+    throw Error(ErrorCode::out_of_range,
+                fmt::format("[perplexity] token {}: the vocabulary has {}", token, vocabulary));
   }
-  const std::int64_t context = options.context > 0 ? options.context : std::max<std::int64_t>(model.config().max_position_embeddings, 2);
+  const std::int64_t context =
+      options.context > 0 ? options.context : std::max<std::int64_t>(model.config().max_position_embeddings, 2);
   Score total;
   for (std::size_t begin = 0; begin < tokens.size(); begin += static_cast<std::size_t>(context)) {
     const std::size_t count = std::min(tokens.size() - begin, static_cast<std::size_t>(context));

@@ -13,10 +13,10 @@ namespace llm {
 
 /// How well a model foretells a text. Sums are in fp64.
 struct Score {
-  std::int64_t tokens = 0;         ///< scored: every token of a window but its first
+  std::int64_t tokens = 0;  ///< scored: every token of a window but its first
   double negative_log_likelihood = 0;
-  double divergence = 0;           ///< Σ KL(reference ‖ model) over the scored tokens, where there is a reference
-  std::int64_t same_choice = 0;    ///< scored tokens at which both models think the same token likeliest
+  double divergence = 0;         ///< Σ KL(reference ‖ model) over the scored tokens, where there is a reference
+  std::int64_t same_choice = 0;  ///< scored tokens at which both models think the same token likeliest
 
   double mean_nll() const { return negative_log_likelihood / static_cast<double>(tokens); }
   double perplexity() const;
@@ -36,8 +36,8 @@ struct ScoreOptions {
 Score score(const DecoderModel& model, std::span<const std::int32_t> tokens, const ScoreOptions& options = {},
             const DecoderModel::Progress& progress = {});
 
-/// Every row of logits of one text, chunk by chunk: `visit(first, rows, logits)`, logits (rows, vocabulary) in row-major
-/// order.
+/// Every row of logits of one text, chunk by chunk: `visit(first, rows, logits)`, logits (rows, vocabulary) in
+/// row-major order.
 using VisitLogits = std::function<void(std::int64_t first, std::int64_t rows, std::span<const float> logits)>;
 void for_each_logits(const DecoderModel& model, std::span<const std::int32_t> tokens, std::int64_t chunk,
                      std::optional<DType> kv_dtype, const VisitLogits& visit);

@@ -29,7 +29,8 @@ TEST(Devices, ListsTheCpuFirst) {
 
 TEST(Info, TotalsAreTheSumsOfTheTensors) {
   const Json result = answer({"info", models() / "qwen2_mlx"});
-  expect_keys(result, {"architecture", "parameters", "dense_bytes", "tensors", "weight_bytes", "bits_per_weight", "tokenizer"});
+  expect_keys(result,
+              {"architecture", "parameters", "dense_bytes", "tensors", "weight_bytes", "bits_per_weight", "tokenizer"});
   EXPECT_EQ(result["architecture"], "qwen2");
   std::int64_t parameters = 0, bytes = 0;
   std::set<std::string> formats;
@@ -50,9 +51,10 @@ TEST(Info, TotalsAreTheSumsOfTheTensors) {
   EXPECT_EQ(result["parameters"], parameters);
   EXPECT_EQ(result["weight_bytes"], bytes);
   EXPECT_EQ(result["dense_bytes"], 2 * parameters);
-  EXPECT_DOUBLE_EQ(result["bits_per_weight"].get<double>(), 8.0 * static_cast<double>(bytes) / static_cast<double>(parameters));
-  EXPECT_EQ(formats, (std::set<std::string>{"dense", "affine8-g32", "affine2-g32", "affine3-g32", "affine5-g128", "affine6-g64",
-                                            "affine4-g64"}));
+  EXPECT_DOUBLE_EQ(result["bits_per_weight"].get<double>(),
+                   8.0 * static_cast<double>(bytes) / static_cast<double>(parameters));
+  EXPECT_EQ(formats, (std::set<std::string>{"dense", "affine8-g32", "affine2-g32", "affine3-g32", "affine5-g128",
+                                            "affine6-g64", "affine4-g64"}));
   EXPECT_NE(nibble({"info", models() / "qwen2_mlx"}).out.find("affine4-g64"), std::string::npos);
 }
 
@@ -87,7 +89,8 @@ TEST_P(LogitsOf, EqualTheReference) {
     tokens += (tokens.empty() ? "" : ",") + std::to_string(id);
   }
   const TemporaryFolder scratch;
-  const Json result = answer({"logits", folder, "--tokens", tokens, "--out", scratch / "logits.npy", "--precision", "exact"});
+  const Json result =
+      answer({"logits", folder, "--tokens", tokens, "--out", scratch / "logits.npy", "--precision", "exact"});
   const Npy got = read_npy(scratch / "logits.npy");
   const Tensor wanted = select(reference.at("logits"), 0, 1);
   EXPECT_EQ(result["shape"], Json({24, wanted.size(1)}));
@@ -110,7 +113,8 @@ TEST(Logits, AdaptersAndPackingChangeThem) {
   const Npy base = logits({}), adapted = logits({"--lora", plain});
   EXPECT_GT(max_difference(base, adapted), 0.01);
   EXPECT_EQ(max_difference(base, logits({"--lora", plain.string() + ":0"})), 0);
-  EXPECT_LT(max_difference(adapted, logits({"--lora", plain.string() + ":0.5", "--lora", plain.string() + ":0.5"})), 1e-4);
+  EXPECT_LT(max_difference(adapted, logits({"--lora", plain.string() + ":0.5", "--lora", plain.string() + ":0.5"})),
+            1e-4);
   EXPECT_GT(max_difference(adapted, logits({"--lora", plain, "--lora", rslora})), 0.01);
   const Npy packed = logits({"--quantize", "affine4-g64"}), wide = logits({"--quantize", "affine8-g32"});
   EXPECT_GT(max_difference(base, packed), 0.05);
@@ -132,9 +136,18 @@ TEST(Perplexity, EachFileIsScoredAlone) {
   EXPECT_EQ(both["tokens"], a["tokens"].get<int>() + b["tokens"].get<int>());
   const Json ids = answer({"tokenize", models() / "qwen2", "--text", scratch / "a"})["tokens"];
   EXPECT_EQ(a["tokens"], ids.size() - 1);
-  const double sum = a["mean_nll"].get<double>() * a["tokens"].get<double>() + b["mean_nll"].get<double>() * b["tokens"].get<double>();
+  const double sum =
+      a["mean_nll"].get<double>() * a["tokens"].get<double>() + b["mean_nll"].get<double>() * b["tokens"].get<double>();
   EXPECT_NEAR(both["mean_nll"].get<double>(), sum / both["tokens"].get<double>(), 1e-9);
   EXPECT_NEAR(both["perplexity"].get<double>(), std::exp(both["mean_nll"].get<double>()), 1e-9);
+}
+
+TEST(Perplexity, OptionsMayStandBeforeTheModel) {
+  const TemporaryFolder scratch;
+  write_file(scratch / "a", "Once upon a time there was a cat.");
+  const std::string text = scratch / "a", model = models() / "qwen2";
+  EXPECT_EQ(answer({"perplexity", "--text", text, "--text", text, model})["tokens"].get<int>(),
+            2 * answer({"perplexity", model, "--text", text})["tokens"].get<int>());
 }
 
 TEST(Perplexity, AgainstAnotherModel) {
@@ -151,9 +164,10 @@ TEST(Perplexity, AgainstAnotherModel) {
 }
 
 TEST(Generate, HasTheContractsKeys) {
-  const Json result = answer({"generate", models() / "llama", "--prompt", "Once upon a time", "--max-tokens", "12", "--ignore-eos"});
-  expect_keys(result, {"text", "tokens", "prompt_tokens", "prefill_tokens_per_s", "decode_tokens_per_s", "weight_bytes", "peak_rss_bytes",
-                       "dequantized_bytes"});
+  const Json result =
+      answer({"generate", models() / "llama", "--prompt", "Once upon a time", "--max-tokens", "12", "--ignore-eos"});
+  expect_keys(result, {"text", "tokens", "prompt_tokens", "prefill_tokens_per_s", "decode_tokens_per_s", "weight_bytes",
+                       "peak_rss_bytes", "dequantized_bytes"});
   EXPECT_EQ(result["tokens"], 12);
   EXPECT_GT(result["prompt_tokens"].get<int>(), 1);
   EXPECT_GT(result["weight_bytes"].get<int>(), 2 * 64 * 384);
@@ -161,8 +175,9 @@ TEST(Generate, HasTheContractsKeys) {
 }
 
 TEST(Generate, StreamsTheTextThatJsonHolds) {
-  const std::vector<std::string> arguments{"generate", models() / "qwen2", "--prompt", "Hello", "--max-tokens", "20",
-                                           "--temperature", "1.5", "--seed", "7", "--ignore-eos"};
+  const std::vector<std::string> arguments{"generate",    models() / "qwen2", "--prompt", "Hello",  "--max-tokens",
+                                           "20",          "--temperature",    "1.5",      "--seed", "7",
+                                           "--ignore-eos"};
   const Outcome streamed = nibble(arguments);
   EXPECT_EQ(streamed.status, 0);
   EXPECT_EQ(streamed.err, "") << "a progress bar went into a pipe";
@@ -172,7 +187,8 @@ TEST(Generate, StreamsTheTextThatJsonHolds) {
 
 TEST(Generate, ASeedRepeatsAndTemperatureZeroIsGreedy) {
   const auto run = [&](std::vector<std::string> more) {
-    std::vector<std::string> arguments{"generate", models() / "qwen2", "--prompt", "Hello", "--max-tokens", "16", "--ignore-eos"};
+    std::vector<std::string> arguments{"generate", models() / "qwen2", "--prompt", "Hello", "--max-tokens",
+                                       "16",       "--ignore-eos"};
     arguments.insert(arguments.end(), more.begin(), more.end());
     return answer(arguments)["token_ids"];
   };
@@ -188,18 +204,20 @@ TEST(Generate, ASeedRepeatsAndTemperatureZeroIsGreedy) {
 
 TEST(Generate, StopsWhereTheContextIsFull) {
   const auto run = [&](const char* context) {
-    return answer({"generate", models() / "llama", "--prompt", "Once", "--max-tokens", "50", "--ignore-eos", "--context", context});
+    return answer({"generate", models() / "llama", "--prompt", "Once", "--max-tokens", "50", "--ignore-eos",
+                   "--context", context});
   };
   const Json small = run("10");
   EXPECT_EQ(small["tokens"].get<int>() + small["prompt_tokens"].get<int>(), 11);  // the last one needs no room
-  expect_failure({"generate", models() / "llama", "--prompt", "Once upon a time there was", "--context", "3"}, "out_of_range",
-                 "context");
+  expect_failure({"generate", models() / "llama", "--prompt", "Once upon a time there was", "--context", "3"},
+                 "out_of_range", "context");
 }
 
 TEST(Chat, AnswersEachLineInTheModelsTemplate) {
   for (const char* model : {"llama", "mistral", "qwen2", "qwen3"}) {
     const std::vector<std::string> options{"--max-tokens", "10", "--temperature", "0", "--repetition-penalty", "1"};
-    std::vector<std::string> chat{"chat", models() / model}, once{"generate", models() / model, "--prompt", "Hello there", "--chat"};
+    std::vector<std::string> chat{"chat", models() / model},
+        once{"generate", models() / model, "--prompt", "Hello there", "--chat"};
     chat.insert(chat.end(), options.begin(), options.end());
     once.insert(once.end(), options.begin(), options.end());
     const Json turns = answer(chat, "Hello there\n\nAnd now?\n")["turns"];

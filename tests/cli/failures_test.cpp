@@ -28,27 +28,31 @@ TEST(Failures, FilesThatAreNotThere) {
   expect_failure({"info", "/nowhere/model"}, "io_error", "/nowhere/model");
   expect_failure({"tokenize", models() / "llama", "--text", "/nowhere/text"}, "io_error", "/nowhere/text");
   expect_failure({"perplexity", models() / "llama", "--text", models()}, "io_error", "is a folder");
-  expect_failure({"logits", models() / "llama", "--tokens", "1", "--out", "/dev/null/x", "--lora", "/nowhere/adapter"}, "invalid_file",
-                 "/nowhere/adapter");
+  expect_failure({"logits", models() / "llama", "--tokens", "1", "--out", "/dev/null/x", "--lora", "/nowhere/adapter"},
+                 "invalid_file", "/nowhere/adapter");
 }
 
 TEST(Failures, FilesThatAreNotWhatTheySay) {
   const TemporaryFolder scratch;
   write_file(scratch / "model.gguf", "this is no model");
   expect_failure({"info", scratch / "model.gguf"}, "invalid_file", "model.gguf");
-  EXPECT_EQ(answer({"info", goldens() / "unsupported_q4_k.gguf"})["tensors"][0]["format"], "q4_k");  // listing needs no decoder
+  EXPECT_EQ(answer({"info", goldens() / "unsupported_q4_k.gguf"})["tensors"][0]["format"],
+            "q4_k");  // listing needs no decoder
   expect_failure({"quantize", goldens() / "unsupported_q4_k.gguf", scratch / "out"}, "unsupported", "Q4_K");
   EXPECT_FALSE(fs::exists(scratch / "out"));
-  expect_failure({"logits", models() / "llama", "--tokens", "1", "--out", scratch / "l.npy", "--lora", models() / "lora" / "dora"},
-                 "unsupported", "dora");
+  expect_failure(
+      {"logits", models() / "llama", "--tokens", "1", "--out", scratch / "l.npy", "--lora", models() / "lora" / "dora"},
+      "unsupported", "dora");
   EXPECT_FALSE(fs::exists(scratch / "l.npy"));
 }
 
 TEST(Failures, TokensOutsideTheVocabulary) {
   const TemporaryFolder scratch;
-  expect_failure({"logits", models() / "llama", "--tokens", "1,384", "--out", scratch / "l.npy"}, "out_of_range", "384");
+  expect_failure({"logits", models() / "llama", "--tokens", "1,384", "--out", scratch / "l.npy"}, "out_of_range",
+                 "384");
   expect_failure({"logits", models() / "llama", "--tokens", "-1", "--out", scratch / "l.npy"}, "out_of_range", "-1");
-  expect_failure({"logits", models() / "llama", "--tokens", "one", "--out", scratch / "l.npy"}, "invalid_argument", "one");
+  expect_failure({"logits", models() / "llama", "--tokens", "one", "--out", scratch / "l.npy"}, "invalid_argument",
+                 "one");
   EXPECT_FALSE(fs::exists(scratch / "l.npy"));
 }
 
@@ -72,16 +76,20 @@ TEST(Failures, AnUnwritableOutputLeavesTheOldFile) {
   if (geteuid() == 0) {
     // Root writes anywhere: a folder in the file's place is what it cannot replace either.
     fs::create_directories(scratch / "taken/l.npy/full");
-    expect_failure({"logits", models() / "llama", "--tokens", "1", "--out", scratch / "taken/l.npy"}, "io_error", "l.npy");
+    expect_failure({"logits", models() / "llama", "--tokens", "1", "--out", scratch / "taken/l.npy"}, "io_error",
+                   "l.npy");
     EXPECT_TRUE(fs::exists(scratch / "taken/l.npy/full"));
   } else {
     fs::permissions(scratch / "out", fs::perms::owner_read | fs::perms::owner_exec);
-    expect_failure({"logits", models() / "llama", "--tokens", "1", "--out", scratch / "out/l.npy"}, "io_error", "l.npy");
+    expect_failure({"logits", models() / "llama", "--tokens", "1", "--out", scratch / "out/l.npy"}, "io_error",
+                   "l.npy");
     fs::permissions(scratch / "out", fs::perms::owner_all);
   }
-  expect_failure({"logits", models() / "llama", "--tokens", "1", "--out", scratch / "nowhere/l.npy"}, "io_error", "nowhere");
+  expect_failure({"logits", models() / "llama", "--tokens", "1", "--out", scratch / "nowhere/l.npy"}, "io_error",
+                 "nowhere");
   // A failure after the file was begun: nothing of it is left, the old one stays.
-  expect_failure({"logits", models() / "llama", "--tokens", "999", "--out", scratch / "out/l.npy"}, "out_of_range", "999");
+  expect_failure({"logits", models() / "llama", "--tokens", "999", "--out", scratch / "out/l.npy"}, "out_of_range",
+                 "999");
   EXPECT_EQ(read_file(scratch / "out/l.npy"), "old");
   EXPECT_EQ(std::distance(fs::directory_iterator(scratch / "out"), fs::directory_iterator()), 1);
 }

@@ -23,7 +23,8 @@ std::map<std::string, std::string> formats_of(const fs::path& model) {
 
 Npy logits(const fs::path& model, std::vector<std::string> more = {}) {
   const TemporaryFolder scratch;
-  std::vector<std::string> arguments{"logits", model, "--tokens", "5,6,7,8", "--out", scratch / "l.npy", "--precision", "exact"};
+  std::vector<std::string> arguments{"logits",          model,         "--tokens", "5,6,7,8", "--out",
+                                     scratch / "l.npy", "--precision", "exact"};
   arguments.insert(arguments.end(), more.begin(), more.end());
   answer(arguments);
   return read_npy(scratch / "l.npy");

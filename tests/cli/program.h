@@ -115,7 +115,9 @@ inline Npy read_npy(const fs::path& path) {
   const std::string text = bytes.substr(10, header - 10);
   EXPECT_EQ(text.back(), '\n');
   long long rows = 0, columns = 0;
-  EXPECT_EQ(std::sscanf(text.c_str(), "{'descr': '<f4', 'fortran_order': False, 'shape': (%lld, %lld), }", &rows, &columns), 2)
+  EXPECT_EQ(
+      std::sscanf(text.c_str(), "{'descr': '<f4', 'fortran_order': False, 'shape': (%lld, %lld), }", &rows, &columns),
+      2)
       << text;
   npy.rows = rows;
   npy.columns = columns;

@@ -24,7 +24,8 @@ TEST_P(Decoder, TheSpellingOfTransformers4MeansTheSame) {
   const TensorMap expected = reference();
   const TemporaryFolder copy;
   copy_with_config(folder(), "config_4x.json", copy.path());
-  EXPECT_LT(max_difference(load_model(copy.path()).logits_of(ids(expected.at("tokens"))), expected.at("logits")), kExact);
+  EXPECT_LT(max_difference(load_model(copy.path()).logits_of(ids(expected.at("tokens"))), expected.at("logits")),
+            kExact);
 }
 
 TEST_P(Decoder, GreedyIdsEqualTheReference) {

@@ -24,15 +24,15 @@ TEST_P(Lora, LogitsEqualTheReference) {
   EXPECT_LT(max_difference(logits_with(parts, expected.at("tokens")), expected.at(name)), 2e-4);
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Adapters, Lora,
-    ::testing::Values(Case{"base", {}}, Case{"plain", {{"plain", 1}}}, Case{"rslora", {{"rslora", 1}}},
-                      Case{"patterns", {{"patterns", 1}}}, Case{"mlx", {{"mlx", 1}}},
-                      Case{"plain+rslora", {{"plain", 1}, {"rslora", 1}}},
-                      Case{"plain+patterns", {{"plain", 1}, {"patterns", 1}}},
-                      Case{"base", {{"plain", 0}}},                       // a multiplier of nothing
-                      Case{"plain", {{"plain", 0.25}, {"plain", 0.75}}},  // and two that make one
-                      Case{"rslora", {{"rslora", 3}, {"rslora", -2}}}));
+INSTANTIATE_TEST_SUITE_P(Adapters, Lora,
+                         ::testing::Values(Case{"base", {}}, Case{"plain", {{"plain", 1}}},
+                                           Case{"rslora", {{"rslora", 1}}}, Case{"patterns", {{"patterns", 1}}},
+                                           Case{"mlx", {{"mlx", 1}}},
+                                           Case{"plain+rslora", {{"plain", 1}, {"rslora", 1}}},
+                                           Case{"plain+patterns", {{"plain", 1}, {"patterns", 1}}},
+                                           Case{"base", {{"plain", 0}}},  // a multiplier of nothing
+                                           Case{"plain", {{"plain", 0.25}, {"plain", 0.75}}},  // and two that make one
+                                           Case{"rslora", {{"rslora", 3}, {"rslora", -2}}}));
 
 TEST(LoraJoin, AModuleThatTheModelLacksIsNamed) {
   LoraAdapter adapter = load_lora(adapters() / "plain");

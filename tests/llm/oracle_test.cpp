@@ -1,4 +1,5 @@
-// Real models against ../shared/data, float64 references that were computed elsewhere; and whatever models NIBBLE_TEST_MODELS names.
+// Real models against ../shared/data, float64 references that were computed elsewhere; and whatever models
+// NIBBLE_TEST_MODELS names.
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
@@ -90,7 +91,8 @@ class SmolLm2Model : public ::testing::Test {
  protected:
   void SetUp() override {
     if (!fs::exists(folder_)) GTEST_SKIP() << "skipped: no ../shared/data";
-    if (!fs::exists(path_)) GTEST_SKIP() << "skipped: no " << path_.filename() << " in build/models (make demo fetches it)";
+    if (!fs::exists(path_))
+      GTEST_SKIP() << "skipped: no " << path_.filename() << " in build/models (make demo fetches it)";
   }
   /// (4, vocabulary): the logits after each chat's prompt.
   std::vector<float> last_logits() const {
@@ -106,7 +108,8 @@ class SmolLm2Model : public ::testing::Test {
     const std::vector<float> wanted = last_logits();
     for (std::size_t i = 0; i < chats; ++i) {
       llm::KvCache cache = model.make_cache(1, 128);
-      const std::vector<std::int32_t> prompts[] = {reference_["chat"][i]["prompt_ids"].get<std::vector<std::int32_t>>()};
+      const std::vector<std::int32_t> prompts[] = {
+          reference_["chat"][i]["prompt_ids"].get<std::vector<std::int32_t>>()};
       const std::vector<float> row(wanted.begin() + static_cast<std::ptrdiff_t>(i * 49152),
                                    wanted.begin() + static_cast<std::ptrdiff_t>((i + 1) * 49152));
       EXPECT_LT(max_difference(model.prefill(prompts, cache).to_vector<float>(), row), tolerance) << "chat " << i;
@@ -136,14 +139,14 @@ TEST_F(SmolLm2Model, GreedyTextEqualsTheReference) {
   auto wanted = chat["greedy_ids"].get<std::vector<std::int32_t>>();
   if (kSlowBuild) wanted.resize(4);
   llm::Session session(model, 128);
-  const auto made =
-      session.generate(prompt, greedy_for(static_cast<std::int64_t>(wanted.size())));
+  const auto made = session.generate(prompt, greedy_for(static_cast<std::int64_t>(wanted.size())));
   EXPECT_EQ(made.tokens, wanted);
   if (kSlowBuild) return;
   EXPECT_EQ(tokenizer->decode(made.tokens), chat["greedy_text"].get<std::string>());
 }
 
-// Every greedy id follows from what stands before it, wherever the two best are not nearer than the precision tells apart.
+// Every greedy id follows from what stands before it, wherever the two best are not nearer than the precision tells
+// apart.
 TEST_F(SmolLm2Model, GreedyIdsEqualTheReference) {
   const llm::DecoderModel model = load_model(path_);
   int compared = 0;
