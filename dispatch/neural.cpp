@@ -44,7 +44,7 @@ void require_norm_operand(std::string_view op, const Tensor& x) {
 
 // ---- rope ----
 
-/// Positions as i32 (B, T) by strides, from a number, a () or (B,) offset, or (T,) or (B, T) positions.
+/// Positions as i32 (B, T) by strides, from a number, a () or (B,) offset, or (1, T) or (B, T) positions.
 Tensor positions_of(const Tensor& x, const Position& position, std::int64_t batch, std::int64_t steps) {
   const Shape shape{batch, steps};
   if (!position.is_tensor()) {
@@ -56,10 +56,10 @@ Tensor positions_of(const Tensor& x, const Position& position, std::int64_t batc
   if (t.dtype() == DType::i32) {
     if (fits({}) || fits({1})) return broadcast_view(add(t, arange(0, steps)), shape);
     if (fits({batch})) return add(expand_dims(t, -1), arange(0, steps));
-    if (fits({steps}) || fits(shape)) return broadcast_view(t, shape);
+    if (fits({1, steps}) || fits(shape)) return broadcast_view(t, shape);
   }
   refuse(ErrorCode::shape_mismatch, "rope", fmt::format("x {} · positions {}", describe(x), describe(t)),
-         "positions are a number or i32 of shape (), (B,), (T,) or (B, T)");
+         "positions are a number or i32 of shape (), (B,), (1, T) or (B, T)");
 }
 
 /// YaRN (Peng et al., 2023): high frequencies stay, low ones are divided by the factor, with a ramp between the pairs

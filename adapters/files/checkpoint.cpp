@@ -102,10 +102,8 @@ void open_gguf(Checkpoint::Impl* impl) {
 
 bool begins_with_gguf(const fs::path& file) { return MappedFile::open(file)->text().starts_with("GGUF"); }
 
-}  // namespace
-
-Checkpoint Checkpoint::open(const fs::path& model) {
-  auto impl = std::make_shared<Impl>();
+std::shared_ptr<Checkpoint::Impl> open_model(const fs::path& model) {
+  auto impl = std::make_shared<Checkpoint::Impl>();
   impl->path = model;
   std::error_code error;
   const auto status = fs::status(model, error);
@@ -122,7 +120,13 @@ Checkpoint Checkpoint::open(const fs::path& model) {
     bad_file(model, "", "is neither a model folder nor a .gguf or .safetensors file");
   }
   impl->tensors = impl->source->tensors();
-  return Checkpoint(std::move(impl));
+  return impl;
+}
+
+}  // namespace
+
+Checkpoint Checkpoint::open(const fs::path& model) {
+  return with_system_errors([&] { return Checkpoint(open_model(model)); });
 }
 
 const std::vector<TensorInfo>& Checkpoint::tensors() const { return impl_->tensors; }

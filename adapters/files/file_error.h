@@ -23,6 +23,16 @@ std::string shown(std::string_view name);
 /// Throws Error(io_error) with "file: what: the system's reason".
 [[noreturn]] void io_failure(const std::filesystem::path& file, std::string_view what, int error_number);
 
+/// Runs `body`; what the standard's file system library throws on its own becomes an Error(io_error) like all others.
+template <class Body>
+auto with_system_errors(Body&& body) {
+  try {
+    return body();
+  } catch (const std::filesystem::filesystem_error& e) {
+    io_failure(e.path1(), "cannot be looked up", e.code().value());
+  }
+}
+
 /// a + b and a · b of sizes out of a file; false where they overflow.
 inline bool add_sizes(std::uint64_t a, std::uint64_t b, std::uint64_t* sum) {
   return !__builtin_add_overflow(a, b, sum);

@@ -199,10 +199,12 @@ LoraAdapter load_mlx(const fs::path& folder) {
 }  // namespace files
 
 LoraAdapter load_lora(const std::filesystem::path& folder) {
-  if (!std::filesystem::is_directory(folder)) files::bad_file(folder, "", "is not an adapter folder");
-  if (std::filesystem::exists(folder / "adapter_model.safetensors")) return files::load_peft(folder);
-  if (std::filesystem::exists(folder / "adapters.safetensors")) return files::load_mlx(folder);
-  files::bad_file(folder, "", "has neither adapter_model.safetensors (PEFT) nor adapters.safetensors (mlx-lm)");
+  return files::with_system_errors([&] {
+    if (!std::filesystem::is_directory(folder)) files::bad_file(folder, "", "is not an adapter folder");
+    if (std::filesystem::exists(folder / "adapter_model.safetensors")) return files::load_peft(folder);
+    if (std::filesystem::exists(folder / "adapters.safetensors")) return files::load_mlx(folder);
+    files::bad_file(folder, "", "has neither adapter_model.safetensors (PEFT) nor adapters.safetensors (mlx-lm)");
+  });
 }
 
 }  // namespace v0

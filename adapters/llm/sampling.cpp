@@ -83,7 +83,7 @@ std::int32_t Sampler::draw(std::vector<Candidate> candidates) {
   std::size_t kept = 0;
   double mass = 0;
   while (kept < weights.size() && mass < options_.top_p * total) mass += weights[kept++];
-  while (kept > 1 && weights[kept - 1] < options_.min_p) mass -= weights[--kept];
+  while (kept > 1 && weights[kept - 1] < options_.min_p) --kept;
 
   mass = 0;
   for (std::size_t i = 0; i < kept; ++i) mass += weights[i];

@@ -281,7 +281,7 @@ struct RopeFrequencies {
 NIBBLE_API RopeFrequencies rope_frequencies(std::int64_t dims, double theta, const RopeScaling& scaling = {});
 
 /// Rotary position embedding (Su et al., 2021) of x (…, T, D): the first 2·|inverse| of D are rotated, the rest pass. Token t of batch entry b stands
-/// at positions + t (a number or i32 () or (B,)), or at an i32 tensor (T,) or (B, T) of positions; where B = T, a tensor of one axis is (B,). `interleaved` pairs 2i with 2i + 1 (GPT-J);
+/// at positions + t (a number or i32 () or (B,)), or at its own place in an i32 tensor (1, T) or (B, T). `interleaved` pairs 2i with 2i + 1 (GPT-J);
 /// else i with i + dims/2 (GPT-NeoX, Hugging Face). T is the axis before the last, B the first.
 NIBBLE_API Tensor rope(const Tensor& x, const Position& positions, const RopeFrequencies& frequencies,
                        bool interleaved = false);

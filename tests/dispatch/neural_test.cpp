@@ -120,7 +120,7 @@ TEST(Rope, BothConventionsAndEveryKindOfPosition) {
       check(5, {5, 6, 7, 8, 5, 6, 7, 8}, "number");
       check(nb::tensor<std::int32_t>({5}, {}), {5, 6, 7, 8, 5, 6, 7, 8}, "()");
       check(nb::tensor<std::int32_t>({5, 100}, {2}), {5, 6, 7, 8, 100, 101, 102, 103}, "(B,)");
-      check(nb::tensor<std::int32_t>({3, 1, 4, 1}, {4}), {3, 1, 4, 1, 3, 1, 4, 1}, "(T,)");
+      check(nb::tensor<std::int32_t>({3, 1, 4, 1}, {1, 4}), {3, 1, 4, 1, 3, 1, 4, 1}, "(1, T)");
       check(nb::tensor<std::int32_t>({0, 1, 2, 3, 9, 8, 7, 6}, {2, 4}), {0, 1, 2, 3, 9, 8, 7, 6}, "(B, T)");
     }
   }

@@ -106,6 +106,7 @@ TEST(Lora, BrokenAdaptersAreRefused) {
   const Scratch scratch;
   EXPECT_THAT(error_text([&] { nb::load_lora(scratch.path()); }), HasSubstr("neither"));
   EXPECT_THAT(error_text([&] { nb::load_lora(scratch / "none"); }), HasSubstr("not an adapter folder"));
+  EXPECT_THAT(error_text([&] { nb::load_lora(scratch / std::string(300, 'a')); }), HasSubstr("File name too long"));
   fs::copy(adapters() / "plain", scratch.path(), fs::copy_options::recursive);
   auto tensors = nb::load_safetensors(scratch / "adapter_model.safetensors").tensors;
   const auto with = [&](const std::function<void(nb::TensorMap*)>& change) {
