@@ -28,6 +28,7 @@ class Chat final : public Command {
 
   Json run(const Console& console) override {
     compute_.apply();
+    if (max_tokens_ < 1) throw Error(ErrorCode::invalid_argument, "--max-tokens: at least 1");
     const LoadedModel loaded = model_.load(compute_.dtype());
     llm::GenerateOptions options;
     options.sampling = sampling_.resolve(loaded.checkpoint.generation());

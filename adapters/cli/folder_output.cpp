@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include "adapters/cli/interruption.h"
 #include "adapters/cli/options.h"
 #include "adapters/cli/progress.h"
 #include "nibble/error.h"
@@ -16,7 +17,7 @@ void FolderOutput::declare(CLI::App& app) {
   app.add_option("OUT", out_, "the folder to write")->required();
   app.add_option("--dtype", dtype_,
                  "of scales and dense weights: f32, f16 or bf16 (default: the model's; from a GGUF bf16)");
-  app.add_flag("--force", force_, "replace OUT where it exists");
+  app.add_flag("--force", force_, "replace OUT where it is a model's folder");
 }
 
 Json FolderOutput::write(const std::function<void(files::FolderOptions&)>& set) const {
@@ -26,8 +27,10 @@ Json FolderOutput::write(const std::function<void(files::FolderOptions&)>& set) 
   set(options);
   const files::Checkpoint checkpoint = files::Checkpoint::open(model_);
   {
+    const InterruptGuard interrupt;
     Progress progress("writing", static_cast<std::int64_t>(checkpoint.tensors().size()));
     options.progress = [&](std::size_t done, std::size_t, std::string_view) {
+      interrupt.check();
       progress.update(static_cast<std::int64_t>(done));
     };
     files::write_model_folder(checkpoint, out_, options);

@@ -1,9 +1,12 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <charconv>
 #include <nlohmann/json.hpp>
 
 #include "adapters/cli/command.h"
+#include "adapters/cli/interruption.h"
 #include "adapters/cli/npy.h"
 #include "adapters/cli/options.h"
 #include "adapters/cli/progress.h"
@@ -17,25 +20,28 @@ class Logits final : public Command {
  public:
   void declare(CLI::App& app) override {
     model_.declare(app);
-    app.add_option("--tokens", tokens_, "token ids, 1,2,3")->required()->allow_extra_args(false)->delimiter(',');
+    app.add_option("--tokens", tokens_, "token ids, 1,2,3")->required()->allow_extra_args(false)->take_all();
     app.add_option("--out", out_, "the .npy file to write: (tokens, vocabulary) float32")->required();
     compute_.declare(app);
   }
 
   Json run(const Console&) override {
     compute_.apply();
+    const std::vector<std::int32_t> tokens = parse_tokens();
     const LoadedModel loaded = model_.load(compute_.dtype());
     const std::int64_t vocabulary = loaded.model.config().vocab_size;
-    for (const std::int32_t token : tokens_) {
+    for (const std::int32_t token : tokens) {
       if (token >= 0 && token < vocabulary) continue;
       throw Error(ErrorCode::out_of_range, fmt::format("--tokens {}: the vocabulary has {}", token, vocabulary));
     }
-    const auto count = static_cast<std::int64_t>(tokens_.size());
+    const auto count = static_cast<std::int64_t>(tokens.size());
+    const InterruptGuard interrupt;
     NpyWriter out(out_, count, vocabulary);
     Progress progress("logits", count);
     constexpr std::int64_t kChunk = 128;
-    llm::for_each_logits(loaded.model, tokens_, kChunk, compute_.kv_dtype(),
+    llm::for_each_logits(loaded.model, tokens, kChunk, compute_.kv_dtype(),
                          [&](std::int64_t first, std::int64_t rows, std::span<const float> values) {
+                           interrupt.check();
                            out.write(values);
                            progress.update(first + rows);
                          });
@@ -49,9 +55,28 @@ class Logits final : public Command {
   }
 
  private:
+  /// "1,2,3": an id between every two commas. (Left to CLI11, an empty text would be token 0.)
+  std::vector<std::int32_t> parse_tokens() const {
+    std::vector<std::int32_t> tokens;
+    for (const std::string& list : tokens_) {
+      for (std::size_t begin = 0; begin <= list.size();) {
+        const std::size_t comma = std::min(list.find(',', begin), list.size());
+        std::int32_t token = 0;
+        const auto [end, error] = std::from_chars(list.data() + begin, list.data() + comma, token);
+        if (error != std::errc() || end != list.data() + comma) {
+          throw Error(ErrorCode::invalid_argument,
+                      fmt::format("--tokens {}: \"{}\" is not a token id", list, list.substr(begin, comma - begin)));
+        }
+        tokens.push_back(token);
+        begin = comma + 1;
+      }
+    }
+    return tokens;
+  }
+
   ModelOptions model_;
   ComputeOptions compute_;
-  std::vector<std::int32_t> tokens_;
+  std::vector<std::string> tokens_;
   std::string out_;
 };
 

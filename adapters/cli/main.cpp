@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "adapters/cli/command.h"
+#include "adapters/cli/interruption.h"
 #include "nibble/error.h"
 
 namespace nibble::cli {
@@ -54,7 +55,8 @@ void require_known_command(std::string_view text) {
     if (text == row.name) return;
     known += fmt::format("{}{}", known.empty() ? "" : ", ", row.name);
   }
-  throw Error(ErrorCode::invalid_argument, fmt::format("{}: no such command; there are {}", text, known));
+  const std::string what = text.empty() ? "no command given" : fmt::format("{}: no such command", text);
+  throw Error(ErrorCode::invalid_argument, fmt::format("{}; there are {}", what, known));
 }
 
 int run(int argc, char** argv) {
@@ -72,7 +74,8 @@ int run(int argc, char** argv) {
     sub->add_flag("--json", console.json, "one JSON object on standard output");
   }
   try {
-    if (argc > 1 && argv[1][0] != '-') require_known_command(argv[1]);
+    if (argc < 2) require_known_command("");
+    if (argv[1][0] != '-') require_known_command(argv[1]);
     app.parse(argc, argv);
     for (auto& [sub, command] : commands) {
       if (!sub->parsed()) continue;
@@ -85,6 +88,8 @@ int run(int argc, char** argv) {
     }
     if (std::fflush(stdout) != 0) return fail({}, "io_error", "standard output cannot be written");
     return 0;
+  } catch (const Interrupted& interrupted) {
+    end_by(interrupted);
   } catch (const CLI::CallForHelp&) {
     return app.exit(CLI::CallForHelp());
   } catch (const CLI::ParseError& e) {

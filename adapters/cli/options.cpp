@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -55,6 +56,7 @@ llm::LoadedAdapter read_adapter(const std::string& text) {
     double value = 0;
     const auto [end, error] = std::from_chars(text.data() + colon + 1, text.data() + text.size(), value);
     if (error == std::errc() && end == text.data() + text.size()) {
+      if (!std::isfinite(value)) refuse(fmt::format("--lora {}: the scale must be a finite number", text));
       path = text.substr(0, colon);
       multiplier = value;
     }

@@ -25,13 +25,50 @@ constexpr std::array<const char*, 9> kTokenizerFiles{
     "tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
     "vocab.json",     "merges.txt",      "chat_template.jinja",   "chat_template.json"};
 
+bool lies_inside(const fs::path& inner, const fs::path& outer) {
+  std::error_code ignored;
+  const fs::path way = fs::weakly_canonical(inner, ignored).lexically_relative(fs::weakly_canonical(outer, ignored));
+  return !way.empty() && way != "." && *way.begin() != "..";
+}
+
+/// `force` replaces what an earlier run wrote, never a folder that holds something else.
+const fs::path& replaceable(const fs::path& out, const Checkpoint& checkpoint, bool force) {
+  std::error_code ignored;
+  if (!force || !fs::is_directory(out, ignored) || fs::is_empty(out, ignored)) return out;
+  if (!fs::exists(out / "config.json"))
+    refuse(ErrorCode::io_error, out, "", "is not a model's folder (it has no config.json): not replaced");
+  if (lies_inside(checkpoint.path(), out))
+    refuse(ErrorCode::io_error, out, "", fmt::format("holds {} itself: not replaced", checkpoint.path().string()));
+  return out;
+}
+
+/// Tensors that another packer made look like plain ones; written as such they would be no model.
+void refuse_other_packers(const Checkpoint& checkpoint) {
+  if (checkpoint.is_gguf()) return;
+  const std::string text = checkpoint.config_json();
+  if (!text.empty()) {
+    const nlohmann::json config = parse_small_json(text, checkpoint.path());
+    const auto block = config.find("quantization_config");
+    if (block != config.end() && block->is_object() && block->contains("quant_method")) {
+      refuse(ErrorCode::unsupported, checkpoint.path() / "config.json", "quantization_config",
+             fmt::format("quant_method {} is not supported", shown((*block)["quant_method"].dump())));
+    }
+  }
+  for (const TensorInfo& tensor : checkpoint.tensors()) {
+    if (tensor.packed || tensor.dtype != DType::u32 || !tensor.name.ends_with(".weight")) continue;
+    if (!checkpoint.find(std::string(stem_of(tensor.name)) + ".scales")) continue;
+    refuse(ErrorCode::invalid_file, checkpoint.path(), tensor.name,
+           "has scales beside it, but config.json has no quantization that says how it is packed");
+  }
+}
+
 class FolderWriter {
  public:
   FolderWriter(const Checkpoint& checkpoint, const fs::path& out, const FolderOptions& options)
       : checkpoint_(checkpoint),
         source_(CheckpointAccess::source(checkpoint)),
         options_(options),
-        out_(out, options.force) {
+        out_(replaceable(out, checkpoint, options.force), options.force) {
     if (options.plan && !options.plan->format.starts_with("affine")) {
       throw Error(
           ErrorCode::unsupported,
@@ -40,6 +77,7 @@ class FolderWriter {
   }
 
   void write() {
+    refuse_other_packers(checkpoint_);
     decide();
     for (std::size_t f = 0; f < source_.files().size(); ++f) write_weights(f);
     if (source_.files().size() > 1) write_index();

@@ -18,7 +18,7 @@ struct FolderOptions {
   std::optional<PackPlan> plan;
   bool dequantize = false;     ///< everything dense
   std::optional<DType> dtype;  ///< of dense weights and of scales; by default the model's, and bf16 from a GGUF
-  bool force = false;          ///< an existing folder is replaced
+  bool force = false;          ///< an existing folder is replaced, if it is empty or a model's
   /// Called before each tensor and once at the end, where done == total.
   std::function<void(std::size_t done, std::size_t total, std::string_view name)> progress;
 };

@@ -60,8 +60,12 @@ class ModuleReader {
       const auto found = loaded.adapter.find(path);
       if (found == loaded.adapter.end()) continue;
       const LoraWeights& update = found->second;
-      module.add_update(
-          {cast(update.a, options_.dtype), cast(update.b, options_.dtype), update.scale * loaded.multiplier});
+      try {
+        module.add_update(
+            {cast(update.a, options_.dtype), cast(update.b, options_.dtype), update.scale * loaded.multiplier});
+      } catch (const Error& e) {
+        throw Error(e.code(), fmt::format("{}: {}", path, e.what()));
+      }
     }
   }
 

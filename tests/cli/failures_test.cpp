@@ -8,6 +8,7 @@ namespace {
 
 TEST(Failures, OptionsThatAreNotUnderstood) {
   const std::string model = models() / "llama";
+  expect_failure({}, "invalid_argument", "");
   expect_failure({"nonsense"}, "invalid_argument", "nonsense");
   expect_failure({"info"}, "invalid_argument", "MODEL");
   expect_failure({"info", model, "--nonsense"}, "invalid_argument", "--nonsense");
@@ -18,6 +19,36 @@ TEST(Failures, OptionsThatAreNotUnderstood) {
   expect_failure({"generate", model, "--prompt", "a", "--top-p", "2"}, "invalid_argument", "top-p");
   expect_failure({"generate", model, "--prompt", "a", "--device", "toaster"}, "invalid_argument", "toaster");
   expect_failure({"generate", model, "--prompt", "a", "--quantize", "affine9-g7"}, "invalid_argument", "affine9-g7");
+  expect_failure({"chat", model, "--max-tokens", "0"}, "invalid_argument", "--max-tokens");
+  expect_failure({"generate", model, "--prompt", "a", "--lora", (models() / "lora/plain").string() + ":nan"}, "invalid_argument",
+                 "finite");
+}
+
+TEST(Failures, AnInstructionSetThatIsNotThereSaysWhatIs) {
+  setenv("NIBBLE_ISA", "bogus", 1);
+  expect_failure({"devices"}, "invalid_argument", "NIBBLE_ISA=bogus");
+  expect_failure({"generate", models() / "llama", "--prompt", "a"}, "invalid_argument", "scalar");
+  unsetenv("NIBBLE_ISA");
+}
+
+// A model that nibble cannot run is still listed, packed and written; only what must run it refuses it.
+TEST(Failures, AnUnknownArchitectureIsRefusedOnlyWhereItMustRun) {
+  const TemporaryFolder scratch;
+  fs::copy(models() / "llama", scratch / "model", fs::copy_options::recursive);
+  Json config = Json::parse(read_file(scratch / "model/config.json"));
+  config["model_type"] = "frobnicator";
+  write_file(scratch / "model/config.json", config.dump());
+  write_file(scratch / "text", "Hello there");
+  const std::string model = scratch / "model", text = scratch / "text";
+  EXPECT_EQ(answer({"info", model})["architecture"], "frobnicator");
+  answer({"quantize", model, scratch / "packed"});
+  EXPECT_EQ(answer({"info", scratch / "packed"})["tensors"][0]["format"], "affine4-g64");
+  answer({"convert", scratch / "packed", scratch / "dense", "--dequantize"});
+  EXPECT_FALSE(answer({"tokenize", model, "--text", text})["tokens"].empty());
+  expect_failure({"generate", model, "--prompt", "a"}, "unsupported", "frobnicator");
+  expect_failure({"chat", model}, "unsupported", "frobnicator");
+  expect_failure({"perplexity", model, "--text", text}, "unsupported", "frobnicator");
+  expect_failure({"logits", model, "--tokens", "1", "--out", scratch / "l.npy"}, "unsupported", "frobnicator");
 }
 
 TEST(Failures, ADeviceThatIsNotThereSaysWhatIs) {
@@ -53,6 +84,10 @@ TEST(Failures, TokensOutsideTheVocabulary) {
   expect_failure({"logits", models() / "llama", "--tokens", "-1", "--out", scratch / "l.npy"}, "out_of_range", "-1");
   expect_failure({"logits", models() / "llama", "--tokens", "one", "--out", scratch / "l.npy"}, "invalid_argument",
                  "one");
+  for (const char* list : {"", "1,,2", "1,", "1 2", "99999999999"}) {
+    expect_failure({"logits", models() / "llama", "--tokens", list, "--out", scratch / "l.npy"}, "invalid_argument",
+                   "is not a token id");
+  }
   EXPECT_FALSE(fs::exists(scratch / "l.npy"));
 }
 

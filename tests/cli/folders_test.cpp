@@ -105,6 +105,10 @@ TEST(Quantize, AnExistingFolderIsRefusedUnlessForced) {
   write_file(scratch / "out/precious", "mine");
   expect_failure({"quantize", models() / "llama", scratch / "out"}, "io_error", "out");
   EXPECT_EQ(read_file(scratch / "out/precious"), "mine");
+  expect_failure({"quantize", models() / "llama", scratch / "out", "--force"}, "io_error", "not a model's folder");
+  EXPECT_EQ(read_file(scratch / "out/precious"), "mine");
+  fs::remove(scratch / "out/precious");
+  answer({"quantize", models() / "llama", scratch / "out", "--force"});
   answer({"quantize", models() / "llama", scratch / "out", "--force"});
   EXPECT_EQ(formats_of(scratch / "out").at("model.embed_tokens.weight"), "affine4-g64");
 }

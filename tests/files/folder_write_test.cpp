@@ -165,8 +165,17 @@ TEST(FolderWrite, AnExistingFolderIsRefusedUnlessForced) {
   EXPECT_EQ(read_all(scratch / "out/mine.txt"), "mine");
   FolderOptions force;
   force.force = true;
+  // Somebody's folder, which no run of nibble made, is not thrown away.
+  EXPECT_THAT(error_text([&] { write_model_folder(model, scratch / "out", force); }), HasSubstr("not a model's folder"));
+  EXPECT_EQ(read_all(scratch / "out/mine.txt"), "mine");
+  write_all(scratch / "out/config.json", "{}");
   write_model_folder(model, scratch / "out", force);
   EXPECT_FALSE(fs::exists(scratch / "out/mine.txt"));
+  // Nor is the folder around the model that is being read.
+  fs::copy(models() / "llama", scratch / "out/inner");
+  EXPECT_THAT(error_text([&] { write_model_folder(Checkpoint::open(scratch / "out/inner"), scratch / "out", force); }),
+              HasSubstr("holds"));
+  EXPECT_TRUE(fs::exists(scratch / "out/inner/config.json"));
   EXPECT_EQ(std::distance(fs::directory_iterator(scratch.path()), fs::directory_iterator()), 1);
 }
 
@@ -190,6 +199,49 @@ TEST(FolderWrite, AFailureLeavesNothing) {
   std::signal(SIGXFSZ, old_handler);
   EXPECT_EQ(code, nb::ErrorCode::io_error);
   EXPECT_EQ(std::distance(fs::directory_iterator(scratch.path()), fs::directory_iterator()), 0);
+}
+
+// Packed by somebody else, tensors look like plain ones: no folder is made of them.
+TEST(FolderWrite, WhatOthersPackedIsRefused) {
+  const Scratch scratch;
+  const auto refusal = [&](const char* config, const nb::TensorMap& tensors) {
+    fs::create_directories(scratch / "in");
+    nb::save_safetensors(scratch / "in/model.safetensors", tensors);
+    write_all(scratch / "in/config.json", config);
+    const std::string text = error_text([&] { write_model_folder(Checkpoint::open(scratch / "in"), scratch / "out", {}); });
+    EXPECT_FALSE(fs::exists(scratch / "out"));
+    return text;
+  };
+  const nb::TensorMap plain{{"a.weight", nb::ones({8, 64})}};
+  EXPECT_THAT(refusal(R"({"model_type":"llama","quantization_config":{"quant_method":"gptq","bits":4}})", plain),
+              HasSubstr("quant_method \"gptq\" is not supported"));
+  const nb::TensorMap triplet{{"a.weight", nb::zeros({8, 8}, nb::DType::u32)},
+                              {"a.scales", nb::ones({8, 1})},
+                              {"a.biases", nb::ones({8, 1})}};
+  EXPECT_THAT(refusal(R"({"model_type":"llama"})", triplet), HasSubstr("a.weight: has scales beside it"));
+}
+
+// Tensors pass through memory one at a time: what lives at once is a few times the largest, not the model.
+TEST(FolderWrite, MemoryIsThatOfTheLargestTensor) {
+  const Scratch scratch;
+  nb::TensorMap tensors;
+  for (int i = 0; i < 24; ++i)
+    tensors.emplace(std::to_string(i) + ".weight", nb::random_normal({256, 512}, 1, 0, 1, nb::DType::bf16));
+  fs::create_directory(scratch / "in");
+  nb::save_safetensors(scratch / "in/model.safetensors", tensors);
+  write_all(scratch / "in/config.json", R"({"model_type":"something"})");
+  tensors.clear();
+  for (const bool packs : {true, false}) {
+    FolderOptions options;
+    options.force = true;
+    if (packs) options.plan = make_pack_plan("affine8-g32");
+    options.dtype = nb::DType::f32;
+    const auto model = Checkpoint::open(scratch / "in");
+    nb::reset_stats();
+    const std::uint64_t before = nb::stats().bytes_allocated;
+    write_model_folder(model, scratch / "out", options);
+    EXPECT_LE(nb::stats().peak_bytes_allocated - before, 3u * 256 * 512 * 4) << packs;
+  }
 }
 
 TEST(FolderWrite, OnlyWhatAGroupDividesIsPacked) {
