@@ -7,8 +7,8 @@ struct Interrupted {
   int signal;
 };
 
-/// While it lives, SIGINT, SIGTERM and SIGHUP only leave a note that `check` turns into Interrupted, so that half-written
-/// files go. A second signal ends the program at once.
+/// While it lives, SIGINT, SIGTERM and SIGHUP only leave a note that `check` turns into Interrupted, so that
+/// half-written files go. A second signal ends the program at once.
 class InterruptGuard {
  public:
   InterruptGuard();

@@ -86,7 +86,8 @@ int run(int argc, char** argv) {
         command->print(result);
       }
     }
-    if (std::fflush(stdout) != 0) return fail({}, "io_error", "standard output cannot be written");
+    const bool lost = std::fflush(stdout) != 0 || std::ferror(stdout) != 0;  // some of it maybe long ago
+    if (lost) return fail({}, "io_error", "standard output cannot be written");
     return 0;
   } catch (const Interrupted& interrupted) {
     end_by(interrupted);

@@ -41,9 +41,19 @@ std::filesystem::path temporary_folder_beside(const std::filesystem::path& path)
   return temporary_beside(path, [](const auto& name) { return ::mkdir(name.c_str(), 0777) == 0; });
 }
 
+/// A rename replaces whatever has the name: of a link that must be what it points to, and a device is no file.
+std::filesystem::path replaceable(std::filesystem::path path) {
+  std::error_code ignored;
+  const auto status = std::filesystem::status(path, ignored);
+  if (!std::filesystem::exists(status)) return path;
+  if (std::filesystem::is_other(status)) refuse(ErrorCode::io_error, path, "", "is not a regular file");
+  if (std::filesystem::is_symlink(path, ignored)) return std::filesystem::canonical(path, ignored);
+  return path;
+}
+
 }  // namespace
 
-AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)) {
+AtomicFile::AtomicFile(std::filesystem::path path) : path_(replaceable(std::move(path))) {
   temporary_ = temporary_beside(path_, [&](const auto& name) {
     fd_ = ::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     return fd_ >= 0;

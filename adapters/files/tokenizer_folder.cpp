@@ -196,7 +196,8 @@ TokenizerSource read_base(const fs::path& folder) {
   }
   if (fs::exists(folder / "vocab.json") && fs::exists(folder / "merges.txt"))
     return read_vocab_and_merges(folder / "vocab.json", folder / "merges.txt");
-  out.unsupported = fmt::format("{}: has no tokenizer.json, tokenizer.model or vocab.json with merges.txt", folder.string());
+  out.unsupported =
+      fmt::format("{}: has no tokenizer.json, tokenizer.model or vocab.json with merges.txt", folder.string());
   return out;
 }
 

@@ -20,8 +20,8 @@ TEST(Failures, OptionsThatAreNotUnderstood) {
   expect_failure({"generate", model, "--prompt", "a", "--device", "toaster"}, "invalid_argument", "toaster");
   expect_failure({"generate", model, "--prompt", "a", "--quantize", "affine9-g7"}, "invalid_argument", "affine9-g7");
   expect_failure({"chat", model, "--max-tokens", "0"}, "invalid_argument", "--max-tokens");
-  expect_failure({"generate", model, "--prompt", "a", "--lora", (models() / "lora/plain").string() + ":nan"}, "invalid_argument",
-                 "finite");
+  expect_failure({"generate", model, "--prompt", "a", "--lora", (models() / "lora/plain").string() + ":nan"},
+                 "invalid_argument", "finite");
 }
 
 TEST(Failures, AnInstructionSetThatIsNotThereSaysWhatIs) {
@@ -102,6 +102,29 @@ TEST(Failures, AModelWithoutATokenizerStillGivesLogits) {
   EXPECT_EQ(nibble({"logits", models() / "llama_bias", "--tokens", "1,2", "--out", scratch / "l.npy"}).status, 0);
   EXPECT_EQ(read_npy(scratch / "l.npy").rows, 2);
   expect_failure({"generate", models() / "llama_bias", "--prompt", "a"}, "unsupported", "tokenizer");
+}
+
+TEST(Failures, ALostOutputIsNoSuccess) {
+  if (!fs::is_character_file("/dev/full")) GTEST_SKIP() << "skipped: no /dev/full";
+  const std::string program = quoted(NIBBLE_PROGRAM), model = quoted(models() / "llama");
+  for (const char* rest : {"info MODEL", "info MODEL --json", "generate MODEL --prompt a --max-tokens 3"}) {
+    std::string arguments = rest;
+    arguments.replace(arguments.find("MODEL"), 5, model);
+    EXPECT_EQ(std::system((program + " " + arguments + " > /dev/full 2> /dev/null").c_str()), 256) << rest;
+  }
+}
+
+TEST(Failures, AnOutputThatIsNoFileIsNotReplaced) {
+  const TemporaryFolder scratch;
+  ASSERT_EQ(mkfifo((scratch / "pipe").c_str(), 0600), 0);
+  expect_failure({"logits", models() / "llama", "--tokens", "1", "--out", scratch / "pipe"}, "io_error",
+                 "not a regular file");
+  EXPECT_TRUE(fs::is_fifo(scratch / "pipe"));
+  write_file(scratch / "file", "old");
+  fs::create_symlink("file", scratch / "link");
+  answer({"logits", models() / "llama", "--tokens", "1", "--out", scratch / "link"});
+  EXPECT_TRUE(fs::is_symlink(scratch / "link"));
+  EXPECT_EQ(read_npy(scratch / "file").rows, 1);
 }
 
 TEST(Failures, AnUnwritableOutputLeavesTheOldFile) {

@@ -85,6 +85,22 @@ TEST(Quantize, AWidthThatNoGroupDividesStaysDense) {
   EXPECT_LT(max_difference(logits(scratch / "out"), logits(models() / "qwen3", {"--quantize", "affine4-g128"})), 1e-5);
 }
 
+// The rows of stories260K's down projections are 172 wide: no group divides that.
+TEST(Quantize, InfoSaysWhatStayedDense) {
+  const fs::path stories = fs::path(NIBBLE_SOURCE_DIR) / ".." / "shared" / "data" / "stories260K";
+  if (!fs::exists(stories)) GTEST_SKIP() << "skipped: no ../shared/data";
+  const TemporaryFolder scratch;
+  answer({"quantize", stories, scratch / "out"});
+  int dense = 0;
+  for (const auto& [name, format] : formats_of(scratch / "out")) {
+    const bool is_odd = name.ends_with("mlp.down_proj.weight"), is_norm = name.find("norm") != std::string::npos;
+    EXPECT_EQ(format, is_odd || is_norm ? "dense" : "affine4-g64") << name;
+    dense += is_odd;
+  }
+  EXPECT_EQ(dense, 5);
+  EXPECT_LT(max_difference(logits(scratch / "out"), logits(stories, {"--quantize", "affine4-g64"})), 1e-4);
+}
+
 TEST(Quantize, ReadsGguf) {
   const TemporaryFolder scratch;
   answer({"quantize", goldens() / "tiny_llama.gguf", scratch / "out", "--bits", "8"});

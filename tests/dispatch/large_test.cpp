@@ -28,7 +28,8 @@ void expect_row_products(const Tensor& y, const Tensor& x, const std::vector<flo
     for (std::int64_t n = first; n < first + count; ++n) {
       double sum = 0, xx = 0, ww = 0;
       for (std::int64_t k = 0; k < length; ++k) {
-        const double a = xs[static_cast<std::size_t>(m * length + k)], b = weights[static_cast<std::size_t>(n * length + k)];
+        const double a = xs[static_cast<std::size_t>(m * length + k)],
+                     b = weights[static_cast<std::size_t>(n * length + k)];
         sum += a * b, xx += a * a, ww += b * b;
       }
       ASSERT_NEAR(got[static_cast<std::size_t>(m * outputs + n)], sum, 1e-4 * std::sqrt(xx * ww)) << m << ' ' << n;
@@ -78,7 +79,8 @@ TEST(LargeSizes, PackedElementsPastTwoToThe31) {
   const Tensor blocks = nb::packing_of(end).components[0].second;
   std::memcpy(memory.get() + (kRows - 3) * kRowBytes, blocks.raw_data(), static_cast<std::size_t>(3 * kRowBytes));
   const Tensor whole = nb::from_components(
-      "q8_0", {{"blocks", nb::from_borrowed(memory, memory.get(), {kRows, kRowBytes}, nb::DType::u8)}}, {kRows, kColumns});
+      "q8_0", {{"blocks", nb::from_borrowed(memory, memory.get(), {kRows, kRowBytes}, nb::DType::u8)}},
+      {kRows, kColumns});
   const std::vector<float> weights = nb::dequantize(end).to_vector<float>();
   EXPECT_EQ(nb::dequantize(nb::slice(whole, 0, kRows - 3, kRows)).to_vector<float>(), weights);
   EXPECT_EQ(nb::take(whole, nb::tensor<std::int64_t>({-3, -2, kRows - 1}, {3})).to_vector<float>(), weights);
@@ -91,8 +93,10 @@ TEST(LargeSizes, PackedElementsPastTwoToThe31) {
 }
 
 TEST(ConcatenatePacked, OfAnyFormatsIsThatOfTheirValues) {
-  const Tensor four = nb::quantize(nb::random_normal({3, 64}, 1)), eight = nb::quantize(nb::random_normal({5, 64}, 2), {.bits = 8});
-  const Tensor gguf = nb::quantize(nb::random_normal({2, 64}, 3), {.format = "q4_0"}), dense = nb::random_normal({4, 64}, 4);
+  const Tensor four = nb::quantize(nb::random_normal({3, 64}, 1)),
+               eight = nb::quantize(nb::random_normal({5, 64}, 2), {.bits = 8});
+  const Tensor gguf = nb::quantize(nb::random_normal({2, 64}, 3), {.format = "q4_0"}),
+               dense = nb::random_normal({4, 64}, 4);
   const std::vector<std::vector<Tensor>> cases{{four, four}, {four, eight}, {gguf, four, dense}, {dense, eight}};
   for (const auto& parts : cases) {
     std::vector<Tensor> values;

@@ -166,7 +166,8 @@ TEST(FolderWrite, AnExistingFolderIsRefusedUnlessForced) {
   FolderOptions force;
   force.force = true;
   // Somebody's folder, which no run of nibble made, is not thrown away.
-  EXPECT_THAT(error_text([&] { write_model_folder(model, scratch / "out", force); }), HasSubstr("not a model's folder"));
+  EXPECT_THAT(error_text([&] { write_model_folder(model, scratch / "out", force); }),
+              HasSubstr("not a model's folder"));
   EXPECT_EQ(read_all(scratch / "out/mine.txt"), "mine");
   write_all(scratch / "out/config.json", "{}");
   write_model_folder(model, scratch / "out", force);
@@ -208,16 +209,16 @@ TEST(FolderWrite, WhatOthersPackedIsRefused) {
     fs::create_directories(scratch / "in");
     nb::save_safetensors(scratch / "in/model.safetensors", tensors);
     write_all(scratch / "in/config.json", config);
-    const std::string text = error_text([&] { write_model_folder(Checkpoint::open(scratch / "in"), scratch / "out", {}); });
+    const std::string text =
+        error_text([&] { write_model_folder(Checkpoint::open(scratch / "in"), scratch / "out", {}); });
     EXPECT_FALSE(fs::exists(scratch / "out"));
     return text;
   };
   const nb::TensorMap plain{{"a.weight", nb::ones({8, 64})}};
   EXPECT_THAT(refusal(R"({"model_type":"llama","quantization_config":{"quant_method":"gptq","bits":4}})", plain),
               HasSubstr("quant_method \"gptq\" is not supported"));
-  const nb::TensorMap triplet{{"a.weight", nb::zeros({8, 8}, nb::DType::u32)},
-                              {"a.scales", nb::ones({8, 1})},
-                              {"a.biases", nb::ones({8, 1})}};
+  const nb::TensorMap triplet{
+      {"a.weight", nb::zeros({8, 8}, nb::DType::u32)}, {"a.scales", nb::ones({8, 1})}, {"a.biases", nb::ones({8, 1})}};
   EXPECT_THAT(refusal(R"({"model_type":"llama"})", triplet), HasSubstr("a.weight: has scales beside it"));
 }
 

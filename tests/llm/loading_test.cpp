@@ -5,7 +5,8 @@ namespace nibble::testing {
 namespace {
 
 TEST(Loading, CopiesNoWeightAndTiesTheHead) {
-  for (const fs::path& path : {models() / "llama", models() / "qwen2_mlx", goldens() / "tiny_llama.gguf"}) {
+  // (Not a folder of mlx's: what its files leave unaligned must be copied.)
+  for (const fs::path& path : {models() / "llama", goldens() / "tiny_llama.gguf"}) {
     SCOPED_TRACE(path.string());
     const files::Checkpoint checkpoint = files::Checkpoint::open(path);
     const std::uint64_t before = stats().bytes_allocated;
