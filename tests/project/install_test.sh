@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs a build into a staging folder, builds the consumer project against it and runs it; then looks at the
 # library's symbols. With `shared` it first builds nibble a second time as a shared library.
-# usage: install_test.sh SOURCE BUILD CXX static|shared
+# usage: install_test.sh SOURCE BUILD CXX static|shared [options of the second build]
 set -euo pipefail
 source=$1 build=$2 cxx=$3 kind=$4
 work=$build/install_$kind
@@ -10,7 +10,7 @@ rm -rf "$work/stage" "$work/consumer"
 if [ "$kind" = shared ]; then
   build=$work/build
   cmake -S "$source" -B "$build" -G Ninja -DCMAKE_CXX_COMPILER="$cxx" -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=ON \
-    -DNIBBLE_BUILD_TESTS=OFF
+    -DNIBBLE_BUILD_TESTS=OFF "${@:5}"
   cmake --build "$build"
 fi
 cmake --install "$build" --prefix "$work/stage"
