@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
+#include "adapters/files/folder_write.h"
 #include "adapters/llm/scoring.h"
 #include "adapters/llm/tokenizer/tokenizer.h"
 #include "tests/llm/support.h"
@@ -188,17 +189,57 @@ TEST_F(SmolLm2Model, Perplexity) {
   EXPECT_NEAR(total.perplexity(), 7.768, 5e-4);
 }
 
-// What MLX's packing gives for these weights rounded to bf16, scales in bf16.
+/// Perplexities of the weights rounded to bf16 and packed in groups of 64 with bf16 scales, by
+/// tests/goldens/smollm2_perplexity.py: MLX's codes and scales in torch's arithmetic, decoded as nibble defines a value, and as
+/// MLX computes it.
+struct PackedAnew {
+  int bits;
+  double fp32_decode;
+  double mlx_decode;
+};
+constexpr PackedAnew kPackedAnew[] = {{4, 10.2739, 10.3035}, {8, 7.7668, 7.7915}};
+
+/// MLX's own arithmetic, which rounds the product and the sum to the scales' bf16.
+Tensor decoded_as_mlx_does(const Tensor& packed) {
+  const PackingView view = packing_of(packed);
+  const auto component = [&](std::string_view wanted) {
+    return std::find_if(view.components.begin(), view.components.end(), [&](const auto& c) { return c.first == wanted; })
+        ->second;
+  };
+  const Tensor scales = component("scales"), biases = component("biases");
+  const AffineParams params{.bits = view.format.bits, .group_size = view.format.group_size};
+  const Tensor codes = from_quantized(component("codes"), ones(scales.shape()), zeros(scales.shape()), params);
+  const auto spread = [&](const Tensor& groups) { return repeat(groups, params.group_size, -1); };
+  return cast(dequantize(codes), DType::bf16) * spread(scales) + spread(biases);
+}
+
 TEST_F(SmolLm2Model, PerplexityOfTheWeightsPackedAnew) {
   if (kSlowBuild) GTEST_SKIP() << "skipped: minutes under a sanitizer";
   const Json texts = read_json(shared_data() / "text" / "tinystories_1000.json");
-  files::Checkpoint checkpoint = files::Checkpoint::open(path_);
-  checkpoint.pack_while_loading("affine4-g64");
-  const llm::DecoderModel model = llm::load_decoder(checkpoint);
+  const files::Checkpoint checkpoint = files::Checkpoint::open(path_);
   const auto tokenizer = llm::Tokenizer::make(checkpoint.tokenizer());
-  llm::Score total;
-  for (std::size_t i = 0; i < 20; ++i) total += llm::score(model, tokenizer->encode(texts[i].get<std::string>()));
-  EXPECT_NEAR(total.perplexity(), 10.30, 0.103);
+  const auto perplexity = [&](const fs::path& folder) {
+    const llm::DecoderModel model = load_model(folder);
+    llm::Score total;
+    for (std::size_t i = 0; i < 20; ++i) total += llm::score(model, tokenizer->encode(texts[i].get<std::string>()));
+    return total.perplexity();
+  };
+  const TemporaryFolder scratch;
+  const fs::path dense = scratch.path() / "dense";
+  write_model_folder(checkpoint, dense, {.plan = {}, .dequantize = true, .dtype = {}, .progress = {}});
+  for (const PackedAnew& wanted : kPackedAnew) {
+    const fs::path packed = scratch.path() / std::to_string(wanted.bits);
+    const files::PackPlan plan = files::make_pack_plan("affine" + std::to_string(wanted.bits) + "-g64", {});
+    write_model_folder(checkpoint, packed, {.plan = plan, .dequantize = false, .dtype = {}, .progress = {}});
+    EXPECT_NEAR(perplexity(packed), wanted.fp32_decode, 1e-3 * wanted.fp32_decode) << wanted.bits << " bits";
+
+    TensorMap tensors = load(packed);
+    for (auto& [name, tensor] : tensors) {
+      if (is_quantized(tensor)) tensor = decoded_as_mlx_does(tensor);
+    }
+    save_safetensors(dense / "model.safetensors", tensors);
+    EXPECT_NEAR(perplexity(dense), wanted.mlx_decode, 1e-3 * wanted.mlx_decode) << wanted.bits << " bits, MLX's decode";
+  }
 }
 
 TEST_F(SmolLm2Model, PackedWeightsAreNeverUnpackedWhole) {
