@@ -144,7 +144,8 @@ TEST(SmolLM2, EncodesAndDecodesEveryCase) {
 
   const ChatTemplate chat = ChatTemplate::recognise(source);
   EXPECT_EQ(chat.default_system(), "You are a helpful AI assistant named SmolLM, trained by Hugging Face");
-  for (const Json& one : Json::parse(read_file(kData / "smollm2/reference.json"))["chat"]) {
+  const Json reference = Json::parse(read_file(kData / "smollm2/reference.json"));
+  for (const Json& one : reference["chat"]) {
     const std::string prompt = chat.render(std::vector<ChatMessage>{{"user", one["question"]}});
     EXPECT_EQ(prompt, one["prompt"].get<std::string>());
     EXPECT_EQ(tokenizer->encode(prompt), one["prompt_ids"].get<std::vector<int>>());
