@@ -278,7 +278,7 @@ inline F from_ints(const std::int32_t* p) { return {_mm512_cvtepi32_ps(_mm512_lo
 inline void transpose_sums(const std::int32_t* sums, std::int64_t pitch, int count, std::int32_t* out) {
   const auto some = static_cast<__mmask16>((1u << count) - 1);
   __m512i r[16];
-  for (int i = 0; i < 16; ++i) r[i] = _mm512_mask_loadu_epi32(_mm512_setzero_si512(), some, sums + i * pitch);
+  for (int i = 0; i < 16; ++i) r[i] = _mm512_maskz_loadu_epi32(some, sums + i * pitch);
   transpose16(r);
   for (int i = 0; i < 16; ++i) _mm512_store_si512(out + i * 16, r[i]);
 }

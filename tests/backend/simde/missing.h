@@ -1,6 +1,7 @@
 #pragma once
 
-// The intrinsics of our units that SIMDe 0.8.2 lacks, lane by lane as Intel's guide describes them.
+// The intrinsics of our units that SIMDe 0.8.2 lacks, lane by lane as Intel's guide describes them; and masked loads, of which
+// SIMDe reads the lanes that the mask leaves out.
 
 #include <cstdint>
 #include <cstring>
@@ -41,13 +42,30 @@ Vector truncate_lanes(__m512i a) {
   for (int i = 0; i < 16; ++i) out.v[i] = simde_float16_as_uint16(simde_float16_from_float32(in.v[i]));
   return same_bytes<__m256i>(out);
 }
-/// Bytes whose mask bit is clear are not touched in memory.
-[[maybe_unused]] __m512i _mm512_maskz_loadu_epi8(std::uint64_t mask, const void* p) {
-  Lanes<std::uint8_t, 64> out{};
-  for (int i = 0; i < 64; ++i) {
-    if (mask >> i & 1) out.v[i] = static_cast<const std::uint8_t*>(p)[i];
+/// Lanes whose mask bit is clear are zero and not touched in memory.
+template <class Vector, class T>
+Vector load_lanes(std::uint64_t mask, const void* p) {
+  constexpr int count = static_cast<int>(sizeof(Vector) / sizeof(T));
+  Lanes<T, count> out{};
+  for (int i = 0; i < count; ++i) {
+    if (mask >> i & 1) std::memcpy(&out.v[i], static_cast<const T*>(p) + i, sizeof(T));
   }
-  return same_bytes<__m512i>(out);
+  return same_bytes<Vector>(out);
+}
+[[maybe_unused]] __m512i _mm512_maskz_loadu_epi8(std::uint64_t mask, const void* p) {
+  return load_lanes<__m512i, std::uint8_t>(mask, p);
+}
+#undef _mm256_maskz_loadu_epi16
+[[maybe_unused]] __m256i _mm256_maskz_loadu_epi16(std::uint16_t mask, const void* p) {
+  return load_lanes<__m256i, std::uint16_t>(mask, p);
+}
+#undef _mm512_maskz_loadu_ps
+[[maybe_unused]] __m512 _mm512_maskz_loadu_ps(std::uint16_t mask, const void* p) {
+  return load_lanes<__m512, float>(mask, p);
+}
+#undef _mm512_maskz_loadu_epi32
+[[maybe_unused]] __m512i _mm512_maskz_loadu_epi32(std::uint16_t mask, const void* p) {
+  return load_lanes<__m512i, std::int32_t>(mask, p);
 }
 [[maybe_unused]] __m256i _mm256_mask_add_epi8(__m256i src, std::uint32_t mask, __m256i a, __m256i b) {
   auto out = same_bytes<Lanes<std::uint8_t, 32>>(src);
