@@ -149,7 +149,8 @@ TEST(SmolLM2, EncodesAndDecodesEveryCase) {
     const std::string prompt = chat.render(std::vector<ChatMessage>{{"user", one["question"]}});
     EXPECT_EQ(prompt, one["prompt"].get<std::string>());
     EXPECT_EQ(tokenizer->encode(prompt), one["prompt_ids"].get<std::vector<int>>());
-    EXPECT_EQ(tokenizer->decode(one["greedy_ids"].get<std::vector<int>>(), /*with_control=*/true), one["greedy_text"].get<std::string>());
+    EXPECT_EQ(tokenizer->decode(one["greedy_ids"].get<std::vector<int>>(), /*with_control=*/true),
+              one["greedy_text"].get<std::string>());
   }
 }
 
