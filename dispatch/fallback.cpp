@@ -19,11 +19,12 @@ void count_fallback(std::string_view op, const Tensor& packed, std::uint64_t byt
   count(counters().bytes_dequantized, bytes);
 }
 
-Tensor dense_operand(std::string_view op, const Tensor& t) {
+Tensor dense_operand(std::string_view op, const Tensor& t, std::optional<DType> dtype) {
   if (!t.is_quantized()) return t;
+  const DType target = dtype.value_or(t.dtype());
   Backend& backend = backend_for(t.device());
-  count_fallback(op, t, static_cast<std::uint64_t>(t.numel()) * itemsize(t.dtype()));
-  Tensor out = backend.allocate(t.shape(), t.dtype());
+  count_fallback(op, t, static_cast<std::uint64_t>(t.numel()) * itemsize(target));
+  Tensor out = backend.allocate(t.shape(), target);
   backend.dequantize(t, out);
   return out;
 }

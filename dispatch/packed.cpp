@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "dispatch/fallback.h"
+#include "dispatch/layout.h"
 #include "dispatch/product.h"
 #include "dispatch/route.h"
 #include "nibble/error.h"
@@ -94,12 +95,7 @@ Tensor take_packed(const Tensor& x, const Tensor& indices, int axis) {
   if (axis == packed_axis) return take(dense_operand("take", x), indices, axis);
 
   // Rows in row-major order of the other axes, the packed one last.
-  Axes order;
-  for (int i = 0; i < x.ndim(); ++i) {
-    if (i != packed_axis) order.push_back(i);
-  }
-  order.push_back(packed_axis);
-  const Tensor turned = transpose(x, order);
+  const Tensor turned = move_last(x, packed_axis);
   const std::int64_t k = turned.size(-1);
   const int place = axis < packed_axis ? axis : axis - 1;  // of the gathered axis among the rows
   GatherAxis gather{1, x.size(axis), 1};
@@ -125,10 +121,7 @@ Tensor take_packed(const Tensor& x, const Tensor& indices, int axis) {
     }
   }
   const int home = packed_axis < axis ? packed_axis : packed_axis - 1 + indices.ndim();
-  Axes back;
-  for (int i = 0; i + 1 < shape.rank(); ++i) back.push_back(i);
-  back.insert(home, shape.rank() - 1);
-  return transpose(reshape(out, shape), back);
+  return move_back(reshape(out, shape), home);
 }
 
 }  // namespace detail

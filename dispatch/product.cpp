@@ -18,13 +18,7 @@ namespace detail {
 namespace {
 
 /// A packed operand decoded for a product: to f32 whatever its logical dtype, since a product never rounds a weight.
-Tensor decode_for_product(std::string_view op, const Tensor& t) {
-  count_fallback(op, t, static_cast<std::uint64_t>(t.numel()) * sizeof(float));
-  Backend& backend = backend_for(t.device());
-  Tensor out = backend.allocate(t.shape(), DType::f32);
-  backend.dequantize(t, out);
-  return out;
-}
+Tensor decode_for_product(std::string_view op, const Tensor& t) { return dense_operand(op, t, DType::f32); }
 
 bool packed_along_batch(const Tensor& t) { return t.is_quantized() && t.packing()->axis < t.ndim() - 2; }
 

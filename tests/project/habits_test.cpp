@@ -96,7 +96,7 @@ TEST(Habits, NoPathOfAMachine) {
     for (const std::string& line : file.lines()) EXPECT_FALSE(names_a_machine(line)) << file.path << ": " << line;
   }
   EXPECT_TRUE(names_a_machine("PATH = '/home/me/model'"));
-  EXPECT_FALSE(names_a_machine("build/work/x and /usr/local/lib"));
+  EXPECT_FALSE(names_a_machine("build/home/x and /usr/local/lib"));
 }
 
 TEST(Habits, LongFilesSayWhy) {
