@@ -1,84 +1,287 @@
-// The tile of every instruction-set unit that this machine runs, against fp64: two tiles in a row, so that what is
-// carried from one to the next is tested too.
+// What each instruction set contributes to attention, against fp64: natively, and through SIMDe where the processor may
+// lack it.
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <random>
+#include <string>
 #include <vector>
 
-#include "backend/cpu/units/attention.h"
+#include "backend/cpu/units/attention_select.h"
 #include "nibble/device.h"
 #include "nibble/error.h"
+#include "nibble/ops.h"
+#include "nibble/quantization.h"
 
-namespace nibble::detail {
+#ifdef NIBBLE_TEST_SIMDE
+namespace nibble::inline v0::detail::cpu {
+extern const AttentionUnit kAvx2AttentionSimde;
+extern const AttentionUnit kAvx512AttentionSimde;
+extern const PanelKernel kAvx512Bf16PanelSimde;
+}  // namespace nibble::inline v0::detail::cpu
+#endif
+
+namespace nibble::detail::cpu {
 namespace {
 
-struct Tile {
-  std::int64_t rows, depth, width;
-  std::vector<std::int64_t> keys;  ///< of each tile in turn
+struct UnitUnderTest {
+  std::string name;
+  const AttentionUnit* unit;
 };
+
+std::vector<UnitUnderTest> units() {
+  std::vector<UnitUnderTest> found;
+  for (const std::string& name : cpu_units()) found.push_back({name, &attention_unit(name)});
+#ifdef NIBBLE_TEST_SIMDE
+  found.push_back({"avx2_simde", &kAvx2AttentionSimde});
+  found.push_back({"avx512_simde", &kAvx512AttentionSimde});
+#endif
+  return found;
+}
+
+struct PanelUnderTest {
+  std::string name;
+  const PanelKernel* kernel;
+  int panel;
+  double tolerance;
+};
+
+std::vector<PanelUnderTest> panels() {
+  constexpr double kExact = 1e-5, kFast = 5e-2;
+  std::vector<PanelUnderTest> found;
+  for (const UnitUnderTest& u : units()) found.push_back({u.name, &u.unit->exact, u.unit->panel, kExact});
+  for (const std::string& name : cpu_units()) {
+    const AttentionUnit& unit = attention_unit(name);
+    const PanelKernel& fast = panel_kernel(unit, Precision::fast);
+    if (&fast != &unit.exact) found.push_back({name + " fast", &fast, unit.panel, kFast});
+  }
+#ifdef NIBBLE_TEST_SIMDE
+  found.push_back({"avx512_bf16_simde", &kAvx512Bf16PanelSimde, kAvx512AttentionSimde.panel, kFast});
+#endif
+  return found;
+}
+
+std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
 
 std::vector<float> draw(std::int64_t n, unsigned seed) {
   std::mt19937 engine(seed);
   std::normal_distribution<float> normal;
-  std::vector<float> out(static_cast<std::size_t>(n));
+  std::vector<float> out(at(n));
   for (float& x : out) x = normal(engine);
   return out;
 }
 
-void check(AttendFunction attend, const Tile& t, const char* unit) {
-  const std::int64_t total_keys = t.keys[0] + t.keys[1], pitch = t.depth + 3;
-  const auto q = draw(t.rows * t.depth, 1), k = draw(total_keys * pitch, 2), v = draw(total_keys * t.width, 3),
-             bias = draw(2 * t.rows * kTileKeys, 4);
-  std::vector<float> turned(static_cast<std::size_t>(t.depth * kTileKeys)),
-      scores(static_cast<std::size_t>(t.rows * kTileKeys)), out(static_cast<std::size_t>(t.rows * t.width), 0.0f),
-      largest(static_cast<std::size_t>(t.rows), -INFINITY);
-  std::vector<double> total(static_cast<std::size_t>(t.rows), 0.0);
-  std::vector<std::int64_t> visible[2];
-  for (int tile = 0; tile < 2; ++tile) {
-    for (std::int64_t r = 0; r < t.rows; ++r) visible[tile].push_back((r * 7 + 5 * tile) % (t.keys[tile] + 1));
+/// Some rows of queries, what they see, and keys and values as the tests of both kinds of kernel make them.
+struct Problem {
+  std::int64_t rows, keys, depth, width;
+  std::vector<float> q, k, v, bias;  ///< bias by (row, key)
+  std::vector<std::int64_t> visible;
+
+  Problem(std::int64_t rows_, std::int64_t keys_, std::int64_t depth_, std::int64_t width_)
+      : rows(rows_),
+        keys(keys_),
+        depth(depth_),
+        width(width_),
+        q(draw(rows * depth, 1)),
+        k(draw(keys * depth, 2)),
+        v(draw(keys * width, 3)),
+        bias(draw(rows * keys, 4)) {
+    for (float& x : q) x /= std::sqrt(static_cast<float>(depth));
+    for (std::int64_t r = 0; r < rows; ++r) visible.push_back((r * 7 + 5) % (keys + 1));
   }
-  for (int tile = 0; tile < 2; ++tile) {
-    const std::int64_t first = tile * t.keys[0];
-    attend({t.rows, t.keys[static_cast<std::size_t>(tile)], t.depth, t.width, q.data(), k.data() + first * pitch, pitch,
-            v.data() + first * t.width, t.width, visible[tile].data(), bias.data() + tile * t.rows * kTileKeys,
-            turned.data(), scores.data(), out.data(), largest.data(), total.data()});
+
+  /// softmax(q kᵀ + bias) v over the visible keys.
+  std::vector<double> answer(std::int64_t r) const {
+    std::vector<double> out(at(width), 0.0);
+    double total = 0;
+    for (std::int64_t j = 0; j < visible[at(r)]; ++j) {
+      double s = bias[at(r * keys + j)];
+      for (std::int64_t d = 0; d < depth; ++d) s += static_cast<double>(q[at(r * depth + d)]) * k[at(j * depth + d)];
+      total += std::exp(s);
+      for (std::int64_t c = 0; c < width; ++c) out[at(c)] += std::exp(s) * v[at(j * width + c)];
+    }
+    for (double& x : out) x = total == 0 ? 0 : x / total;
+    return out;
   }
-  for (std::int64_t r = 0; r < t.rows; ++r) {
-    std::vector<double> want(static_cast<std::size_t>(t.width), 0.0);
-    double sum = 0;
-    for (int tile = 0; tile < 2; ++tile) {
-      for (std::int64_t j = 0; j < visible[tile][static_cast<std::size_t>(r)]; ++j) {
-        const std::int64_t key = tile * t.keys[0] + j;
-        double s = bias[static_cast<std::size_t>((tile * t.rows + r) * kTileKeys + j)];
-        for (std::int64_t d = 0; d < t.depth; ++d) {
-          s += static_cast<double>(q[static_cast<std::size_t>(r * t.depth + d)]) *
-               k[static_cast<std::size_t>(key * pitch + d)];
+};
+
+/// Rows of numbers as a cache element lays them out, `gap` bytes between rows, and what they decode to.
+struct Laid {
+  std::vector<unsigned char> bytes;
+  std::int64_t stride;
+
+  Laid(std::vector<float>& x, std::int64_t rows, CacheElement element) {
+    const std::int64_t n = static_cast<std::int64_t>(x.size()) / rows;
+    Tensor t = from_data(std::span<const float>(x), {rows, n});
+    if (element == CacheElement::q8_0) {
+      t = quantize(t, {.format = "q8_0"});
+      x = dequantize(t).to_vector<float>();
+      t = packing_of(t).components[0].second;
+    } else {
+      t = cast(t, element == CacheElement::f16 ? DType::f16 : element == CacheElement::bf16 ? DType::bf16 : DType::f32);
+      x = cast(t, DType::f32).to_vector<float>();
+    }
+    constexpr std::int64_t kGap = 68;
+    const std::int64_t line = static_cast<std::int64_t>(t.nbytes()) / rows;
+    stride = line + kGap;
+    bytes.assign(at(rows * stride - kGap), 0xff);  // nothing past the last row: a sanitizer sees who reads on
+    const auto* from = static_cast<const unsigned char*>(contiguous(t).raw_data());
+    for (std::int64_t r = 0; r < rows; ++r) std::copy_n(from + r * line, line, bytes.data() + r * stride);
+  }
+};
+
+TEST(AttentionUnits, FewQueriesMatchFp64) {
+  struct Case {
+    std::int64_t rows, keys, depth, width;
+  };
+  const Case cases[] = {{1, 1, 64, 32}, {3, 33, 32, 96}, {4, 200, 128, 64}, {7, 66, 64, 128}, {11, 35, 32, 32}};
+  for (const UnitUnderTest& u : units()) {
+    for (const Case& c : cases) {
+      for (int element = 0; element < static_cast<int>(CacheElement::count_); ++element) {
+        Problem p(c.rows, c.keys, c.depth, c.width);
+        const Laid k(p.k, c.keys, static_cast<CacheElement>(element)), v(p.v, c.keys, static_cast<CacheElement>(element));
+        FewQueries few{};
+        few.rows = c.rows;
+        few.keys = c.keys;
+        few.depth = c.depth;
+        few.width = c.width;
+        few.pitch = (c.keys + kFewPadding - 1) / kFewPadding * kFewPadding;
+        few.q = p.q.data();
+        few.k = {k.bytes.data(), k.stride};
+        few.v = {v.bytes.data(), v.stride};
+        few.visible = p.visible.data();
+        std::vector<float> bias(at(c.rows * few.pitch), NAN), weights(bias.size()), out(at(c.rows * c.width)),
+            largest(at(c.rows)), total(at(c.rows));
+        for (std::int64_t r = 0; r < c.rows; ++r) {
+          std::copy_n(p.bias.data() + r * c.keys, c.keys, bias.data() + r * few.pitch);
         }
-        sum += std::exp(s);
-        for (std::int64_t c = 0; c < t.width; ++c) {
-          want[static_cast<std::size_t>(c)] += std::exp(s) * v[static_cast<std::size_t>(key * t.width + c)];
+        few.bias = bias.data();
+        few.weights = weights.data();
+        few.out = out.data();
+        few.largest = largest.data();
+        few.total = total.data();
+        u.unit->few[element](few);
+        for (std::int64_t r = 0; r < c.rows; ++r) {
+          const std::vector<double> want = p.answer(r);
+          const double scale = total[at(r)] == 0 ? 0 : 1.0 / total[at(r)];
+          for (std::int64_t i = 0; i < c.width; ++i) {
+            ASSERT_NEAR(out[at(r * c.width + i)] * scale, want[at(i)], 1e-5)
+                << u.name << " element " << element << " keys " << c.keys << " row " << r << " column " << i;
+          }
         }
       }
     }
-    const double scale = total[static_cast<std::size_t>(r)];
-    for (std::int64_t c = 0; c < t.width; ++c) {
-      const double got = scale == 0 ? 0 : out[static_cast<std::size_t>(r * t.width + c)] / scale;
-      ASSERT_NEAR(got, sum == 0 ? 0 : want[static_cast<std::size_t>(c)] / sum, 1e-5)
-          << unit << " rows " << t.rows << " depth " << t.depth << " row " << r << " column " << c;
+  }
+}
+
+/// Tiles one after another, so that what is carried from one to the next is tested too.
+void check_panel(const PanelUnderTest& u, const std::vector<std::int64_t>& tiles, std::int64_t depth,
+                 std::int64_t width) {
+  std::int64_t keys = 0;
+  for (const std::int64_t n : tiles) keys += n;
+  const Problem p(u.panel, keys, depth, width);
+  const std::int64_t step = u.kernel->step, depth_words = (depth + step - 1) / step;
+  const auto words_of = [&](const float* row, std::int64_t n) {
+    std::vector<float> words(row, row + n);
+    if (step == 2) u.kernel->pair_neighbours(row, n, words.data());
+    return words;
+  };
+  std::vector<float> q(at(depth_words * u.panel)), k(at(keys * depth_words));
+  for (std::int64_t r = 0; r < u.panel; ++r) {
+    const auto words = words_of(p.q.data() + r * depth, depth);
+    for (std::int64_t d = 0; d < depth_words; ++d) q[at(d * u.panel + r)] = words[at(d)];
+  }
+  for (std::int64_t j = 0; j < keys; ++j) {
+    const auto words = words_of(p.k.data() + j * depth, depth);
+    std::copy_n(words.data(), depth_words, k.data() + j * depth_words);
+  }
+  std::vector<float> out(at(width * u.panel), 0.0f), largest(at(u.panel), -INFINITY), total(at(u.panel), 0.0f),
+      weights(at(kTileKeys * u.panel)), visible(at(u.panel)), bias(at(kTileKeys * u.panel));
+  std::int64_t first = 0;
+  for (const std::int64_t n : tiles) {
+    std::vector<float> v(p.v.begin() + first * width, p.v.begin() + (first + n) * width);
+    if (step == 2) {
+      v.resize(at((n + 1) / 2 * 2 * width), 0.0f);
+      std::vector<float> words(at((n + 1) / 2 * width));
+      for (std::int64_t j = 0; j < n; j += 2) {
+        u.kernel->pair_rows(v.data() + j * width, v.data() + (j + 1) * width, width, words.data() + j / 2 * width);
+      }
+      v = words;
+    }
+    for (std::int64_t r = 0; r < u.panel; ++r) {
+      visible[at(r)] = static_cast<float>(p.visible[at(r)] - first);
+      for (std::int64_t j = 0; j < n; ++j) bias[at(j * u.panel + r)] = p.bias[at(r * keys + first + j)];
+    }
+    PanelTile tile{};
+    tile.keys = n;
+    tile.depth = depth_words;
+    tile.width = width;
+    tile.q = q.data();
+    tile.k = k.data() + first * depth_words;
+    tile.k_stride = depth_words;
+    tile.v = v.data();
+    tile.v_stride = width;
+    tile.visible = visible.data();
+    tile.bias = bias.data();
+    tile.weights = weights.data();
+    tile.out = out.data();
+    tile.largest = largest.data();
+    tile.total = total.data();
+    u.kernel->attend(tile);
+    first += n;
+  }
+  for (std::int64_t r = 0; r < u.panel; ++r) {
+    const std::vector<double> want = p.answer(r);
+    const double scale = total[at(r)] == 0 ? 0 : 1.0 / total[at(r)];
+    for (std::int64_t c = 0; c < width; ++c) {
+      ASSERT_NEAR(out[at(c * u.panel + r)] * scale, want[at(c)], u.tolerance)
+          << u.name << " depth " << depth << " row " << r << " column " << c;
     }
   }
 }
 
-TEST(AttentionUnits, EachMatchesFp64) {
-  const Tile tiles[] = {{1, 64, 64, {64, 33}}, {3, 40, 24, {64, 64}},  {7, 7, 5, {64, 1}},
-                        {8, 16, 16, {64, 17}}, {31, 64, 64, {64, 50}}, {kTileRows, 37, 67, {64, 64}}};
-  for (const std::string& unit : cpu_units()) {
-    for (const Tile& t : tiles) check(attend_function(unit.c_str()), t, unit.c_str());
+TEST(AttentionUnits, PanelsMatchFp64) {
+  for (const PanelUnderTest& u : panels()) {
+    check_panel(u, {kTileKeys, 33}, 64, 64);
+    check_panel(u, {1, kTileKeys}, 40, 24);
+    check_panel(u, {kTileKeys, 1}, 7, 5);
+    check_panel(u, {17, 50, 3}, 37, 67);
   }
-  EXPECT_THROW(attend_function("none"), Error);
+  EXPECT_THROW(attention_unit("none"), Error);
+}
+
+/// exp must be 0 for what is unseen, and a NaN must not be lost.
+TEST(AttentionUnits, InfinitiesAndNaNs) {
+  for (const PanelUnderTest& u : panels()) {
+    const std::int64_t panel = u.panel;
+    std::vector<float> q(at(panel), 0.0f), k(2, 0.0f), v(2, 0.0f), out(at(panel), 0.0f), largest(at(panel), -INFINITY),
+        total(at(panel), 0.0f), weights(at(kTileKeys * panel)), bias(at(2 * panel), 0.0f);
+    bias[0] = -INFINITY;                                    // query 0 sees key 1 alone
+    bias[1] = -INFINITY, bias[at(panel + 1)] = -INFINITY;   // query 1 none
+    bias[2] = NAN;                                          // query 2 is lost
+    bias[3] = -200, bias[at(panel + 3)] = -3e38f;           // query 3 all but key 0, by finite numbers
+    PanelTile tile{};
+    tile.keys = 2;
+    tile.depth = tile.width = 1;
+    tile.q = q.data();
+    tile.k = k.data();
+    tile.k_stride = tile.v_stride = 1;
+    tile.v = v.data();
+    tile.bias = bias.data();
+    tile.weights = weights.data();
+    tile.out = out.data();
+    tile.largest = largest.data();
+    tile.total = total.data();
+    u.kernel->attend(tile);
+    EXPECT_EQ(total[0], 1) << u.name;
+    EXPECT_EQ(total[1], 0) << u.name;
+    EXPECT_TRUE(std::isnan(total[2])) << u.name;
+    EXPECT_EQ(total[3], 1) << u.name;
+    EXPECT_EQ(largest[3], -200) << u.name;
+  }
 }
 
 }  // namespace
-}  // namespace nibble::detail
+}  // namespace nibble::detail::cpu

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <functional>
 
+#include "nibble/device.h"
 #include "nibble/error.h"
 #include "nibble/ops.h"
 
@@ -350,6 +351,52 @@ TEST(Attention, DeterministicGivesOneQueryTheBitsItHasAmongMany) {
     o.key_length = i + 1;
     const Tensor one = nb::scaled_dot_product_attention(nb::slice(q, 2, i, i + 1), k, v, o);
     ASSERT_EQ(one.to_vector<float>(), nb::slice(all, 2, i, i + 1).to_vector<float>()) << i;
+  }
+}
+
+TEST(Attention, LongCachesHaveTheSameBitsOnAnyNumberOfThreads) {
+  struct Case {
+    std::int64_t H, Hk, Tq;
+  };
+  for (const Case& c : {Case{4, 1, 1}, Case{6, 3, 2}, Case{2, 1, 30}, Case{8, 2, 100}}) {
+    const Tensor q = nb::random_normal({2, c.H, c.Tq, 32}, 1), k = nb::random_normal({2, c.Hk, 1500, 32}, 2),
+                 v = nb::random_normal({2, c.Hk, 1500, 48}, 3);
+    nb::AttentionOptions o;
+    o.causal = true;
+    o.key_length = nb::tensor<std::int32_t>({1500, 777}, {2});
+    const auto want = naive(q, k, v, 1 / std::sqrt(32.0), {true, {1500, 777}, {}});
+    std::vector<float> first;
+    const int before = nb::num_threads();
+    for (int threads : {1, 2, 5}) {
+      nb::set_num_threads(threads);
+      const Tensor got = nb::scaled_dot_product_attention(q, k, v, o);
+      expect_near(got, want, 3e-6, fmt::format("{} heads on {}, {} queries", c.H, c.Hk, c.Tq));
+      const auto bits = got.to_vector<float>();
+      if (first.empty()) first = bits;
+      ASSERT_EQ(bits, first) << threads << " threads";
+    }
+    nb::set_num_threads(before);
+  }
+}
+
+TEST(Attention, FastStaysWithinItsPrecision) {
+  const nb::with fast({.precision = nb::Precision::fast});
+  for (const std::int64_t depth : {64, 37}) {
+    for (DType d : kFloats) {
+      const Tensor q = nb::random_normal({1, 4, 70, depth}, 1),
+                   k = nb::cast(nb::random_normal({1, 2, 131, depth}, 2), d),
+                   v = nb::cast(nb::random_normal({1, 2, 131, depth}, 3), d);
+      nb::AttentionOptions o;
+      o.causal = true;
+      const auto want = naive(q, k, v, 1 / std::sqrt(static_cast<double>(depth)), {true, {}, {}});
+      const auto got = values(nb::scaled_dot_product_attention(q, k, v, o));
+      double error = 0, norm = 0;
+      for (std::size_t i = 0; i < want.size(); ++i) {
+        error += std::pow(got[i] - want[i], 2);
+        norm += std::pow(want[i], 2);
+      }
+      EXPECT_LT(std::sqrt(error / norm), 1e-2) << name(d) << " depth " << depth;
+    }
   }
 }
 

@@ -5,43 +5,81 @@
 namespace nibble {
 inline namespace v0 {
 namespace detail {
+namespace cpu {
 
-inline constexpr std::int64_t kTileKeys = 64;
-inline constexpr std::int64_t kTileRows = 64;
+// What an instruction set contributes to attention. All of it keeps three numbers of a query: the largest score so far,
+// the sum of exp(score − largest), and the sum of exp(score − largest) · value (Milakov and Gimelshein, 2018).
 
-/// One step of the online softmax (Milakov and Gimelshein, 2018): some query rows against the next few keys. Everything
-/// is f32; raw pointers, so that the code can be compiled once for each instruction set.
-struct AttentionTile {
-  std::int64_t rows, keys;    ///< up to kTileRows and kTileKeys
-  std::int64_t depth, width;  ///< of a key, of a value
-  const float* q;             ///< (rows, depth), times the scale
-  const float* k;             ///< (keys, depth), rows k_stride apart
-  std::int64_t k_stride;
-  const float* v;  ///< (keys, width), rows v_stride apart
-  std::int64_t v_stride;
-  const std::int64_t* visible;  ///< of each row: how many of the keys it sees, from the first on
-  const float* bias;            ///< (rows, kTileKeys) added to the scores; or null
-  float* turned_k;              ///< room for (depth, kTileKeys)
-  float* scores;                ///< room for (rows, kTileKeys)
-  // What is carried from tile to tile:
-  float* out;                  ///< (rows, width): sum of exp(score − largest) · value
-  float* largest;              ///< of each row, −∞ at first
-  double* total;               ///< of each row: sum of exp(score − largest)
-  bool deterministic = false;  ///< the same bits for a row whatever the other rows
+/// How the numbers of a cache lie.
+enum class CacheElement : std::uint8_t { f32, f16, bf16, q8_0, count_ };
+
+/// Keys or values of one head: a row each, `stride` bytes apart.
+struct CacheRows {
+  const unsigned char* data;
+  std::int64_t stride;
 };
 
-using AttendFunction = void (*)(const AttentionTile& tile);
+/// Few queries against a range of keys: the cache is read once, as it lies, a vector of a row at a time.
+struct FewQueries {
+  std::int64_t rows, keys;
+  std::int64_t depth, width;  ///< of a key, of a value; multiples of the unit's lanes
+  const float* q;             ///< (rows, depth), times the scale
+  CacheRows k, v;
+  const std::int64_t* visible;  ///< of each row: how many of the keys it sees, from the first on
+  const float* bias;            ///< (rows, pitch) added to the scores; or null
+  float* weights;               ///< room for (rows, pitch)
+  std::int64_t pitch;           ///< keys, rounded up to kFewPadding
+  float* out;                   ///< (rows, width): the sum of weighted values
+  float* largest;               ///< of each row; −∞ where it sees nothing
+  float* total;                 ///< of each row
+};
+inline constexpr std::int64_t kFewPadding = 16;
 
-// One for each instruction-set unit; the names are those of units.
-void attend_scalar(const AttentionTile& tile);
+/// The queries of a panel, a lane each, against the next few keys. Rows of keys and values are 32-bit words: a float, or
+/// a pair of bf16.
+struct PanelTile {
+  std::int64_t keys;          ///< up to kTileKeys
+  std::int64_t depth, width;  ///< of a key in words, of a value
+  const float* q;             ///< (depth, panel), times the scale
+  const float* k;             ///< (keys, depth)
+  std::int64_t k_stride;      ///< words from key to key
+  const float* v;             ///< (keys, width); where a word is a pair, of neighbouring keys: ((keys + 1) / 2, width)
+  std::int64_t v_stride;
+  const float* visible;  ///< (panel): how many of the keys each query sees; null where all see all
+  const float* bias;     ///< (keys, panel) added to the scores; or null
+  float* weights;        ///< room for (kTileKeys, panel)
+  // What is carried from tile to tile:
+  float* out;      ///< (width, panel)
+  float* largest;  ///< (panel), −∞ at first
+  float* total;    ///< (panel)
+};
+inline constexpr std::int64_t kTileKeys = 64;
+
+/// One arithmetic for panels.
+struct PanelKernel {
+  int step;  ///< values in a word
+  void (*attend)(const PanelTile& tile);
+  // Where a word is a pair of values (else null):
+  void (*pair_neighbours)(const float* x, std::int64_t n, float* words);  ///< ((n + 1) / 2) words, the last one padded
+  void (*pair_rows)(const float* even, const float* odd, std::int64_t n, float* words);
+};
+
+struct AttentionUnit {
+  const char* name;  ///< of the unit
+  int lanes;         ///< floats in a vector
+  int panel;         ///< queries in a panel
+  void (*few[static_cast<int>(CacheElement::count_)])(const FewQueries& queries);
+  PanelKernel exact;
+};
+
+extern const AttentionUnit kScalarAttention;
 #if defined(__x86_64__)
-void attend_avx2(const AttentionTile& tile);
-void attend_avx512(const AttentionTile& tile);
+extern const AttentionUnit kAvx2Attention;
+extern const AttentionUnit kAvx512Attention;
+extern const PanelKernel kAvx512Bf16Panel;  ///< what processors of the unit avx512 may have beside it
 #endif
 
-/// That of the unit of this name. Throws Error(invalid_argument) for another.
-AttendFunction attend_function(const char* unit);
-
+}  // namespace cpu
 }  // namespace detail
 }  // namespace v0
 }  // namespace nibble

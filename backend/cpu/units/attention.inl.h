@@ -1,153 +1,252 @@
-// The arithmetic of attention, written once. Included inside a unit's unnamed namespace, after attention.h and math.h
-// and the unit's own kStripRows, kVec, Vec and multiply_add. Nothing here may have external linkage, or the linker
-// could hand one unit's code to a processor that lacks its instructions.
+// The arithmetic of attention, written once. Included inside a unit's unnamed namespace, after attention.h, the unit's
+// floats and what it says of itself: kAcross, kFewRows, kFewColumns, larger, round, scale_by_power_of_two,
+// keep_below, sums_of_four, broadcast_half, from_signed_bytes. Nothing here may have external linkage, or the linker could hand one unit's code to a
+// processor that lacks its instructions.
 
-inline void load(const float* p, Vec& out) { __builtin_memcpy(&out, p, sizeof out); }
-inline void save(const Vec& x, float* p) { __builtin_memcpy(p, &x, sizeof x); }
+constexpr float kInfinity = __builtin_inff();
 
-/// c (rows, n) += a (rows, depth) · b (depth, n) for `rows` rows and two vectors of columns, kept in registers.
-template <int rows>
-void multiply_strip(std::int64_t depth, const float* a, std::int64_t lda, const float* b, std::int64_t ldb, float* c,
-                    std::int64_t ldc) {
-  Vec sum[rows][2];
-  for (int r = 0; r < rows; ++r) {
-    load(c + r * ldc, sum[r][0]);
-    load(c + r * ldc + kVec, sum[r][1]);
-  }
-  for (std::int64_t d = 0; d < depth; ++d) {
-    Vec left, right;
-    load(b + d * ldb, left);
-    load(b + d * ldb + kVec, right);
-    for (int r = 0; r < rows; ++r) {
-      const Vec x = a[r * lda + d] - Vec{};  // in every lane
-      multiply_add(x, left, sum[r][0]);
-      multiply_add(x, right, sum[r][1]);
-    }
-  }
-  for (int r = 0; r < rows; ++r) {
-    save(sum[r][0], c + r * ldc);
-    save(sum[r][1], c + r * ldc + kVec);
-  }
+/// eˣ for x ≤ 0, within 1e-7 of it; 0 below −110 and for −∞. x = (n + f)·ln 2, and 2ᶠ by a polynomial with the least
+/// largest relative error on |f| ≤ ½ that gives 1 at 0.
+inline F exp_of_negative(F x) {
+  x = larger(broadcast(-110.0f), x);  // of a NaN and a number it gives the second
+  const F n = round(mul(x, broadcast(0x1.715476p+0f)));
+  const F f = fma(x, broadcast(0x1.715476p+0f), mul(n, broadcast(-1.0f)));
+  F p = broadcast(0x1.41fbb6p-13f);
+  p = fma(p, f, broadcast(0x1.5f3e56p-10f));
+  p = fma(p, f, broadcast(0x1.3b2d4ep-7f));
+  p = fma(p, f, broadcast(0x1.c6aee8p-5f));
+  p = fma(p, f, broadcast(0x1.ebfbdcp-3f));
+  p = fma(p, f, broadcast(0x1.62e430p-1f));
+  p = fma(p, f, broadcast(1.0f));
+  return scale_by_power_of_two(p, n);
 }
 
-constexpr std::int64_t kColumns = 2 * kVec;
-static_assert(kTileKeys % kColumns == 0);
+/// What is subtracted from scores: the largest, but a number where no key has been seen.
+inline F base_of(F largest) { return larger(broadcast(-__FLT_MAX__), largest); }
 
-/// c (rows, n) += a (rows, depth) · b (depth, n), all row-major, for as many columns as fill vectors.
-void multiply(std::int64_t rows, std::int64_t n, std::int64_t depth, const float* a, std::int64_t lda, const float* b,
-              std::int64_t ldb, float* c, std::int64_t ldc) {
-  for (std::int64_t j = 0; j + kColumns <= n; j += kColumns) {
-    std::int64_t r = 0;
-    for (; r + kStripRows <= rows; r += kStripRows) {
-      multiply_strip<kStripRows>(depth, a + r * lda, lda, b + j, ldb, c + r * ldc + j, ldc);
-    }
-    for (; r < rows; ++r) multiply_strip<1>(depth, a + r * lda, lda, b + j, ldb, c + r * ldc + j, ldc);
-  }
+template <int kCount>
+struct Count {
+  static constexpr int value = kCount;
+};
+/// visit(Count<n>, i) for strips of n of the indices [i, end): kMost at a time, then halves of that.
+template <int kMost, class Visit>
+inline void for_strips(std::int64_t i, std::int64_t end, Visit&& visit) {
+  for (; i + kMost <= end; i += kMost) visit(Count<kMost>{}, i);
+  if constexpr (kMost > 1) for_strips<kMost / 2>(i, end, visit);
 }
 
-/// The columns of a product that `multiply` leaves.
-void multiply_rest(std::int64_t rows, std::int64_t n, std::int64_t depth, const float* a, std::int64_t lda,
-                   const float* b, std::int64_t ldb, float* c, std::int64_t ldc) {
-  for (std::int64_t j = n / kColumns * kColumns; j < n; ++j) {
-    for (std::int64_t r = 0; r < rows; ++r) {
-      float sum = c[r * ldc + j];
-      for (std::int64_t d = 0; d < depth; ++d) sum += a[r * lda + d] * b[d * ldb + j];
-      c[r * ldc + j] = sum;
-    }
-  }
-}
+// ---- panels --------------------------------------------------------------------------------------------------------
 
-float dot(const float* a, const float* b, std::int64_t n) {
-  Vec sums[2] = {};
-  std::int64_t i = 0;
-  for (; i + 2 * kVec <= n; i += 2 * kVec) {
-    for (int s = 0; s < 2; ++s) {
-      Vec x, y;
-      load(a + i + s * kVec, x);
-      load(b + i + s * kVec, y);
-      multiply_add(x, y, sums[s]);
-    }
-  }
-  sums[0] += sums[1];
-  float sum = 0;
-  for (int l = 0; l < kVec; ++l) sum += sums[0][l];
-  for (; i < n; ++i) sum += a[i] * b[i];
-  return sum;
-}
+constexpr int kPanel = 2 * kLanes;
 
-/// scores = q kᵀ. Few rows take dot products with the keys as they lie; many make it worth turning the keys first.
-void score(const AttentionTile& t) {
-  if (t.rows < 8 && !t.deterministic) {
+/// Words that are floats.
+struct Fp32Words {
+  static constexpr int kStep = 1;
+  static F multiply_add(F a, F b, F c) { return fma(a, b, c); }
+  /// Scores become exp(score − largest), which `total` sums.
+  static void weigh(const PanelTile& t, const F (&base)[2], F (&total)[2]) {
     for (std::int64_t j = 0; j < t.keys; ++j) {
-      for (std::int64_t r = 0; r < t.rows; ++r) {
-        t.scores[r * kTileKeys + j] = dot(t.q + r * t.depth, t.k + j * t.k_stride, t.depth);
+      for (int v = 0; v < 2; ++v) {
+        float* s = t.weights + j * kPanel + v * kLanes;
+        const F weight = exp_of_negative(add(load_f32(s), base[v]));
+        total[v] = add(total[v], weight);
+        store_f32(s, weight);
       }
     }
-    return;
   }
-  // A whole tile of columns always: then each is summed in the same way however many keys there are.
-  for (std::int64_t j = 0; j < kTileKeys; ++j) {
-    for (std::int64_t d = 0; d < t.depth; ++d) {
-      t.turned_k[d * kTileKeys + j] = j < t.keys ? t.k[j * t.k_stride + d] : 0.0f;
+};
+
+/// sums[r] += Σ over i < n of a[r · row_step + i · step] · b[i], b in rows of a panel.
+template <class Words, int kRows>
+[[gnu::always_inline]] inline void add_products(std::int64_t n, const float* a, std::int64_t row_step,
+                                                std::int64_t step, const float* b, F (&sums)[kRows][2]) {
+  for (std::int64_t i = 0; i < n; ++i, a += step, b += kPanel) {
+    const F left = load_f32(b), right = load_f32(b + kLanes);
+    for (int r = 0; r < kRows; ++r) {
+      const F x = broadcast(a[r * row_step]);
+      sums[r][0] = Words::multiply_add(x, left, sums[r][0]);
+      sums[r][1] = Words::multiply_add(x, right, sums[r][1]);
     }
   }
-  for (std::int64_t i = 0; i < t.rows * kTileKeys; ++i) t.scores[i] = 0;
-  multiply(t.rows, kTileKeys, t.depth, t.q, t.depth, t.turned_k, kTileKeys, t.scores, kTileKeys);
 }
 
-/// The largest of a row's scores; a NaN wins.
-float largest_of(const float* s, float before) {
-  constexpr std::int64_t kLanes = 16;
-  const auto wins = [](float a, float b) { return (a > b) | (a != a); };
-  float lanes[kLanes];
-  for (float& lane : lanes) lane = before;
-  for (std::int64_t j = 0; j < kTileKeys; j += kLanes) {
-    for (std::int64_t l = 0; l < kLanes; ++l) lanes[l] = wins(s[j + l], lanes[l]) ? s[j + l] : lanes[l];
+template <class Words, int kRows>
+inline void score_strip(const PanelTile& t, std::int64_t key) {
+  F sums[kRows][2] = {};
+  add_products<Words>(t.depth, t.k + key * t.k_stride, t.k_stride, 1, t.q, sums);
+  for (int r = 0; r < kRows; ++r) {
+    store_f32(t.weights + (key + r) * kPanel, sums[r][0]);
+    store_f32(t.weights + (key + r) * kPanel + kLanes, sums[r][1]);
   }
-  float best = before;
-  for (const float lane : lanes) best = wins(lane, best) ? lane : best;
-  return best;
 }
 
-double sum_of(const float* s) {
-  constexpr std::int64_t kLanes = 8;
-  double lanes[kLanes] = {};
-  for (std::int64_t j = 0; j < kTileKeys; j += kLanes) {
-    for (std::int64_t l = 0; l < kLanes; ++l) lanes[l] += static_cast<double>(s[j + l]);
+template <class Words, int kRows>
+inline void value_strip(const PanelTile& t, std::int64_t column, const F (&shrink)[2]) {
+  float* out = t.out + column * kPanel;
+  F sums[kRows][2];
+  for (int r = 0; r < kRows; ++r) {
+    for (int v = 0; v < 2; ++v) sums[r][v] = mul(load_f32(out + r * kPanel + v * kLanes), shrink[v]);
   }
-  double sum = 0;
-  for (const double lane : lanes) sum += lane;
-  return sum;
+  const std::int64_t words = (t.keys + Words::kStep - 1) / Words::kStep;
+  add_products<Words>(words, t.v + column, 1, t.v_stride, t.weights, sums);
+  for (int r = 0; r < kRows; ++r) {
+    for (int v = 0; v < 2; ++v) store_f32(out + r * kPanel + v * kLanes, sums[r][v]);
+  }
 }
 
-/// Turns a row's scores into exp(score − largest), 0 for keys that it does not see, after bringing what it carries to
-/// the new largest. Loops run over the whole tile: what is unseen scores −∞.
-void weigh(const AttentionTile& t, std::int64_t r) {
-  constexpr float kInfinity = __builtin_inff();
-  float* s = t.scores + r * kTileKeys;
-  const std::int64_t seen = t.visible[r];
+/// Biases the scores, and makes −∞ of those that a query does not see.
+inline void hide(const PanelTile& t) {
+  for (std::int64_t j = 0; j < t.keys; ++j) {
+    const F place = broadcast(static_cast<float>(j));
+    for (int v = 0; v < 2; ++v) {
+      const std::int64_t at = j * kPanel + v * kLanes;
+      F s = load_f32(t.weights + at);
+      if (t.bias) s = add(s, load_f32(t.bias + at));
+      if (t.visible) s = keep_below(load_f32(t.visible + v * kLanes), place, s);
+      store_f32(t.weights + at, s);
+    }
+  }
+}
+
+/// Scores become weights; the factor by which what is carried shrinks goes to `shrink`.
+template <class Words>
+inline void weigh(const PanelTile& t, F (&shrink)[2]) {
+  F before[2], largest[2], base[2], total[2];
+  for (int v = 0; v < 2; ++v) largest[v] = before[v] = load_f32(t.largest + v * kLanes);
+  for (std::int64_t j = 0; j < t.keys; ++j) {
+    for (int v = 0; v < 2; ++v) largest[v] = larger(largest[v], load_f32(t.weights + j * kPanel + v * kLanes));
+  }
+  for (int v = 0; v < 2; ++v) {
+    base[v] = mul(base_of(largest[v]), broadcast(-1.0f));
+    shrink[v] = exp_of_negative(add(before[v], base[v]));
+    total[v] = mul(load_f32(t.total + v * kLanes), shrink[v]);
+    store_f32(t.largest + v * kLanes, largest[v]);
+  }
+  Words::weigh(t, base, total);
+  for (int v = 0; v < 2; ++v) store_f32(t.total + v * kLanes, total[v]);
+}
+
+template <class Words>
+void attend_panel(const PanelTile& t) {
+  for_strips<kAcross>(0, t.keys, [&](auto rows, std::int64_t key) { score_strip<Words, rows.value>(t, key); });
+  if (t.visible || t.bias) hide(t);
+  F shrink[2];
+  weigh<Words>(t, shrink);
+  for_strips<kAcross>(0, t.width,
+                      [&](auto rows, std::int64_t column) { value_strip<Words, rows.value>(t, column, shrink); });
+}
+
+// ---- few queries ---------------------------------------------------------------------------------------------------
+
+// A vector of numbers of a cache's row, from number i on, a multiple of kLanes.
+struct F32Row {
+  static F load(const unsigned char* row, std::int64_t i) { return load_f32(reinterpret_cast<const float*>(row) + i); }
+};
+struct F16Row {
+  static F load(const unsigned char* row, std::int64_t i) {
+    return load_f16(reinterpret_cast<const std::uint16_t*>(row) + i);
+  }
+};
+struct Bf16Row {
+  static F load(const unsigned char* row, std::int64_t i) {
+    return load_bf16(reinterpret_cast<const std::uint16_t*>(row) + i);
+  }
+};
+/// GGUF Q8_0: blocks of an f16 scale and 32 signed bytes.
+struct Q8Row {
+  static F load(const unsigned char* row, std::int64_t i) {
+    const unsigned char* block = row + i / 32 * 34;
+    return mul(broadcast_half(block), from_signed_bytes(block + 2 + i % 32));
+  }
+};
+
+/// The scores of kRows queries with four keys.
+template <class Row, int kRows>
+inline void few_scores(const FewQueries& t, std::int64_t row, std::int64_t key) {
+  const unsigned char* keys[4];  // the last one again past the end: those scores are hidden
+  for (int j = 0; j < 4; ++j) keys[j] = t.k.data + (key + j < t.keys ? key + j : t.keys - 1) * t.k.stride;
+  const float* q = t.q + row * t.depth;
+  F sums[kRows][4] = {};
+  for (std::int64_t d = 0; d < t.depth; d += kLanes) {
+    F k[4];
+    for (int j = 0; j < 4; ++j) k[j] = Row::load(keys[j], d);
+    for (int r = 0; r < kRows; ++r) {
+      const F x = load_f32(q + r * t.depth + d);
+      for (int j = 0; j < 4; ++j) sums[r][j] = fma(x, k[j], sums[r][j]);
+    }
+  }
+  for (int r = 0; r < kRows; ++r) sums_of_four(sums[r], t.weights + (row + r) * t.pitch + key);
+}
+
+inline void few_weights(const FewQueries& t, std::int64_t row) {
+  float* s = t.weights + row * t.pitch;
+  const std::int64_t seen = t.visible[row];
   if (t.bias) {
-    for (std::int64_t j = 0; j < seen; ++j) s[j] += t.bias[r * kTileKeys + j];
+    for (std::int64_t j = 0; j < seen; ++j) s[j] += t.bias[row * t.pitch + j];
   }
-  for (std::int64_t j = seen; j < kTileKeys; ++j) s[j] = -kInfinity;
-  const float largest = largest_of(s, t.largest[r]);
-  if (largest == -kInfinity) {
-    for (std::int64_t j = 0; j < kTileKeys; ++j) s[j] = 0;
-    return;
+  for (std::int64_t j = seen; j < t.pitch; ++j) s[j] = -kInfinity;
+  F most = broadcast(-kInfinity);
+  for (std::int64_t j = 0; j < t.pitch; j += kLanes) most = larger(most, load_f32(s + j));
+  float lanes[kLanes], largest = -kInfinity;
+  store_f32(lanes, most);
+  for (const float lane : lanes) largest = lane > largest ? lane : largest;
+  const F base = mul(base_of(broadcast(largest)), broadcast(-1.0f));
+  F total = broadcast(0);
+  for (std::int64_t j = 0; j < t.pitch; j += kLanes) {
+    const F weight = exp_of_negative(add(load_f32(s + j), base));
+    total = add(total, weight);
+    store_f32(s + j, weight);
   }
-  if (largest != t.largest[r]) {
-    const float shrink = exp_f32(t.largest[r] - largest);
-    for (std::int64_t c = 0; c < t.width; ++c) t.out[r * t.width + c] *= shrink;
-    t.total[r] *= static_cast<double>(shrink);
-    t.largest[r] = largest;
-  }
-  for (std::int64_t j = 0; j < kTileKeys; ++j) s[j] = exp_f32(s[j] - largest);
-  t.total[r] += sum_of(s);
+  t.largest[row] = largest;
+  t.total[row] = sum(total);
 }
 
-void attend(const AttentionTile& t) {
-  score(t);
-  for (std::int64_t r = 0; r < t.rows; ++r) weigh(t, r);
-  multiply(t.rows, t.width, t.keys, t.scores, kTileKeys, t.v, t.v_stride, t.out, t.width);
-  multiply_rest(t.rows, t.width, t.keys, t.scores, kTileKeys, t.v, t.v_stride, t.out, t.width);
+/// out += weights · values for the keys [begin, end), kRows queries and kColumns vectors of a value.
+template <class Row, int kRows, int kColumns>
+inline void few_values(const FewQueries& t, std::int64_t row, std::int64_t column, std::int64_t begin,
+                       std::int64_t end) {
+  float* out = t.out + row * t.width + column;
+  const float* weights = t.weights + row * t.pitch;
+  F sums[kRows][kColumns];
+  for (int r = 0; r < kRows; ++r) {
+    for (int c = 0; c < kColumns; ++c) sums[r][c] = load_f32(out + r * t.width + c * kLanes);
+  }
+  const unsigned char* value = t.v.data + begin * t.v.stride;
+  for (std::int64_t j = begin; j < end; ++j, value += t.v.stride) {
+    F v[kColumns];
+    for (int c = 0; c < kColumns; ++c) v[c] = Row::load(value, column + c * kLanes);
+    for (int r = 0; r < kRows; ++r) {
+      const F weight = broadcast(weights[r * t.pitch + j]);
+      for (int c = 0; c < kColumns; ++c) sums[r][c] = fma(weight, v[c], sums[r][c]);
+    }
+  }
+  for (int r = 0; r < kRows; ++r) {
+    for (int c = 0; c < kColumns; ++c) store_f32(out + r * t.width + c * kLanes, sums[r][c]);
+  }
+}
+
+template <class Row>
+void attend_few(const FewQueries& t) {
+  for (std::int64_t key = 0; key < t.keys; key += 4) {
+    for_strips<kFewRows>(0, t.rows, [&](auto rows, std::int64_t row) { few_scores<Row, rows.value>(t, row, key); });
+  }
+  for (std::int64_t row = 0; row < t.rows; ++row) few_weights(t, row);
+  for (std::int64_t i = 0; i < t.rows * t.width; ++i) t.out[i] = 0;
+  constexpr std::int64_t kSpan = 32;  // values that stay in the first-level cache for all columns and queries
+  for (std::int64_t key = 0; key < t.keys; key += kSpan) {
+    const std::int64_t end = key + kSpan < t.keys ? key + kSpan : t.keys;
+    for_strips<kFewRows>(0, t.rows, [&](auto rows, std::int64_t row) {
+      for_strips<kFewColumns>(0, t.width / kLanes, [&](auto columns, std::int64_t column) {
+        few_values<Row, rows.value, columns.value>(t, row, column * kLanes, key, end);
+      });
+    });
+  }
+}
+
+constexpr AttentionUnit unit_of(const char* name) {
+  return {name,
+          kLanes,
+          kPanel,
+          {attend_few<F32Row>, attend_few<F16Row>, attend_few<Bf16Row>, attend_few<Q8Row>},
+          {1, attend_panel<Fp32Words>, nullptr, nullptr}};
 }

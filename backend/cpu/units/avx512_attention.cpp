@@ -1,25 +1,22 @@
+#ifndef NIBBLE_UNIT  // the tests define it to compile this file again through SIMDe
+#define NIBBLE_UNIT kAvx512Attention
 #include <immintrin.h>
+#endif
 
-#include "backend/cpu/math.h"
 #include "backend/cpu/units/attention.h"
 
 namespace nibble {
 inline namespace v0 {
 namespace detail {
+namespace cpu {
 namespace {
-
-using Vec = __m512;
-constexpr std::int64_t kVec = 16;
-constexpr int kStripRows = 8;
-
-inline void multiply_add(const Vec& a, const Vec& b, Vec& sum) { sum = _mm512_fmadd_ps(a, b, sum); }
-
-#include "backend/cpu/units/attention.inl.h"
-
+#include "backend/cpu/units/avx512_attention.inl.h"
 }  // namespace
 
-void attend_avx512(const AttentionTile& tile) { attend(tile); }
+extern const AttentionUnit NIBBLE_UNIT;
+constexpr AttentionUnit NIBBLE_UNIT = unit_of("avx512");
 
+}  // namespace cpu
 }  // namespace detail
 }  // namespace v0
 }  // namespace nibble

@@ -42,6 +42,16 @@ Vector truncate_lanes(__m512i a) {
   for (int i = 0; i < 16; ++i) out.v[i] = simde_float16_as_uint16(simde_float16_from_float32(in.v[i]));
   return same_bytes<__m256i>(out);
 }
+[[maybe_unused]] __m512bh _mm512_cvtne2ps_pbh(__m512 upper, __m512 lower) {
+  const auto high = same_bytes<Lanes<std::uint32_t, 16>>(upper), low = same_bytes<Lanes<std::uint32_t, 16>>(lower);
+  const auto rounded = [](std::uint32_t u) {  // to nearest even
+    const bool nan = (u & 0x7fffffffu) > 0x7f800000u;
+    return static_cast<std::uint16_t>((nan ? u | 0x400000u : u + 0x7fffu + (u >> 16 & 1u)) >> 16);
+  };
+  Lanes<std::uint16_t, 32> out;
+  for (int i = 0; i < 16; ++i) out.v[i] = rounded(low.v[i]), out.v[i + 16] = rounded(high.v[i]);
+  return same_bytes<__m512bh>(out);
+}
 /// Lanes whose mask bit is clear are zero and not touched in memory.
 template <class Vector, class T>
 Vector load_lanes(std::uint64_t mask, const void* p) {
