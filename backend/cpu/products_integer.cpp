@@ -61,45 +61,156 @@ struct Activations {
   unsigned char* fits;
 };
 
-/// Columns [begin, end) of y for a block of rows, a tile of them at a time.
-template <class Store>
-void multiply_tiles(const Unit& unit, const IntegerScheme& scheme, const Activations& x, const PackedRows& w,
-                    std::int64_t begin, std::int64_t end, Store&& store) {
-  const std::int64_t tile_rows = unit.tile_rows, group = w.format().group_size;
-  const std::int64_t scales_size = kChunk / group * tile_rows;
-  Scratch scratch(2 * Scratch::need<std::uint8_t>(tile_rows * kChunk) + 2 * Scratch::need<float>(scales_size) +
-                  Scratch::need<float>(x.rows * tile_rows));
-  std::uint8_t* codes = scratch.get<std::uint8_t>(tile_rows * kChunk);
-  std::uint8_t* tile = scratch.get<std::uint8_t>(tile_rows * kChunk);
-  float* scales = scratch.get<float>(scales_size);
-  float* biases = scratch.get<float>(scales_size);
-  float* acc = scratch.get<float>(x.rows * tile_rows);
-  const int group_shift = std::countr_zero(static_cast<unsigned>(group / x.block));
-  for (std::int64_t n = begin; n < end; n += tile_rows) {
-    std::memset(acc, 0, static_cast<std::size_t>(x.rows * tile_rows) * sizeof(float));
-    for (std::int64_t k = 0; k < w.length(); k += kChunk) {
-      const std::int64_t count = std::min(kChunk, w.length() - k), block = k / x.block;
-      w.tile(n, k, count, codes, tile, scales, biases);
-      scheme.multiply({.x = x.q + k * scheme.step,
-                       .x_pitch = x.pitch,
-                       .x_half = w.length(),
-                       .x_scale = x.scale + block,
-                       .x_sum = x.sum + block,
-                       .x_blocks = x.blocks,
-                       .tile = tile,
-                       .scales = scales,
-                       .biases = biases,
-                       .block = x.block,
-                       .group_shift = group_shift,
-                       .blocks = count / x.block,
-                       .rows = x.rows,
-                       .acc = acc});
-    }
-    const std::int64_t here = std::min(tile_rows, end - n);
-    for (std::int64_t m = 0; m < x.rows; ++m) {
-      if (x.fits[m]) store(m, n, here, acc + m * tile_rows);
+constexpr std::int64_t kTile = 32;  // rows of w that are decoded together
+
+/// A block of rows of x as integers, transposed into panels of a vector of rows each, shared by all threads of one call.
+struct Panels {
+  Panels(const Unit& unit, const IntegerScheme& scheme, std::int64_t rows_, std::int64_t length, int size)
+      : rows(rows_),
+        count((rows_ + unit.lanes - 1) / unit.lanes),
+        block(size),
+        blocks(length / size),
+        bytes(unit.lanes * length * scheme.bytes),
+        floats(unit.lanes * blocks),
+        memory(Scratch::need<unsigned char>(count * bytes) + 2 * Scratch::need<float>(count * floats) +
+               Scratch::need<unsigned char>(rows)),
+        q(memory.get<unsigned char>(count * bytes)),
+        scale(memory.get<float>(count * floats)),
+        sum(memory.get<float>(count * floats)),
+        fits(memory.get<unsigned char>(rows)) {}
+
+  void pack(const Unit& unit, const IntegerScheme& scheme, const Matrix& x, std::int64_t first) {
+    parallel_ranges(count, grain_for(x.columns * unit.lanes * 4), 1, [&](std::int64_t begin, std::int64_t end) {
+      Scratch own(Scratch::need<float>(x.columns) + Scratch::need<unsigned char>(bytes) + 2 * Scratch::need<float>(floats));
+      float* line = own.get<float>(x.columns);
+      unsigned char* lines = own.get<unsigned char>(bytes);
+      float* scales = own.get<float>(floats);
+      float* sums = own.get<float>(floats);
+      const std::int64_t pitch = x.columns * scheme.bytes;
+      for (std::int64_t panel = begin; panel < end; ++panel) {
+        for (std::int64_t lane = 0; lane < unit.lanes; ++lane) {
+          const std::int64_t row = panel * unit.lanes + lane;
+          bool good = false;
+          if (row < rows) {
+            unit.load(x.at(first + row, 0), x.element, x.column_stride, x.columns, line);
+            good = scheme.pack(line, x.columns, block, lines + lane * pitch, scales + lane * blocks, sums + lane * blocks);
+            fits[row] = good;
+          }
+          if (good) continue;
+          std::memset(lines + lane * pitch, 0, static_cast<std::size_t>(pitch));
+          std::fill_n(scales + lane * blocks, blocks, 0.f);
+          std::fill_n(sums + lane * blocks, blocks, 0.f);
+        }
+        const std::int64_t parts = scheme.bytes / scheme.step, vector = unit.lanes * 4;
+        for (std::int64_t part = 0; part < parts; ++part) {
+          unit.transpose(lines + part * x.columns, pitch, x.columns * scheme.step / 4, q + panel * bytes + part * vector,
+                         parts * vector);
+        }
+        unit.transpose(scales, blocks * 4, blocks, scale + panel * floats, vector);
+        unit.transpose(sums, blocks * 4, blocks, sum + panel * floats, vector);
+      }
+    });
+  }
+
+  std::int64_t rows, count;
+  int block;
+  std::int64_t blocks;         ///< in a row
+  std::int64_t bytes, floats;  ///< of a panel: its activations, and its scales or sums
+  Scratch memory;
+  unsigned char* q;
+  float* scale;
+  float* sum;
+  unsigned char* fits;
+};
+
+/// Rows [n, n + kTile) of w, the last one repeated past the end, for a chunk of their weights.
+struct WeightTile {
+  WeightTile(const PackedRows& rows, const IntegerScheme& scheme)
+      : w(rows),
+        code_bytes(scheme.code_bytes),
+        groups(kChunk / rows.format().group_size),
+        memory(Scratch::need<std::uint8_t>(kTile * kChunk * code_bytes) + 2 * Scratch::need<float>(kTile * groups)),
+        codes(memory.get<std::uint8_t>(kTile * kChunk * code_bytes)),
+        scales(memory.get<float>(kTile * groups)),
+        biases(memory.get<float>(kTile * groups)) {}
+
+  void decode(std::int64_t n, std::int64_t k, std::int64_t count) {
+    for (std::int64_t r = 0; r < kTile; ++r) {
+      const std::int64_t row = std::min(n + r, w.rows() - 1);
+      std::uint8_t* line = codes + r * kChunk * code_bytes;
+      if (code_bytes == 1) {
+        w.unpack(row, k, count, line, scales + r * groups, biases + r * groups);
+      } else {
+        std::uint8_t narrow[kChunk];
+        w.unpack(row, k, count, narrow, scales + r * groups, biases + r * groups);
+        std::copy_n(narrow, count, reinterpret_cast<std::uint16_t*>(line));
+      }
     }
   }
+
+  const PackedRows& w;
+  int code_bytes;
+  std::int64_t groups;
+  Scratch memory;
+  std::uint8_t* codes;
+  float* scales;
+  float* biases;
+};
+
+/// Columns [n, n + kTile) of y for panels [begin, end).
+template <class Store>
+void multiply_tile(const Unit& unit, const IntegerScheme& scheme, const Panels& x, const PackedRows& w, std::int64_t n,
+                   std::int64_t begin, std::int64_t end, Store&& store) {
+  const std::int64_t panel = kTile * unit.lanes, group = w.format().group_size;
+  WeightTile tile(w, scheme);
+  Scratch scratch(Scratch::need<float>((end - begin) * panel) + Scratch::need<float>(panel));
+  float* acc = scratch.get<float>((end - begin) * panel);
+  float* lines = scratch.get<float>(panel);
+  std::memset(acc, 0, static_cast<std::size_t>((end - begin) * panel) * sizeof(float));
+  for (std::int64_t k = 0; k < w.length(); k += kChunk) {
+    const std::int64_t count = std::min(kChunk, w.length() - k), block = k / x.block;
+    tile.decode(n, k, count);
+    scheme.multiply({.x = x.q + begin * x.bytes + k * unit.lanes * scheme.bytes,
+                     .x_panel = x.bytes,
+                     .x_scale = x.scale + begin * x.floats + block * unit.lanes,
+                     .x_sum = x.sum + begin * x.floats + block * unit.lanes,
+                     .x_blocks = x.blocks,
+                     .panels = end - begin,
+                     .codes = tile.codes,
+                     .code_pitch = kChunk * scheme.code_bytes,
+                     .scales = tile.scales,
+                     .biases = tile.biases,
+                     .groups = tile.groups,
+                     .block = x.block,
+                     .group_shift = std::countr_zero(static_cast<unsigned>(group / x.block)),
+                     .blocks = count / x.block,
+                     .rows = kTile,
+                     .acc = acc});
+  }
+  const std::int64_t here = std::min(kTile, w.rows() - n);
+  for (std::int64_t p = begin; p < end; ++p) {
+    for (std::int64_t r = 0; r < kTile; r += unit.lanes) {
+      unit.transpose(acc + (p - begin) * panel + r * unit.lanes, unit.lanes * 4, unit.lanes, lines + r, kTile * 4);
+    }
+    const std::int64_t first = p * unit.lanes, last = std::min(first + unit.lanes, x.rows);
+    for (std::int64_t m = first; m < last; ++m) {
+      if (x.fits[m]) store(m, n, here, lines + (m - first) * kTile);
+    }
+  }
+}
+
+/// All of y, in pieces of a tile by some panels: as many as keep all threads busy to the end.
+template <class Store>
+void multiply_tiles(const Unit& unit, const IntegerScheme& scheme, const Panels& x, const PackedRows& w, Store&& store) {
+  if (w.rows() == 0) return;
+  const std::int64_t tiles = (w.rows() + kTile - 1) / kTile, pairs = (x.count + 1) / 2;
+  const std::int64_t wanted = num_threads() == 1 ? 1 : 8 * num_threads();
+  const std::int64_t parts = std::clamp<std::int64_t>((wanted + tiles - 1) / tiles, 1, pairs);
+  parallel_for(tiles * parts, [&](std::int64_t i) {
+    const std::int64_t part = i % parts;
+    multiply_tile(unit, scheme, x, w, i / parts * kTile, pairs * part / parts * 2,
+                  std::min(pairs * (part + 1) / parts * 2, x.count), store);
+  });
 }
 
 /// The same for few rows of x: integer sums straight from the packed bytes, a row of w after the other, then their scales. Sums of
@@ -159,22 +270,28 @@ void multiply_along_integer(const Unit& unit, const IntegerScheme& scheme, const
   const int block = std::min(w.format().group_size, 64);
   std::vector<std::int64_t> exact;
   for (std::int64_t first = 0; first < x.rows; first += kRowBlock) {
-    Activations activations(scheme, std::min(kRowBlock, x.rows - first), w.length(), block);
-    activations.pack(unit, scheme, x, first);
-    const std::int64_t grain = grain_for(w.length() * (activations.rows + kDecodeCost));
-    const bool few = activations.rows <= kFewRows && w.has_sums(scheme);
-    parallel_ranges(w.rows(), grain, unit.tile_rows, [&](std::int64_t begin, std::int64_t end) {
-      const auto store = [&](std::int64_t m, std::int64_t n, std::int64_t count, const float* sums) {
-        unit.store(sums, count, y.at(first + m, n), y.element, y.column_stride);
-      };
-      if (few) {
-        multiply_few(unit, scheme, activations, w, begin, end, store);
-      } else {
-        multiply_tiles(unit, scheme, activations, w, begin, end, store);
+    const std::int64_t rows = std::min(kRowBlock, x.rows - first);
+    const auto store = [&](std::int64_t m, std::int64_t n, std::int64_t count, const float* sums) {
+      unit.store(sums, count, y.at(first + m, n), y.element, y.column_stride);
+    };
+    const auto rest = [&](const unsigned char* fits) {
+      for (std::int64_t m = 0; m < rows; ++m) {
+        if (!fits[m]) exact.push_back(first + m);
       }
-    });
-    for (std::int64_t m = 0; m < activations.rows; ++m) {
-      if (!activations.fits[m]) exact.push_back(first + m);
+    };
+    if (rows <= kFewRows && w.has_sums(scheme)) {
+      Activations activations(scheme, rows, w.length(), block);
+      activations.pack(unit, scheme, x, first);
+      const std::int64_t grain = grain_for(w.length() * (rows + kDecodeCost));
+      parallel_ranges(w.rows(), grain, unit.tile_rows, [&](std::int64_t begin, std::int64_t end) {
+        multiply_few(unit, scheme, activations, w, begin, end, store);
+      });
+      rest(activations.fits);
+    } else {
+      Panels panels(unit, scheme, rows, w.length(), block);
+      panels.pack(unit, scheme, x, first);
+      multiply_tiles(unit, scheme, panels, w, store);
+      rest(panels.fits);
     }
   }
   if (!exact.empty()) multiply_along(unit, x, w, y, exact);

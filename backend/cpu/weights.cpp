@@ -69,39 +69,21 @@ PackedRows::PackedRows(const Unit& unit, const Tensor& w)
     : PackedRows(unit, *w.packing(), w.size(0), w.size(1), w.impl().offset, w.impl().strides[0]) {}
 
 void PackedRows::values(std::int64_t i, std::int64_t begin, std::int64_t count, float* out) const {
-  begin += packing_.begin;
-  if (decoder_ == nullptr) return format().decode(row(i), begin, count, out);
-  const std::int64_t group = format().group_size;
-  const RowBytes bytes = bytes_of_row(row(i));
+  if (decoder_ == nullptr) return format().decode(row(i), packing_.begin + begin, count, out);
   std::uint8_t codes[kChunk];
   float scales[kMostGroups], biases[kMostGroups];
-  decoder_->codes(bytes, begin, count, codes);
-  decoder_->scales(&bytes, 1, begin / group, count / group, 1, scales, biases);
-  unit_.expand(codes, scales, biases, count, group, out);
+  unpack(i, begin, count, codes, scales, biases);
+  unit_.expand(codes, scales, biases, count, format().group_size, out);
 }
 
-void PackedRows::tile(std::int64_t first, std::int64_t begin, std::int64_t count, std::uint8_t* codes,
-                      std::uint8_t* tile, float* scales, float* biases) const {
+void PackedRows::unpack(std::int64_t i, std::int64_t begin, std::int64_t count, std::uint8_t* codes, float* scales,
+                        float* biases) const {
   begin += packing_.begin;
-  const int tile_rows = unit_.tile_rows;
-  const std::int64_t group = format().group_size, groups = count / group;
-  RowBytes bytes[kMostTileRows];
-  for (int r = 0; r < tile_rows; ++r) {
-    const PackedRow packed = row(std::min(first + r, rows() - 1));
-    if (decoder_ != nullptr) {
-      bytes[r] = bytes_of_row(packed);
-      decoder_->codes(bytes[r], begin, count, codes + r * kChunk);
-      continue;
-    }
-    float scale[kMostGroups], bias[kMostGroups];
-    format().codes(packed, begin, count, codes + r * kChunk, scale, bias);
-    for (std::int64_t g = 0; g < groups; ++g) {
-      scales[g * tile_rows + r] = scale[g];
-      biases[g * tile_rows + r] = bias[g];
-    }
-  }
-  if (decoder_ != nullptr) decoder_->scales(bytes, tile_rows, begin / group, groups, tile_rows, scales, biases);
-  unit_.interleave(codes, kChunk, count, tile);
+  if (decoder_ == nullptr) return format().codes(row(i), begin, count, codes, scales, biases);
+  const std::int64_t group = format().group_size;
+  const RowBytes bytes = bytes_of_row(row(i));
+  decoder_->codes(bytes, begin, count, codes);
+  decoder_->scales(&bytes, 1, begin / group, count / group, 1, scales, biases);
 }
 
 void PackedRows::sums(const IntegerScheme& scheme, std::int64_t i, int block, const unsigned char* x,

@@ -75,10 +75,9 @@ class PackedRows final : public WeightRows {
   const Format& format() const { return *packing_.format; }
   void values(std::int64_t row, std::int64_t begin, std::int64_t count, float* out) const override;
 
-  /// The unit's tile of rows [row, row + tile_rows), the last one repeated past the end: codes interleaved, and scales and biases
-  /// (group, tile_rows). `codes` is room for tile_rows · kChunk.
-  void tile(std::int64_t row, std::int64_t begin, std::int64_t count, std::uint8_t* codes, std::uint8_t* tile,
-            float* scales, float* biases) const;
+  /// Codes of weights [begin, begin + count) of a row, one a byte, and the scale and bias of each of their groups.
+  void unpack(std::int64_t row, std::int64_t begin, std::int64_t count, std::uint8_t* codes, float* scales,
+              float* biases) const;
 
   /// Whether block sums can be had straight from the bytes for that scheme.
   bool has_sums(const IntegerScheme& scheme) const { return decoder_ && decoder_->sums[scheme.sums] != nullptr; }

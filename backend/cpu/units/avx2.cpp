@@ -14,7 +14,6 @@ namespace cpu {
 namespace {
 
 constexpr int kVectors = 2;  // vectors of packed rows in an integer tile
-constexpr int kStep = 2;     // neighbouring weights that an integer product takes at once
 constexpr int kDotRows = 8, kDotColumns = 4, kFloatRows = 2, kOuterRows = 2;
 
 #include "backend/cpu/units/avx2_floats.inl.h"
@@ -91,38 +90,40 @@ inline __m256i block_of(const unsigned char* in) {
 template <class B>
 inline void unpack_block(const unsigned char* in, std::uint8_t* codes) { store256(codes, block_of<B>(in)); }
 
-/// Eight rows side by side, two neighbouring codes of a row in a lane; two such vectors a step.
-inline void interleave(const std::uint8_t* codes, std::int64_t pitch, std::int64_t count, std::uint8_t* tile) {
-  constexpr int kStepBytes = kVectors * kLanes * kStep;
-  for (std::int64_t k = 0; k < count; k += 16) {
-    for (int v = 0; v < kVectors; ++v) {
-      __m128i r[8], t[8];
-      for (int i = 0; i < 8; ++i) r[i] = load128(codes + (v * kLanes + i) * pitch + k);
-      for (int i = 0; i < 4; ++i) {
-        t[2 * i] = _mm_unpacklo_epi16(r[2 * i], r[2 * i + 1]);
-        t[2 * i + 1] = _mm_unpackhi_epi16(r[2 * i], r[2 * i + 1]);
-      }
-      for (int i = 0; i < 8; i += 4) {  // r[i + j] has columns 2j and 2j + 1 of rows i … i + 3
-        r[i] = _mm_unpacklo_epi32(t[i], t[i + 2]);
-        r[i + 1] = _mm_unpackhi_epi32(t[i], t[i + 2]);
-        r[i + 2] = _mm_unpacklo_epi32(t[i + 1], t[i + 3]);
-        r[i + 3] = _mm_unpackhi_epi32(t[i + 1], t[i + 3]);
-      }
-      std::uint8_t* out = tile + k / kStep * kStepBytes + v * kLanes * kStep;
-      for (int j = 0; j < 4; ++j) {
-        store128(out + 2 * j * kStepBytes, _mm_unpacklo_epi64(r[j], r[4 + j]));
-        store128(out + (2 * j + 1) * kStepBytes, _mm_unpackhi_epi64(r[j], r[4 + j]));
-      }
-    }
+/// In place: row i, column j becomes row j, column i.
+inline void transpose8(__m256i (&r)[8]) {
+  __m256i t[8];
+  for (int i = 0; i < 8; i += 2) {
+    t[i] = _mm256_unpacklo_epi32(r[i], r[i + 1]);
+    t[i + 1] = _mm256_unpackhi_epi32(r[i], r[i + 1]);
+  }
+  for (int i = 0; i < 8; i += 4) {  // r[i + j] has in its half h column 4h + j of rows i … i + 3
+    r[i] = _mm256_unpacklo_epi64(t[i], t[i + 2]);
+    r[i + 1] = _mm256_unpackhi_epi64(t[i], t[i + 2]);
+    r[i + 2] = _mm256_unpacklo_epi64(t[i + 1], t[i + 3]);
+    r[i + 3] = _mm256_unpackhi_epi64(t[i + 1], t[i + 3]);
+  }
+  for (int j = 0; j < 4; ++j) {
+    const __m256i low = _mm256_permute2x128_si256(r[j], r[4 + j], 0x20);
+    r[4 + j] = _mm256_permute2x128_si256(r[j], r[4 + j], 0x31);
+    r[j] = low;
+  }
+}
+inline void transpose(const void* in, std::int64_t in_pitch, std::int64_t words, void* out, std::int64_t out_pitch) {
+  const auto* from = static_cast<const unsigned char*>(in);
+  auto* to = static_cast<unsigned char*>(out);
+  for (; words >= 8; words -= 8, from += 32) {
+    __m256i r[8];
+    for (int i = 0; i < 8; ++i) r[i] = load256(from + i * in_pitch);
+    transpose8(r);
+    for (int i = 0; i < 8; ++i, to += out_pitch) store256(to, r[i]);
+  }
+  for (; words > 0; --words, from += 4, to += out_pitch) {
+    for (int i = 0; i < 8; ++i) __builtin_memcpy(to + 4 * i, from + i * in_pitch, 4);
   }
 }
 
 // ---- integer products ----------------------------------------------------------------------------------------------
-
-struct Codes {
-  __m256i v;
-};
-inline Codes load_codes(const std::uint8_t* p) { return {_mm256_cvtepu8_epi16(load128(p))}; }
 
 inline std::uint32_t max_magnitude(const float* x, int n) {
   __m256i most = _mm256_setzero_si256();
@@ -139,9 +140,10 @@ inline std::uint32_t max_magnitude(const float* x, int n) {
 struct Standard {
   static constexpr int kBytes = 2, kStep = 2, kSums = 0;
   static constexpr float kMost = 32512.f;
-  struct Acc {
-    __m256i v;
-  };
+  static constexpr int kTake = 2, kRun = 32, kTileRows = 4, kCodeBytes = 2;
+  using Total = __m256i;
+  using Sums = __m256i;
+  using X = __m256i;
   static std::int32_t round(const float* x, int n, float inverse, unsigned char* q, std::int64_t) {
     __m256i total = _mm256_setzero_si256();
     for (int i = 0; i < n; i += 8) {
@@ -154,13 +156,16 @@ struct Standard {
     a = _mm_add_epi32(a, _mm_shuffle_epi32(a, 0xb1));
     return _mm_cvtsi128_si32(a);
   }
-  static __m256i activations(const unsigned char* x, int k, std::int64_t) {
+  static __m256i load(const unsigned char* x) { return load256(x); }
+  static __m256i broadcast(const std::uint8_t* codes) {
     std::int32_t two;
-    __builtin_memcpy(&two, x + 2 * k, 4);
+    __builtin_memcpy(&two, codes, 4);
     return _mm256_set1_epi32(two);
   }
-  static void accumulate(Acc& a, Codes w, __m256i x) { a.v = _mm256_add_epi32(a.v, _mm256_madd_epi16(w.v, x)); }
-  static F total(Acc a) { return {_mm256_cvtepi32_ps(a.v)}; }
+  static __m256i start(__m256i total) { return total; }
+  static void accumulate(__m256i& sums, __m256i w, __m256i x) { sums = _mm256_add_epi32(sums, _mm256_madd_epi16(w, x)); }
+  static void finish(__m256i& total, __m256i sums) { total = sums; }
+  static F total(__m256i t) { return {_mm256_cvtepi32_ps(t)}; }
 };
 
 // ---- block sums straight from the packed bytes ---------------------------------------------------------------------
@@ -245,13 +250,14 @@ template <class Source>
 constexpr SumsFunction kFastSums = nullptr;
 
 #include "backend/cpu/units/generic.inl.h"
+#include "backend/cpu/units/integer_tile.inl.h"
 
 }  // namespace
 
 extern const Unit NIBBLE_UNIT;
 const Unit NIBBLE_UNIT = {
     "avx2", kLanes, kLanes * kVectors, kDotRows, kDecoders<scatter_scales>, kDecoderCount,
-    load_floats, store_floats, expand, interleave, scheme<Standard>(), {}, add_blocks, dot, reduce, outer,
+    load_floats, store_floats, expand, transpose, scheme<Standard>(), {}, add_blocks, dot, reduce, outer,
 };
 
 }  // namespace cpu

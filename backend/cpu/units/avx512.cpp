@@ -14,7 +14,6 @@ namespace cpu {
 namespace {
 
 constexpr int kVectors = 2;  // vectors of packed rows in an integer tile
-constexpr int kStep = 4;     // neighbouring weights that an integer product takes at once
 constexpr int kDotRows = 8, kDotColumns = 4, kFloatRows = 4, kOuterRows = 6;
 
 #include "backend/cpu/units/avx512_floats.inl.h"
@@ -129,32 +128,26 @@ inline void transpose_scales(const RowBytes* rows, int n, int component, std::in
   }
 }
 
-/// Sixteen rows side by side, four neighbouring codes of a row in a lane; two such vectors a step.
-inline void interleave(const std::uint8_t* codes, std::int64_t pitch, std::int64_t count, std::uint8_t* tile) {
-  for (std::int64_t k = 0; k < count; k += 64) {
-    const bool whole = count - k >= 64;
-    for (int v = 0; v < kVectors; ++v) {
-      const std::uint8_t* in = codes + v * kLanes * pitch + k;
-      __m512i r[16];
-      if (whole) {
-        for (int i = 0; i < 16; ++i) r[i] = _mm512_loadu_si512(in + i * pitch);
-      } else {
-        for (int i = 0; i < 16; ++i) r[i] = _mm512_castsi256_si512(load256(in + i * pitch));
-      }
-      transpose16(r);
-      std::uint8_t* out = tile + k * kVectors * kLanes + v * 64;
-      const int steps = whole ? 16 : 8;
-      for (int i = 0; i < steps; ++i) _mm512_storeu_si512(out + i * kVectors * 64, r[i]);
-    }
+inline void transpose(const void* in, std::int64_t in_pitch, std::int64_t words, void* out, std::int64_t out_pitch) {
+  const auto* from = static_cast<const unsigned char*>(in);
+  auto* to = static_cast<unsigned char*>(out);
+  for (std::int64_t first = 0; first < words; first += 16, from += 64) {
+    const int count = static_cast<int>(words - first < 16 ? words - first : 16);
+    const auto some = static_cast<__mmask16>((1u << count) - 1);
+    __m512i r[16];
+    for (int i = 0; i < 16; ++i) r[i] = _mm512_maskz_loadu_epi32(some, from + i * in_pitch);
+    transpose16(r);
+    for (int i = 0; i < count; ++i, to += out_pitch) _mm512_storeu_si512(to, r[i]);
   }
 }
 
 // ---- integer products ----------------------------------------------------------------------------------------------
 
-struct Codes {
-  __m512i v;
-};
-inline Codes load_codes(const std::uint8_t* p) { return {_mm512_loadu_si512(p)}; }
+/// Sums in the type that vpdpbusd's pattern has in gcc 12: it copies or spills an accumulator of type __m512i at every step.
+using Ints = int __attribute__((vector_size(64)));
+inline void dot_four(Ints& sum, __m512i codes, __m512i x) {
+  sum = reinterpret_cast<Ints>(_mm512_dpbusd_epi32(reinterpret_cast<__m512i>(sum), codes, x));
+}
 
 inline __m128i fold(__m512i a, __m128i (*op)(__m128i, __m128i)) {
   const __m128i four = op(op(_mm512_castsi512_si128(a), _mm512_extracti32x4_epi32(a, 1)),
@@ -174,9 +167,9 @@ inline std::uint32_t max_magnitude(const float* x, int n) {
 inline std::int32_t total_of(__m512i a) {
   return _mm_cvtsi128_si32(fold(a, [](__m128i p, __m128i q) { return _mm_add_epi32(p, q); }));
 }
-inline __m512i broadcast_four(const unsigned char* p) {
+inline __m512i broadcast_four(const std::uint8_t* codes) {
   std::int32_t four;
-  __builtin_memcpy(&four, p, 4);
+  __builtin_memcpy(&four, codes, 4);
   return _mm512_set1_epi32(four);
 }
 
@@ -184,10 +177,12 @@ inline __m512i broadcast_four(const unsigned char* p) {
 struct Standard {
   static constexpr int kBytes = 2, kStep = 1, kSums = 0;
   static constexpr float kMost = 32512.f;
-  struct Acc {
-    __m512i high, low;
+  static constexpr int kTake = 4, kRun = 32, kTileRows = 4, kCodeBytes = 1;
+  struct Total {
+    Ints high, low;
   };
-  struct Activations {
+  using Sums = Total;
+  struct X {
     __m512i high, low;
   };
   static std::int32_t round(const float* x, int n, float inverse, unsigned char* q, std::int64_t half) {
@@ -202,22 +197,24 @@ struct Standard {
     }
     return total_of(total);
   }
-  static Activations activations(const unsigned char* x, int k, std::int64_t half) {
-    return {broadcast_four(x + k), broadcast_four(x + half + k)};
+  static X load(const unsigned char* x) { return {_mm512_loadu_si512(x), _mm512_loadu_si512(x + 64)}; }
+  static __m512i broadcast(const std::uint8_t* codes) { return broadcast_four(codes); }
+  static Sums start(const Total& total) { return total; }
+  static void accumulate(Sums& sums, __m512i w, const X& x) {
+    dot_four(sums.high, w, x.high);
+    dot_four(sums.low, w, x.low);
   }
-  static void accumulate(Acc& a, Codes w, Activations x) {
-    a.high = _mm512_dpbusd_epi32(a.high, w.v, x.high);
-    a.low = _mm512_dpbusd_epi32(a.low, w.v, x.low);
-  }
-  static F total(Acc a) { return {_mm512_cvtepi32_ps(_mm512_add_epi32(_mm512_slli_epi32(a.high, 8), a.low))}; }
+  static void finish(Total& total, const Sums& sums) { total = sums; }
+  static F total(const Total& t) { return {_mm512_cvtepi32_ps(reinterpret_cast<__m512i>((t.high << 8) + t.low))}; }
 };
 
 struct Fast {
   static constexpr int kBytes = 1, kStep = 1, kSums = 1;
   static constexpr float kMost = 127.f;
-  struct Acc {
-    __m512i v;
-  };
+  static constexpr int kTake = 4, kRun = 32, kTileRows = 8, kCodeBytes = 1;
+  using Total = Ints;
+  using Sums = Ints;
+  using X = __m512i;
   static std::int32_t round(const float* x, int n, float inverse, unsigned char* q, std::int64_t) {
     __m512i total = _mm512_setzero_si512();
     for (int i = 0; i < n; i += 16) {
@@ -227,9 +224,12 @@ struct Fast {
     }
     return total_of(total);
   }
-  static __m512i activations(const unsigned char* x, int k, std::int64_t) { return broadcast_four(x + k); }
-  static void accumulate(Acc& a, Codes w, __m512i x) { a.v = _mm512_dpbusd_epi32(a.v, w.v, x); }
-  static F total(Acc a) { return {_mm512_cvtepi32_ps(a.v)}; }
+  static __m512i load(const unsigned char* x) { return _mm512_loadu_si512(x); }
+  static __m512i broadcast(const std::uint8_t* codes) { return broadcast_four(codes); }
+  static Ints start(Ints total) { return total; }
+  static void accumulate(Ints& sums, __m512i w, __m512i x) { dot_four(sums, w, x); }
+  static void finish(Ints& total, Ints sums) { total = sums; }
+  static F total(Ints t) { return {_mm512_cvtepi32_ps(reinterpret_cast<__m512i>(t))}; }
 };
 
 // ---- block sums straight from the packed bytes ---------------------------------------------------------------------
@@ -331,13 +331,14 @@ template <class Source>
 constexpr SumsFunction kFastSums = block_sums<Source, FastDot>;
 
 #include "backend/cpu/units/generic.inl.h"
+#include "backend/cpu/units/integer_tile.inl.h"
 
 }  // namespace
 
 extern const Unit NIBBLE_UNIT;
 const Unit NIBBLE_UNIT = {
     "avx512", kLanes, kLanes * kVectors, kDotRows, kDecoders<transpose_scales>, kDecoderCount,
-    load_floats, store_floats, expand, interleave, scheme<Standard>(), scheme<Fast>(), add_blocks, dot, reduce, outer,
+    load_floats, store_floats, expand, transpose, scheme<Standard>(), scheme<Fast>(), add_blocks, dot, reduce, outer,
 };
 
 }  // namespace cpu

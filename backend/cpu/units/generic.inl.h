@@ -1,6 +1,6 @@
 // The part of a unit that is written once. Included inside the unit's unnamed namespace, after its vectors:
 //   kLanes, F and load_*, store_*, broadcast, fma, mul, add, sum, from_bytes,
-//   half_to_float, float_to_half, unpack_bits, unpack_block, max_magnitude, Codes, load_codes, and the tile sizes.
+//   half_to_float, float_to_half, unpack_bits, unpack_block, and the tile sizes.
 
 struct Half {
   using Word = std::uint16_t;
@@ -155,76 +155,7 @@ constexpr Decoder kDecoders[] = {
 
 constexpr int kDecoderCount = sizeof(kDecoders<scatter_scales>) / sizeof(Decoder);
 
-// ---- integer products ----------------------------------------------------------------------------------------------
-
-/// Outside of these magnitudes a scale or a partial sum could leave fp32's range where the dense product does not.
-constexpr float kLeastMagnitude = 1e-25f, kMostMagnitude = 1e30f;
-
-template <class Scheme>
-bool pack(const float* x, std::int64_t k, int block, unsigned char* q, float* scale, float* sum) {
-  for (std::int64_t i = 0; i < k; i += block, q += block * Scheme::kStep) {
-    const std::uint32_t bits = max_magnitude(x + i, block);
-    const float most = __builtin_bit_cast(float, bits);
-    if (bits >= 0x7f800000u || most > kMostMagnitude || (bits != 0 && most < kLeastMagnitude)) return false;
-    const float unit = most / Scheme::kMost;
-    const std::int32_t total = Scheme::round(x + i, block, bits == 0 ? 0.f : Scheme::kMost / most, q, k);
-    *scale++ = unit;
-    *sum++ = unit * static_cast<float>(total);
-  }
-  return true;
-}
-
-/// kRows rows of x against a tile. A block's sum is exact in integers and blocks are added in order, so a row's result depends
-/// neither on kRows nor on the other rows.
-template <class Scheme, int kRows>
-void multiply_rows(const IntegerProduct& a, std::int64_t row) {
-  constexpr int kTileRows = kVectors * kLanes;
-  const unsigned char* x = a.x + row * a.x_pitch;
-  const float* x_scale = a.x_scale + row * a.x_blocks;
-  const float* x_sum = a.x_sum + row * a.x_blocks;
-  const std::uint8_t* tile = a.tile;
-  float* acc = a.acc + row * kTileRows;
-  F y[kRows][kVectors];
-  for (int m = 0; m < kRows; ++m)
-    for (int v = 0; v < kVectors; ++v) y[m][v] = load_f32(acc + m * kTileRows + v * kLanes);
-  for (std::int64_t i = 0; i < a.blocks; ++i) {
-    typename Scheme::Acc sums[kRows][kVectors] = {};
-    for (int k = 0; k < a.block; k += kStep) {
-      Codes w[kVectors];
-      for (int v = 0; v < kVectors; ++v) w[v] = load_codes(tile + v * kLanes * kStep);
-      tile += kTileRows * kStep;
-      for (int m = 0; m < kRows; ++m) {
-        const auto xs = Scheme::activations(x + m * a.x_pitch, k, a.x_half);
-        for (int v = 0; v < kVectors; ++v) Scheme::accumulate(sums[m][v], w[v], xs);
-      }
-    }
-    x += a.block * Scheme::kStep;
-    const std::int64_t group = (i >> a.group_shift) * kTileRows;
-    F scale[kVectors], bias[kVectors];
-    for (int v = 0; v < kVectors; ++v) {
-      scale[v] = load_f32(a.scales + group + v * kLanes);
-      bias[v] = load_f32(a.biases + group + v * kLanes);
-    }
-    for (int m = 0; m < kRows; ++m) {
-      const F unit = broadcast(x_scale[m * a.x_blocks + i]), sum = broadcast(x_sum[m * a.x_blocks + i]);
-      for (int v = 0; v < kVectors; ++v) {
-        y[m][v] = fma(mul(scale[v], unit), Scheme::total(sums[m][v]), y[m][v]);
-        y[m][v] = fma(bias[v], sum, y[m][v]);
-      }
-    }
-  }
-  for (int m = 0; m < kRows; ++m)
-    for (int v = 0; v < kVectors; ++v) store_f32(acc + m * kTileRows + v * kLanes, y[m][v]);
-}
-
-template <class Scheme>
-void multiply(const IntegerProduct& a) {
-  std::int64_t row = 0;
-  for (; row + 4 <= a.rows; row += 4) multiply_rows<Scheme, 4>(a, row);
-  constexpr void (*rest[])(const IntegerProduct&, std::int64_t) = {
-      multiply_rows<Scheme, 1>, multiply_rows<Scheme, 2>, multiply_rows<Scheme, 3>};
-  if (row < a.rows) rest[a.rows - row - 1](a, row);
-}
+// ---- few rows of x ------------------------------------------------------------------------------------------------
 
 void add_blocks(const BlockSums& a) {
   constexpr int kTileRows = kVectors * kLanes;
@@ -309,9 +240,4 @@ void outer(const OuterProduct& a) {
   std::int64_t row = 0;
   for (; row + kOuterRows <= a.rows; row += kOuterRows) outer_rows<kOuterRows>(a, row);
   for (; row < a.rows; ++row) outer_rows<1>(a, row);
-}
-
-template <class Scheme>
-constexpr IntegerScheme scheme() {
-  return {Scheme::kBytes, Scheme::kStep, pack<Scheme>, multiply<Scheme>, Scheme::kSums};
 }

@@ -10,7 +10,6 @@ namespace {
 
 constexpr int kLanes = 8;       // floats in a "vector"
 constexpr int kVectors = 1;     // vectors of packed rows in an integer tile
-constexpr int kStep = 1;        // neighbouring weights that an integer product takes at once
 constexpr int kDotRows = 4, kDotColumns = 2, kFloatRows = 2, kOuterRows = 1;
 
 struct F {
@@ -18,24 +17,24 @@ struct F {
 };
 
 template <class Op>
-F each(Op op) {
+F each_lane(Op op) {
   F r;
   for (int i = 0; i < kLanes; ++i) r.v[i] = op(i);
   return r;
 }
-F load_f32(const float* p) { return each([=](int i) { return p[i]; }); }
+F load_f32(const float* p) { return each_lane([=](int i) { return p[i]; }); }
 void store_f32(float* p, const F& a) {
   for (int i = 0; i < kLanes; ++i) p[i] = a.v[i];
 }
-F broadcast(float a) { return each([=](int) { return a; }); }
-F mul(const F& a, const F& b) { return each([&](int i) { return a.v[i] * b.v[i]; }); }
-F add(const F& a, const F& b) { return each([&](int i) { return a.v[i] + b.v[i]; }); }
+F broadcast(float a) { return each_lane([=](int) { return a; }); }
+F mul(const F& a, const F& b) { return each_lane([&](int i) { return a.v[i] * b.v[i]; }); }
+F add(const F& a, const F& b) { return each_lane([&](int i) { return a.v[i] + b.v[i]; }); }
 // Two roundings: without the instruction, a fused multiply-add is a call into the mathematics library.
-F fma(const F& a, const F& b, const F& c) { return each([&](int i) { return a.v[i] * b.v[i] + c.v[i]; }); }
+F fma(const F& a, const F& b, const F& c) { return each_lane([&](int i) { return a.v[i] * b.v[i] + c.v[i]; }); }
 float sum(const F& a) {
   return ((a.v[0] + a.v[4]) + (a.v[2] + a.v[6])) + ((a.v[1] + a.v[5]) + (a.v[3] + a.v[7]));
 }
-F from_bytes(const std::uint8_t* p) { return each([=](int i) { return static_cast<float>(p[i]); }); }
+F from_bytes(const std::uint8_t* p) { return each_lane([=](int i) { return static_cast<float>(p[i]); }); }
 
 float half_to_float(std::uint16_t h) {
   const std::uint32_t sign = static_cast<std::uint32_t>(h & 0x8000u) << 16;
@@ -63,12 +62,12 @@ std::uint16_t float_to_half(float f) {
   }
   return static_cast<std::uint16_t>(sign | r);
 }
-F load_f16(const std::uint16_t* p) { return each([=](int i) { return half_to_float(p[i]); }); }
+F load_f16(const std::uint16_t* p) { return each_lane([=](int i) { return half_to_float(p[i]); }); }
 void store_f16(std::uint16_t* p, const F& a) {
   for (int i = 0; i < kLanes; ++i) p[i] = float_to_half(a.v[i]);
 }
 F load_bf16(const std::uint16_t* p) {
-  return each([=](int i) { return __builtin_bit_cast(float, static_cast<std::uint32_t>(p[i]) << 16); });
+  return each_lane([=](int i) { return __builtin_bit_cast(float, static_cast<std::uint32_t>(p[i]) << 16); });
 }
 void store_bf16(std::uint16_t* p, const F& a) {
   for (int i = 0; i < kLanes; ++i) {
@@ -104,20 +103,14 @@ void unpack_block(const unsigned char* in, std::uint8_t* codes) {
   }
 }
 
-void interleave(const std::uint8_t* codes, std::int64_t pitch, std::int64_t count, std::uint8_t* tile) {
-  for (std::int64_t k = 0; k < count; ++k, tile += kLanes) {
-    for (int r = 0; r < kLanes; ++r) tile[r] = codes[r * pitch + k];
+void transpose(const void* in, std::int64_t in_pitch, std::int64_t words, void* out, std::int64_t out_pitch) {
+  const auto* from = static_cast<const unsigned char*>(in);
+  auto* to = static_cast<unsigned char*>(out);
+  for (; words > 0; --words, from += 4, to += out_pitch) {
+    for (int i = 0; i < kLanes; ++i) __builtin_memcpy(to + 4 * i, from + i * in_pitch, 4);
   }
 }
 
-struct Codes {
-  std::int32_t v[kLanes];
-};
-Codes load_codes(const std::uint8_t* p) {
-  Codes r;
-  for (int i = 0; i < kLanes; ++i) r.v[i] = p[i];
-  return r;
-}
 std::uint32_t max_magnitude(const float* x, int n) {
   std::uint32_t most = 0;
   for (int i = 0; i < n; ++i) {
@@ -131,8 +124,13 @@ std::uint32_t max_magnitude(const float* x, int n) {
 struct Standard {
   static constexpr int kBytes = 2, kStep = 2, kSums = 0;
   static constexpr float kMost = 32512.f;
-  struct Acc {
+  static constexpr int kTake = 2, kRun = 32, kTileRows = 1, kCodeBytes = 1;
+  struct Total {
     std::int32_t v[kLanes];
+  };
+  using Sums = Total;
+  struct X {
+    std::int16_t v[2 * kLanes];
   };
   static std::int32_t round(const float* x, int n, float inverse, unsigned char* q, std::int64_t) {
     auto* out = reinterpret_cast<std::int16_t*>(q);
@@ -144,16 +142,21 @@ struct Standard {
     }
     return total;
   }
-  static std::int32_t activations(const unsigned char* x, int k, std::int64_t) {
-    return reinterpret_cast<const std::int16_t*>(x)[k];
+  static X load(const unsigned char* x) {
+    X r;
+    __builtin_memcpy(&r, x, sizeof r);
+    return r;
   }
-  static void accumulate(Acc& a, const Codes& w, std::int32_t x) {
-    for (int i = 0; i < kLanes; ++i) a.v[i] += w.v[i] * x;
+  static const std::uint8_t* broadcast(const std::uint8_t* codes) { return codes; }
+  static Sums start(const Total& total) { return total; }
+  static void accumulate(Sums& sums, const std::uint8_t* w, const X& x) {
+    for (int i = 0; i < kLanes; ++i) sums.v[i] += w[0] * x.v[2 * i] + w[1] * x.v[2 * i + 1];
   }
-  static F total(const Acc& a) { return each([&](int i) { return static_cast<float>(a.v[i]); }); }
+  static void finish(Total& total, const Sums& sums) { total = sums; }
+  static F total(const Total& t) { return each_lane([&](int i) { return static_cast<float>(t.v[i]); }); }
 };
 
-F from_ints(const std::int32_t* p) { return each([=](int i) { return static_cast<float>(p[i]); }); }
+F from_ints(const std::int32_t* p) { return each_lane([=](int i) { return static_cast<float>(p[i]); }); }
 void transpose_sums(const std::int32_t* sums, std::int64_t pitch, int count, std::int32_t* out) {
   for (int i = 0; i < count; ++i)
     for (int r = 0; r < kLanes; ++r) out[i * kLanes + r] = sums[r * pitch + i];
@@ -164,12 +167,13 @@ template <class Source>
 constexpr SumsFunction kFastSums = nullptr;
 
 #include "backend/cpu/units/generic.inl.h"
+#include "backend/cpu/units/integer_tile.inl.h"
 
 }  // namespace
 
 const Unit kScalarUnit = {
     "scalar", kLanes, kLanes * kVectors, kDotRows, kDecoders<scatter_scales>, kDecoderCount,
-    load_floats, store_floats, expand, interleave, scheme<Standard>(), {}, add_blocks, dot, reduce, outer,
+    load_floats, store_floats, expand, transpose, scheme<Standard>(), {}, add_blocks, dot, reduce, outer,
 };
 
 }  // namespace cpu

@@ -37,22 +37,24 @@ struct Decoder {
   SumsFunction sums[2];
 };
 
-/// acc[row][r] += Σ over blocks of x · w, with x in integers and w as codes, scales and biases of `tile_rows` packed rows.
+/// acc[panel][row][lane] += Σ over blocks of x · w. A panel is a vector of rows of x, a row a lane.
 struct IntegerProduct {
-  const unsigned char* x;  ///< quantized by the matching `pack`, at the first block
-  std::int64_t x_pitch;    ///< bytes from row to row of x
-  std::int64_t x_half;     ///< bytes from the high to the low halves of a row, where the scheme has two
-  const float* x_scale;    ///< (row, block): the unit of a quantized activation
-  const float* x_sum;      ///< (row, block): the exact sum of the rounded activations, times their unit
-  std::int64_t x_blocks;   ///< blocks from row to row of the two
-  const std::uint8_t* tile;  ///< codes as `interleave` lays them out
-  const float* scales;     ///< (group, tile_rows)
+  const unsigned char* x;  ///< (panel, step, part, lane, 4 bytes): quantized by `pack`, then transposed; at the first block
+  std::int64_t x_panel;    ///< bytes from panel to panel
+  const float* x_scale;    ///< (panel, block, lane): the unit of a quantized activation
+  const float* x_sum;      ///< (panel, block, lane): the exact sum of the rounded activations, times their unit
+  std::int64_t x_blocks;   ///< blocks from panel to panel of the two
+  std::int64_t panels;
+  const std::uint8_t* codes;  ///< (row, code), of the scheme's `code_bytes`
+  std::int64_t code_pitch;    ///< bytes from row to row
+  const float* scales;        ///< (row, group)
   const float* biases;
-  int block;               ///< weights that share x_scale: 32 or 64
-  int group_shift;         ///< log2 of the blocks in a group
+  std::int64_t groups;  ///< from row to row of the two
+  int block;            ///< weights that share x_scale: 32 or 64
+  int group_shift;      ///< log2 of the blocks in a group
   std::int64_t blocks;
-  std::int64_t rows;       ///< of x
-  float* acc;              ///< (row, tile_rows)
+  std::int64_t rows;  ///< of w, a multiple of 8
+  float* acc;
 };
 
 /// The end of a product with one row of x whose block sums are known: acc[r] += Σ over blocks of scale · unit · sum + bias · x_sum, in
@@ -77,7 +79,8 @@ struct IntegerScheme {
   /// it must take the exact path.
   bool (*pack)(const float* x, std::int64_t k, int block, unsigned char* q, float* scale, float* sum);
   void (*multiply)(const IntegerProduct& args);
-  int sums;   ///< which of Decoder::sums goes with it
+  int sums;        ///< which of Decoder::sums goes with it
+  int code_bytes;  ///< of a code in IntegerProduct
 };
 
 /// acc[row][r][lane] += Σ x · w over k, lane by lane: the sums of lanes are taken at the end by `reduce`.
@@ -119,8 +122,8 @@ struct Unit {
   /// scale · code + bias, product and sum each rounded, as the reference decodes; count and group are multiples of 32.
   void (*expand)(const std::uint8_t* codes, const float* scales, const float* biases, std::int64_t count, std::int64_t group,
                  float* out);
-  /// Codes (tile_rows, pitch) into the order in which `multiply` reads them; count is a multiple of 32.
-  void (*interleave)(const std::uint8_t* codes, std::int64_t pitch, std::int64_t count, std::uint8_t* tile);
+  /// `lanes` rows of `words` 32-bit words into as many rows of `lanes` words; pitches in bytes.
+  void (*transpose)(const void* in, std::int64_t in_pitch, std::int64_t words, void* out, std::int64_t out_pitch);
 
   IntegerScheme standard;
   IntegerScheme fast;  ///< empty where it would not be faster

@@ -1,0 +1,102 @@
+// Products of many rows of x with packed rows, in integers; written once for all units. Included inside the unit's
+// unnamed namespace, after its vectors, max_magnitude and activation schemes. A scheme has, beside `round`,
+//   kBytes, kStep     bytes of an activation, and from one to the next in a packed row: where they differ, a row is
+//   split into parts kTake             neighbouring weights that a lane of 32 bits takes at once kRun weights whose
+//   products are summed in Sums, before `finish` adds those to the wider Total kTileRows         rows of w whose sums
+//   stay in registers beside two vectors of rows of x X, load           the activations of a vector of rows in one step
+//   W, broadcast      the codes of a row of w in one step, for all lanes
+//   Sums, start, accumulate, Total, finish, total
+
+/// Outside of these magnitudes a scale or a partial sum could leave fp32's range where the dense product does not.
+constexpr float kLeastMagnitude = 1e-25f, kMostMagnitude = 1e30f;
+
+template <class Scheme>
+bool pack(const float* x, std::int64_t k, int block, unsigned char* q, float* scale, float* sum) {
+  for (std::int64_t i = 0; i < k; i += block, q += block * Scheme::kStep) {
+    const std::uint32_t bits = max_magnitude(x + i, block);
+    const float most = __builtin_bit_cast(float, bits);
+    if (bits >= 0x7f800000u || most > kMostMagnitude || (bits != 0 && most < kLeastMagnitude)) return false;
+    const float unit = most / Scheme::kMost;
+    const std::int32_t total = Scheme::round(x + i, block, bits == 0 ? 0.f : Scheme::kMost / most, q, k);
+    *scale++ = unit;
+    *sum++ = unit * static_cast<float>(total);
+  }
+  return true;
+}
+
+/// body(0) … body(kCount - 1) with constant arguments: loops over arrays of registers that compilers must not leave as
+/// loops.
+template <int kValue>
+struct Constant {
+  constexpr operator int() const { return kValue; }
+};
+template <int kCount, class Body>
+[[gnu::always_inline]] inline void each(Body&& body) {
+  if constexpr (kCount > 0) {
+    each<kCount - 1>(body);
+    body(Constant<kCount - 1>());
+  }
+}
+
+/// Sums of kPanels vectors of rows of x with kRows rows of w. A block's sum is exact in integers and blocks are added
+/// in order, so a row's result depends neither on kPanels nor on the other rows.
+template <class Scheme, int kPanels, int kRows>
+void multiply_tile(const IntegerProduct& a, std::int64_t panel, std::int64_t row) {
+  constexpr std::int64_t kStepBytes = kLanes * 4 * Scheme::kBytes / Scheme::kStep;
+  const unsigned char* x = a.x + panel * a.x_panel;
+  const float* x_scale = a.x_scale + panel * a.x_blocks * kLanes;
+  const float* x_sum = a.x_sum + panel * a.x_blocks * kLanes;
+  const std::uint8_t* codes = a.codes + row * a.code_pitch;
+  float* acc = a.acc + (panel * a.rows + row) * kLanes;
+  for (std::int64_t i = 0; i < a.blocks; ++i) {
+    typename Scheme::Total totals[kRows][kPanels] = {};
+    for (int k = 0; k < a.block; k += Scheme::kRun) {
+      typename Scheme::Sums sums[kRows][kPanels];
+      each<kRows>([&](auto n) { each<kPanels>([&](auto v) { sums[n][v] = Scheme::start(totals[n][v]); }); });
+      for (int j = 0; j < Scheme::kRun; j += Scheme::kTake) {
+        typename Scheme::X xs[kPanels];
+        each<kPanels>([&](auto v) { xs[v] = Scheme::load(x + v * a.x_panel); });
+        each<kRows>([&](auto n) {
+          const auto w = Scheme::broadcast(codes + n * a.code_pitch);
+          each<kPanels>([&](auto v) { Scheme::accumulate(sums[n][v], w, xs[v]); });
+        });
+        x += kStepBytes;
+        codes += Scheme::kTake * Scheme::kCodeBytes;
+      }
+      each<kRows>([&](auto n) { each<kPanels>([&](auto v) { Scheme::finish(totals[n][v], sums[n][v]); }); });
+    }
+    F units[kPanels], x_sums[kPanels];
+    each<kPanels>([&](auto v) {
+      units[v] = load_f32(x_scale + (v * a.x_blocks + i) * kLanes);
+      x_sums[v] = load_f32(x_sum + (v * a.x_blocks + i) * kLanes);
+    });
+    const std::int64_t group = row * a.groups + (i >> a.group_shift);
+    each<kRows>([&](auto n) {
+      const F scale = broadcast(a.scales[group + n * a.groups]), bias = broadcast(a.biases[group + n * a.groups]);
+      each<kPanels>([&](auto v) {
+        float* out = acc + (v * a.rows + n) * kLanes;
+        const F y = fma(mul(scale, units[v]), Scheme::total(totals[n][v]), load_f32(out));
+        store_f32(out, fma(bias, x_sums[v], y));
+      });
+    });
+  }
+}
+
+template <class Scheme>
+void multiply(const IntegerProduct& a) {
+  constexpr int kRows = Scheme::kTileRows;
+  for (std::int64_t panel = 0; panel < a.panels; panel += 2) {
+    for (std::int64_t row = 0; row < a.rows; row += kRows) {
+      if (panel + 1 < a.panels) {
+        multiply_tile<Scheme, 2, kRows>(a, panel, row);
+      } else {
+        multiply_tile<Scheme, 1, kRows>(a, panel, row);
+      }
+    }
+  }
+}
+
+template <class Scheme>
+constexpr IntegerScheme scheme() {
+  return {Scheme::kBytes, Scheme::kStep, pack<Scheme>, multiply<Scheme>, Scheme::kSums, Scheme::kCodeBytes};
+}
