@@ -52,7 +52,8 @@ struct Plan {
     if (few) range_keys = std::min(range_keys, kMostOfFew);
     range_keys = deterministic ? longest : parts(range_keys, kTileKeys) * kTileKeys;
     ranges = std::max<std::int64_t>(1, parts(longest, std::max<std::int64_t>(1, range_keys)));
-    while (!few && block_rows > panel && tasks * ranges * (kBlockRows / block_rows) < 4 * num_threads()) block_rows /= 2;
+    while (!few && block_rows > panel && tasks * ranges * (kBlockRows / block_rows) < 4 * num_threads())
+      block_rows /= 2;
     blocks = parts(s.rows(), block_rows);
   }
 };
@@ -162,8 +163,8 @@ class Attention {
   void read_mask(std::int64_t cache, std::int64_t row, std::int64_t begin, std::int64_t keys, float* out,
                  std::int64_t step) const {
     const Strides& stride = mask_.impl().strides;
-    const std::int64_t at = batch_of(cache) * stride[0] + head_of(cache, row) * stride[1] + query_of(row) * stride[2] +
-                            begin * stride[3];
+    const std::int64_t at =
+        batch_of(cache) * stride[0] + head_of(cache, row) * stride[1] + query_of(row) * stride[2] + begin * stride[3];
     if (mask_.dtype() == DType::boolean) {
       const bool* seen = data_of<bool>(mask_) + at;
       for (std::int64_t j = 0; j < keys; ++j) out[j * step] = seen[j * stride[3]] ? 0.0f : -kInfinity;

@@ -15,13 +15,15 @@ CacheElement dense_element(DType dtype) {
 }
 
 std::int64_t row_bytes(const Packing& packing) {
-  return packing.format->width(0, packing.row_length) * static_cast<std::int64_t>(itemsize(packing.components[0].dtype()));
+  return packing.format->width(0, packing.row_length) *
+         static_cast<std::int64_t>(itemsize(packing.components[0].dtype()));
 }
 
 }  // namespace
 
 AttentionCache::AttentionCache(const Unit& unit, const Tensor& t) : unit_(unit), t_(t), length_(t.size(3)) {
-  if (t.is_quantized()) packed_.emplace(unit, *t.packing(), t.numel() / std::max<std::int64_t>(1, length_), length_, 0, 1);
+  if (t.is_quantized())
+    packed_.emplace(unit, *t.packing(), t.numel() / std::max<std::int64_t>(1, length_), length_, 0, 1);
 }
 
 std::int64_t AttentionCache::place(std::int64_t b, std::int64_t h, std::int64_t i) const {

@@ -141,7 +141,8 @@ TEST(AttentionUnits, FewQueriesMatchFp64) {
     for (const Case& c : cases) {
       for (int element = 0; element < static_cast<int>(CacheElement::count_); ++element) {
         Problem p(c.rows, c.keys, c.depth, c.width);
-        const Laid k(p.k, c.keys, static_cast<CacheElement>(element)), v(p.v, c.keys, static_cast<CacheElement>(element));
+        const Laid k(p.k, c.keys, static_cast<CacheElement>(element)),
+            v(p.v, c.keys, static_cast<CacheElement>(element));
         FewQueries few{};
         few.rows = c.rows;
         few.keys = c.keys;
@@ -258,10 +259,10 @@ TEST(AttentionUnits, InfinitiesAndNaNs) {
     const std::int64_t panel = u.panel;
     std::vector<float> q(at(panel), 0.0f), k(2, 0.0f), v(2, 0.0f), out(at(panel), 0.0f), largest(at(panel), -INFINITY),
         total(at(panel), 0.0f), weights(at(kTileKeys * panel)), bias(at(2 * panel), 0.0f);
-    bias[0] = -INFINITY;                                    // query 0 sees key 1 alone
-    bias[1] = -INFINITY, bias[at(panel + 1)] = -INFINITY;   // query 1 none
-    bias[2] = NAN;                                          // query 2 is lost
-    bias[3] = -200, bias[at(panel + 3)] = -3e38f;           // query 3 all but key 0, by finite numbers
+    bias[0] = -INFINITY;                                   // query 0 sees key 1 alone
+    bias[1] = -INFINITY, bias[at(panel + 1)] = -INFINITY;  // query 1 none
+    bias[2] = NAN;                                         // query 2 is lost
+    bias[3] = -200, bias[at(panel + 3)] = -3e38f;          // query 3 all but key 0, by finite numbers
     PanelTile tile{};
     tile.keys = 2;
     tile.depth = tile.width = 1;

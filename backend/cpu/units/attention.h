@@ -35,8 +35,8 @@ struct FewQueries {
 };
 inline constexpr std::int64_t kFewPadding = 16;
 
-/// The queries of a panel, a lane each, against the next few keys. Rows of keys and values are 32-bit words: a float, or
-/// a pair of bf16.
+/// The queries of a panel, a lane each, against the next few keys. Rows of keys and values are 32-bit words: a float,
+/// or a pair of bf16.
 struct PanelTile {
   std::int64_t keys;          ///< up to kTileKeys
   std::int64_t depth, width;  ///< of a key in words, of a value

@@ -1,7 +1,7 @@
 // The arithmetic of attention, written once. Included inside a unit's unnamed namespace, after attention.h, the unit's
 // floats and what it says of itself: kAcross, kFewRows, kFewColumns, larger, round, scale_by_power_of_two,
-// keep_below, sums_of_four, broadcast_half, from_signed_bytes. Nothing here may have external linkage, or the linker could hand one unit's code to a
-// processor that lacks its instructions.
+// keep_below, sums_of_four, broadcast_half, from_signed_bytes. Nothing here may have external linkage, or the linker
+// could hand one unit's code to a processor that lacks its instructions.
 
 constexpr float kInfinity = __builtin_inff();
 
@@ -28,6 +28,14 @@ template <int kCount>
 struct Count {
   static constexpr int value = kCount;
 };
+/// body(Count<i>) for i = 0 … kCount − 1, written out: what it indexes with them stays in registers.
+template <int kCount, class Body>
+[[gnu::always_inline]] inline void unrolled(Body&& body) {
+  if constexpr (kCount > 0) {
+    unrolled<kCount - 1>(body);
+    body(Count<kCount - 1>{});
+  }
+}
 /// visit(Count<n>, i) for strips of n of the indices [i, end): kMost at a time, then halves of that.
 template <int kMost, class Visit>
 inline void for_strips(std::int64_t i, std::int64_t end, Visit&& visit) {
@@ -140,31 +148,44 @@ void attend_panel(const PanelTile& t) {
 
 // A vector of numbers of a cache's row, from number i on, a multiple of kLanes.
 struct F32Row {
+  static constexpr std::int64_t bytes(std::int64_t n) { return 4 * n; }
   static F load(const unsigned char* row, std::int64_t i) { return load_f32(reinterpret_cast<const float*>(row) + i); }
 };
 struct F16Row {
+  static constexpr std::int64_t bytes(std::int64_t n) { return 2 * n; }
   static F load(const unsigned char* row, std::int64_t i) {
     return load_f16(reinterpret_cast<const std::uint16_t*>(row) + i);
   }
 };
 struct Bf16Row {
+  static constexpr std::int64_t bytes(std::int64_t n) { return 2 * n; }
   static F load(const unsigned char* row, std::int64_t i) {
     return load_bf16(reinterpret_cast<const std::uint16_t*>(row) + i);
   }
 };
 /// GGUF Q8_0: blocks of an f16 scale and 32 signed bytes.
 struct Q8Row {
+  static constexpr std::int64_t bytes(std::int64_t n) { return n / 32 * 34; }
   static F load(const unsigned char* row, std::int64_t i) {
     const unsigned char* block = row + i / 32 * 34;
     return mul(broadcast_half(block), from_signed_bytes(block + 2 + i % 32));
   }
 };
 
+/// Asks for the bytes that stand in the row kAhead rows on: so far that memory has the time of it, and only into the
+/// second cache, where so many rows have room. (Four queries take 64 cycles of products a key: rows would come too
+/// late.)
+inline void prefetch(const unsigned char* row, std::int64_t stride, std::int64_t bytes) {
+  constexpr std::int64_t kAhead = 128;
+  for (std::int64_t b = 0; b < bytes; b += 64) __builtin_prefetch(row + kAhead * stride + b, 0, 2);
+}
+
 /// The scores of kRows queries with four keys.
 template <class Row, int kRows>
 inline void few_scores(const FewQueries& t, std::int64_t row, std::int64_t key) {
-  const unsigned char* keys[4];  // the last one again past the end: those scores are hidden
-  for (int j = 0; j < 4; ++j) keys[j] = t.k.data + (key + j < t.keys ? key + j : t.keys - 1) * t.k.stride;
+  const unsigned char* keys[4] = {t.k.data + key * t.k.stride};
+  for (int j = 1; j < 4; ++j)
+    keys[j] = keys[j - 1] + (key + j < t.keys ? t.k.stride : 0);  // what is past the end is hidden
   const float* q = t.q + row * t.depth;
   F sums[kRows][4] = {};
   for (std::int64_t d = 0; d < t.depth; d += kLanes) {
@@ -175,7 +196,8 @@ inline void few_scores(const FewQueries& t, std::int64_t row, std::int64_t key) 
       for (int j = 0; j < 4; ++j) sums[r][j] = fma(x, k[j], sums[r][j]);
     }
   }
-  for (int r = 0; r < kRows; ++r) sums_of_four(sums[r], t.weights + (row + r) * t.pitch + key);
+  float* scores = t.weights + row * t.pitch + key;
+  unrolled<kRows>([&](auto r) { sums_of_four(sums[r.value], scores + r.value * t.pitch); });
 }
 
 inline void few_weights(const FewQueries& t, std::int64_t row) {
@@ -215,6 +237,7 @@ inline void few_values(const FewQueries& t, std::int64_t row, std::int64_t colum
   for (std::int64_t j = begin; j < end; ++j, value += t.v.stride) {
     F v[kColumns];
     for (int c = 0; c < kColumns; ++c) v[c] = Row::load(value, column + c * kLanes);
+    prefetch(value + Row::bytes(column), t.v.stride, Row::bytes(kColumns * kLanes));
     for (int r = 0; r < kRows; ++r) {
       const F weight = broadcast(weights[r * t.pitch + j]);
       for (int c = 0; c < kColumns; ++c) sums[r][c] = fma(weight, v[c], sums[r][c]);
@@ -228,6 +251,7 @@ inline void few_values(const FewQueries& t, std::int64_t row, std::int64_t colum
 template <class Row>
 void attend_few(const FewQueries& t) {
   for (std::int64_t key = 0; key < t.keys; key += 4) {
+    for (std::int64_t j = key; j < key + 4; ++j) prefetch(t.k.data + j * t.k.stride, t.k.stride, Row::bytes(t.depth));
     for_strips<kFewRows>(0, t.rows, [&](auto rows, std::int64_t row) { few_scores<Row, rows.value>(t, row, key); });
   }
   for (std::int64_t row = 0; row < t.rows; ++row) few_weights(t, row);

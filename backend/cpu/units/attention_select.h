@@ -13,8 +13,8 @@ namespace cpu {
 /// That of the unit of this name. Throws Error(invalid_argument) for another.
 const AttentionUnit& attention_unit(std::string_view unit);
 
-/// How this processor computes panels at that precision: in fp32, or where the caller asks for speed in anything narrower
-/// that is faster.
+/// How this processor computes panels at that precision: in fp32, or where the caller asks for speed in anything
+/// narrower that is faster.
 const PanelKernel& panel_kernel(const AttentionUnit& unit, Precision precision);
 
 }  // namespace cpu
