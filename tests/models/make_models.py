@@ -9,12 +9,13 @@ import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
 import torch
 from transformers import (AutoConfig, AutoModelForCausalLM, GenerationConfig, LlamaConfig, MistralConfig, Qwen2Config,
-                          Qwen3Config)
+                          Qwen2MoeConfig, Qwen3Config, Qwen3MoeConfig)
 
 import tokenizers_of_tests as tokenizers
-from float64_reference import greedy, load_float64, logits_of
+from float64_reference import greedy, load_float64, logits_of, router_margin
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "goldens"))
 from golden_io import record_versions, save_json, save_tensors  # noqa: E402
@@ -46,7 +47,7 @@ def randomize(model, seed: int, output_std: float) -> None:
         elif "embed_tokens" in name or "lm_head" in name:
             p.data = output_std * noise
         else:
-            p.data = 1.5 / p.shape[1] ** 0.5 * noise
+            p.data = 1.5 / p.shape[-1] ** 0.5 * noise
 
 
 def old_spelling(config: dict) -> dict:
@@ -56,6 +57,8 @@ def old_spelling(config: dict) -> dict:
     old["rope_theta"] = rope.pop("rope_theta")
     old["rope_scaling"] = None if rope == {"rope_type": "default"} else rope
     old["torch_dtype"] = old.pop("dtype")
+    if "num_local_experts" in old:
+        old["num_experts"] = old.pop("num_local_experts")
     old["transformers_version"] = "4.46.0"
     return dict(sorted(old.items()))
 
@@ -70,6 +73,8 @@ def save_references(folder: Path, seed: int) -> None:
         plain = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)(torch.as_tensor(tokens)).logits.numpy()
     print(f"  logits: std {logits.std():.2f}, max {abs(logits).max():.2f}; float32 transformers is off by "
           f"{abs(plain - logits).max():.1e}; smallest greedy margin {margins.min():.3f}")
+    if hasattr(model.config, "num_experts_per_tok"):
+        print(f"  smallest margin between an expert used and one that is not: {router_margin(model, np.hstack([tokens, ids])):.4f}")
     save_tensors(folder / "reference.safetensors",
                  {"tokens": tokens, "logits": logits, "greedy": ids, "greedy_margin": margins})
 
@@ -144,6 +149,19 @@ def main():
                                       rope_parameters={"rope_type": "default", "rope_theta": 1e6}),
                  seed=25, dtype=torch.bfloat16, shard_size="160KB")
     tokenizers.make_qwen(qwen3, 314, tokenizers.CHATML_TEMPLATE, ["<think>", "</think>"])
+
+    make("qwen3_moe", Qwen3MoeConfig(**SHAPE, head_dim=32, vocab_size=128,
+                                     bos_token_id=1, eos_token_id=2, tie_word_embeddings=False, num_experts=5,
+                                     num_experts_per_tok=2, moe_intermediate_size=32, norm_topk_prob=True,
+                                     mlp_only_layers=[0],
+                                     rope_parameters={"rope_type": "default", "rope_theta": 1e6}),
+         seed=23, dtype=torch.bfloat16)
+
+    make("qwen2_moe", Qwen2MoeConfig(**SHAPE, vocab_size=128, bos_token_id=1, eos_token_id=2, tie_word_embeddings=False,
+                                     num_experts=6, num_experts_per_tok=3, moe_intermediate_size=32,
+                                     shared_expert_intermediate_size=64, norm_topk_prob=False,
+                                     rope_parameters={"rope_type": "default", "rope_theta": 1e6}),
+         seed=23, dtype=torch.bfloat16, shard_size="160KB")
 
 
 if __name__ == "__main__":
