@@ -7,6 +7,7 @@
 
 #include "adapters/files/checkpoint_access.h"
 #include "adapters/files/config_write.h"
+#include "adapters/files/expert_stacks.h"
 #include "adapters/files/file_error.h"
 #include "adapters/files/folder_source.h"
 #include "adapters/files/gguf_source.h"
@@ -119,6 +120,7 @@ std::shared_ptr<Checkpoint::Impl> open_model(const fs::path& model) {
   } else {
     bad_file(model, "", "is neither a model folder nor a .gguf or .safetensors file");
   }
+  if (has_expert_stacks(impl->architecture)) impl->source = stack_experts(std::move(impl->source));
   impl->tensors = impl->source->tensors();
   return impl;
 }

@@ -18,7 +18,8 @@ namespace files {
 
 /// One tensor of a model, before it is loaded.
 struct TensorInfo {
-  std::string name;         ///< Hugging Face's: "model.layers.0.self_attn.q_proj.weight"
+  std::string name;         ///< Hugging Face's: "model.layers.0.self_attn.q_proj.weight"; stacked experts have MLX's:
+                            ///< "model.layers.0.mlp.switch_mlp.up_proj.weight", however they are stored
   Shape shape;              ///< logical
   DType dtype;              ///< logical
   std::string format;       ///< "bf16" where it is dense, else the packed format: "affine4-g64", "q4_1"
@@ -39,8 +40,8 @@ class Checkpoint {
   bool contains(std::string_view name) const { return find(name) != nullptr; }
   /// Borrows the mapping where it can. Throws Error(invalid_file) naming the file and the missing tensor.
   Tensor get(std::string_view name) const;
-  /// The same, a packed tensor's logical dtype being `logical`: what operations decode from it is rounded to that, not to
-  /// the dtype of its scales. A dense tensor is as it is stored.
+  /// The same, a packed tensor's logical dtype being `logical`: what operations decode from it is rounded to that, not
+  /// to the dtype of its scales. A dense tensor is as it is stored.
   Tensor get(std::string_view name, DType logical) const;
 
   /// From now on `get` packs linear layers and embeddings in this format ("affine4-g64"), tensor by tensor; what no

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -93,17 +94,26 @@ class Reader {
   std::string prefix_;
 };
 
-constexpr std::array<std::pair<std::string_view, Architecture>, 4> kArchitectures{{{"llama", Architecture::llama},
-                                                                                   {"mistral", Architecture::mistral},
-                                                                                   {"qwen2", Architecture::qwen2},
-                                                                                   {"qwen3", Architecture::qwen3}}};
+constexpr std::array<std::pair<std::string_view, Architecture>, 6> kArchitectures{
+    {{"llama", Architecture::llama},
+     {"mistral", Architecture::mistral},
+     {"qwen2", Architecture::qwen2},
+     {"qwen2_moe", Architecture::qwen2_moe},
+     {"qwen3", Architecture::qwen3},
+     {"qwen3_moe", Architecture::qwen3_moe}}};
+
+bool is_mixture(Architecture architecture) {
+  return architecture == Architecture::qwen2_moe || architecture == Architecture::qwen3_moe;
+}
 
 Architecture architecture_of(const Reader& reader, const std::string& model_type) {
   for (const auto& [name, architecture] : kArchitectures) {
     if (name == model_type) return architecture;
   }
-  reader.unsupported("model_type", fmt::format("{} is not a model that nibble runs (llama, mistral, qwen2, qwen3 are)",
-                                               shown(model_type)));
+  std::string known;
+  for (const auto& [name, architecture] : kArchitectures) known += (known.empty() ? "" : ", ") + std::string(name);
+  reader.unsupported("model_type",
+                     fmt::format("{} is not a model that nibble runs ({} are)", shown(model_type), known));
 }
 
 /// Keys that change the arithmetic in some model of these families or in one that calls itself by their name, and the
@@ -113,7 +123,7 @@ struct NeutralKey {
   const char* key;
   double neutral;
 };
-constexpr std::array<NeutralKey, 15> kNeutralNumbers{{
+constexpr std::array<NeutralKey, 18> kNeutralNumbers{{
     {"partial_rotary_factor", 1},
     {"rotary_pct", 1},
     {"attention_multiplier", 1},
@@ -129,6 +139,9 @@ constexpr std::array<NeutralKey, 15> kNeutralNumbers{{
     {"no_rope_layer_interval", 0},
     {"attention_chunk_size", 0},
     {"num_nextn_predict_layers", 0},
+    {"routed_scaling_factor", 1},
+    {"n_group", 1},
+    {"topk_group", 1},
 }};
 constexpr std::array<const char*, 17> kForbiddenFlags{"use_mrope",
                                                       "use_dynamic_ntk",
@@ -147,11 +160,20 @@ constexpr std::array<const char*, 17> kForbiddenFlags{"use_mrope",
                                                       "apply_residual_connection_post_layernorm",
                                                       "query_pre_attn_scalar",
                                                       "scale_depth"};
-constexpr std::array<const char*, 8> kForbiddenSizes{"num_local_experts", "num_experts",     "n_routed_experts",
-                                                     "kv_lora_rank",      "q_lora_rank",     "dim_model_base",
-                                                     "no_rope_layers",    "rope_interleaved"};
+constexpr std::array<const char*, 8> kForbiddenSizes{"n_routed_experts", "n_shared_experts", "first_k_dense_replace",
+                                                     "kv_lora_rank",     "q_lora_rank",      "dim_model_base",
+                                                     "no_rope_layers",   "rope_interleaved"};
+/// Two spellings of one size.
+constexpr std::array<const char*, 2> kExpertCounts{"num_experts", "num_local_experts"};
 
-void refuse_what_changes_the_arithmetic(const Reader& reader) {
+void refuse_unless_nothing(const Reader& reader, const char* key) {
+  const json* value = reader.find(key);
+  const bool harmless = value && (*value == json(false) || *value == json(0) || (value->is_array() && value->empty()));
+  if (value && !harmless)
+    reader.unsupported(key, fmt::format("{} changes the arithmetic and is not supported", shown(value->dump())));
+}
+
+void refuse_what_changes_the_arithmetic(const Reader& reader, Architecture architecture) {
   for (const auto& [key, neutral] : kNeutralNumbers) {
     const json* value = reader.find(key);
     if (value && !(value->is_number() && value->get<double>() == neutral)) {
@@ -164,13 +186,12 @@ void refuse_what_changes_the_arithmetic(const Reader& reader) {
     if (value && *value != json(false))
       reader.unsupported(key, fmt::format("{} changes the arithmetic and is not supported", shown(value->dump())));
   }
-  for (const char* key : kForbiddenSizes) {
-    const json* value = reader.find(key);
-    const bool harmless =
-        value && (*value == json(false) || *value == json(0) || (value->is_array() && value->empty()));
-    if (value && !harmless)
-      reader.unsupported(key, fmt::format("{} changes the arithmetic and is not supported", shown(value->dump())));
+  for (const char* key : kForbiddenSizes) refuse_unless_nothing(reader, key);
+  for (const char* key : kExpertCounts) {
+    if (!is_mixture(architecture)) refuse_unless_nothing(reader, key);
   }
+  if (const auto scoring = reader.text("scoring_func"); scoring && *scoring != "softmax")
+    reader.unsupported("scoring_func", fmt::format("{} is not supported (only softmax is)", shown(*scoring)));
 }
 
 /// mlx-lm's `quantization` and its mirror have bits and group_size and no quant_method; every other packer names
@@ -286,9 +307,14 @@ std::optional<std::int64_t> window_in_force(const Reader& reader, const ModelCon
     if (!used || reader.integer("max_window_layers").value_or(28) >= config.num_hidden_layers) window.reset();
   } else if (config.architecture == Architecture::llama) {
     window.reset();  // transformers' Llama has none
+  } else if (is_mixture(config.architecture) && !reader.boolean("use_sliding_window").value_or(false)) {
+    window.reset();
   }
   if (window && *window <= 0) reader.bad("sliding_window", fmt::format("{} is not a size", *window));
   if (window && *window >= config.max_position_embeddings) window.reset();
+  // transformers 4 and 5 do not agree on which layers.
+  if (window && config.architecture == Architecture::qwen2_moe)
+    reader.unsupported("use_sliding_window", "is not supported in this model");
   return window;
 }
 
@@ -296,16 +322,43 @@ void read_biases(const Reader& reader, ModelConfig* config) {
   switch (config->architecture) {
     case Architecture::llama:
     case Architecture::qwen3:
+    case Architecture::qwen3_moe:
       config->attention_bias = config->attention_output_bias = reader.boolean("attention_bias").value_or(false);
       break;
     case Architecture::qwen2:
       config->attention_bias = true;  // whatever the key says, as in transformers
+      break;
+    case Architecture::qwen2_moe:
+      config->attention_bias = reader.boolean("qkv_bias").value_or(true);
       break;
     case Architecture::mistral:
       config->attention_bias = config->attention_output_bias = reader.boolean("attention_bias").value_or(false);
       break;
   }
   config->mlp_bias = config->architecture == Architecture::llama && reader.boolean("mlp_bias").value_or(false);
+}
+
+std::optional<ExpertsConfig> read_experts(const Reader& reader, const ModelConfig& config) {
+  if (!is_mixture(config.architecture)) return {};
+  std::optional<std::int64_t> count;
+  for (const char* key : kExpertCounts) {
+    const auto value = reader.integer(key);
+    if (value && count && *value != *count) reader.bad(key, fmt::format("{} and {} differ", kExpertCounts[0], key));
+    if (value) count = value;
+  }
+  if (count == 0) return {};
+  ExpertsConfig experts;
+  experts.count = reader.size(reader.find(kExpertCounts[1]) ? kExpertCounts[1] : kExpertCounts[0]);
+  experts.used = reader.size("num_experts_per_tok");
+  if (experts.used > experts.count)
+    reader.bad("num_experts_per_tok", fmt::format("{} of {} experts", experts.used, experts.count));
+  experts.intermediate_size = reader.size("moe_intermediate_size");
+  experts.normalize = reader.boolean("norm_topk_prob").value_or(false);
+  if (config.architecture == Architecture::qwen2_moe)
+    experts.shared_intermediate_size = reader.size("shared_expert_intermediate_size");
+  experts.sparse_step = reader.size_or("decoder_sparse_step", 1);
+  experts.dense_layers = reader.integers("mlp_only_layers");
+  return experts;
 }
 
 std::optional<DType> dtype_of_config(const Reader& reader) {
@@ -322,6 +375,10 @@ std::optional<DType> dtype_of_config(const Reader& reader) {
 
 }  // namespace
 
+bool ExpertsConfig::in_layer(std::int64_t layer) const {
+  return (layer + 1) % sparse_step == 0 && std::ranges::find(dense_layers, layer) == dense_layers.end();
+}
+
 ModelConfig parse_config(std::string_view text, const std::string& origin) {
   const json object = parse_small_json(text, origin);
   const Reader reader(object, origin);
@@ -329,7 +386,7 @@ ModelConfig parse_config(std::string_view text, const std::string& origin) {
   config.model_type = reader.text("model_type").value_or("");
   config.architecture = architecture_of(reader, config.model_type);
   refuse_other_packers(object, reader);
-  refuse_what_changes_the_arithmetic(reader);
+  refuse_what_changes_the_arithmetic(reader, config.architecture);
 
   config.hidden_size = reader.size("hidden_size");
   config.intermediate_size = reader.size("intermediate_size");
@@ -359,8 +416,9 @@ ModelConfig parse_config(std::string_view text, const std::string& origin) {
   read_rope(reader, origin, &config);
   config.hidden_act = activation_of(reader);
   read_biases(reader, &config);
-  config.qk_norm = config.architecture == Architecture::qwen3;
+  config.qk_norm = config.architecture == Architecture::qwen3 || config.architecture == Architecture::qwen3_moe;
   config.tie_word_embeddings = reader.boolean("tie_word_embeddings").value_or(false);
+  config.experts = read_experts(reader, config);
   config.sliding_window = window_in_force(reader, config);
   const auto bos = reader.integers("bos_token_id");
   if (!bos.empty()) config.bos_token_id = bos.front();

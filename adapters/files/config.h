@@ -14,12 +14,27 @@ inline namespace v0 {
 namespace files {
 
 /// The decoder models that adapters/llm runs.
-enum class Architecture : std::uint8_t { llama, mistral, qwen2, qwen3 };
+enum class Architecture : std::uint8_t { llama, mistral, qwen2, qwen2_moe, qwen3, qwen3_moe };
+
+/// A mixture of experts, which takes the place of the feed-forward network in some layers.
+struct ExpertsConfig {
+  std::int64_t count = 0;
+  std::int64_t used = 0;  ///< by each token: those that the router's softmax ranks first
+  std::int64_t intermediate_size = 0;
+  bool normalize = false;  ///< the used experts' weights are made to sum to 1
+  /// Of the expert that every token passes, through a gate of its own (Qwen2-MoE); 0: there is none.
+  std::int64_t shared_intermediate_size = 0;
+  std::int64_t sparse_step = 1;            ///< only every so many layers have experts
+  std::vector<std::int64_t> dense_layers;  ///< and these have none
+
+  bool in_layer(std::int64_t layer) const;
+  bool operator==(const ExpertsConfig&) const = default;
+};
 
 /// What the arithmetic of a decoder model depends on, whoever wrote the configuration.
 struct ModelConfig {
   Architecture architecture = Architecture::llama;
-  std::string model_type;  ///< "llama", "mistral", "qwen2", "qwen3"
+  std::string model_type;  ///< "llama", "mistral", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe"
   std::int64_t hidden_size = 0;
   std::int64_t intermediate_size = 0;
   std::int64_t num_hidden_layers = 0;
@@ -39,6 +54,7 @@ struct ModelConfig {
   bool mlp_bias = false;
   bool qk_norm = false;  ///< RMS norm on each head of q and k (Qwen3)
   bool tie_word_embeddings = false;
+  std::optional<ExpertsConfig> experts;
   /// Keys further back than this are not seen. Set only where it is in force: who computes without a window must refuse
   /// contexts that are longer.
   std::optional<std::int64_t> sliding_window;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "adapters/files/expert_stacks.h"
 #include "adapters/files/file_error.h"
 #include "adapters/files/json_events.h"
 
@@ -62,10 +63,14 @@ std::string class_name(Architecture architecture) {
       return "MistralForCausalLM";
     case Architecture::qwen2:
       return "Qwen2ForCausalLM";
+    case Architecture::qwen2_moe:
+      return "Qwen2MoeForCausalLM";
     case Architecture::qwen3:
+      return "Qwen3ForCausalLM";
+    case Architecture::qwen3_moe:
       break;
   }
-  return "Qwen3ForCausalLM";
+  return "Qwen3MoeForCausalLM";
 }
 
 json id_or_list(const std::vector<std::int64_t>& ids) {
@@ -90,6 +95,26 @@ void spell_rope_as_version_4(json* config) {
   }
   const bool is_default = scaling.value("rope_type", "default") == "default";
   (*config)["rope_scaling"] = is_default ? json(nullptr) : scaling;
+}
+
+// transformers 5 calls Qwen3-MoE's experts local; readers of version 4, and mlx-lm, do not.
+void spell_experts_as_version_4(json* config) {
+  const auto count = config->find("num_local_experts");
+  if (count == config->end() || !has_expert_stacks(config->value("model_type", ""))) return;
+  const json value = *count;
+  config->erase(count);
+  (*config)["num_experts"] = value;
+}
+
+void add_experts(const ExpertsConfig& experts, json* out) {
+  out->update({{"num_experts", experts.count},
+               {"num_experts_per_tok", experts.used},
+               {"moe_intermediate_size", experts.intermediate_size},
+               {"norm_topk_prob", experts.normalize},
+               {"decoder_sparse_step", experts.sparse_step},
+               {"mlp_only_layers", experts.dense_layers}});
+  if (experts.shared_intermediate_size > 0)
+    (*out)["shared_expert_intermediate_size"] = experts.shared_intermediate_size;
 }
 
 json packing_json(const MlxPacking& packing) {
@@ -125,6 +150,8 @@ std::string write_config(const ModelConfig& config) {
            {"attention_bias", config.attention_bias},
            {"mlp_bias", config.mlp_bias},
            {"tie_word_embeddings", config.tie_word_embeddings}};
+  if (config.experts) add_experts(*config.experts, &out);
+  if (config.architecture == Architecture::qwen2_moe) out["qkv_bias"] = config.attention_bias;
   if (config.sliding_window)
     out["sliding_window"] = *config.sliding_window;
   else if (config.architecture == Architecture::mistral)
@@ -140,6 +167,7 @@ std::string rewrite_config(std::string_view text, const std::string& origin, std
   parse_small_json(text, origin);  // for its checks
   json config = json::parse(text);
   spell_rope_as_version_4(&config);
+  spell_experts_as_version_4(&config);
   if (config.contains("dtype")) {
     if (!config.contains("torch_dtype")) config["torch_dtype"] = config["dtype"];
     config.erase("dtype");

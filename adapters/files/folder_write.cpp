@@ -7,6 +7,7 @@
 #include "adapters/files/atomic_file.h"
 #include "adapters/files/checkpoint_access.h"
 #include "adapters/files/config_write.h"
+#include "adapters/files/expert_stacks.h"
 #include "adapters/files/file_error.h"
 #include "adapters/files/json_events.h"
 #include "adapters/files/packed_pieces.h"
@@ -170,9 +171,8 @@ class FolderWriter {
   std::vector<TensorDeclaration> declare(std::size_t i) const {
     const TensorInfo& tensor = source_.tensors()[i];
     const Decision& decision = decisions_[i];
-    if (decision.treatment == Treatment::dense) return {{tensor.name, decision.dtype, tensor.shape}};
-    if (decision.treatment == Treatment::as_stored && !tensor.packed)
-      return {{tensor.name, tensor.dtype, tensor.shape}};
+    if (decision.treatment == Treatment::dense) return declare_dense(tensor, decision.dtype);
+    if (decision.treatment == Treatment::as_stored && !tensor.packed) return declare_dense(tensor, tensor.dtype);
     const bool is_new = decision.treatment == Treatment::pack;
     const FormatInfo& format = *find_format_info(is_new ? options_.plan->format : tensor.format);
     const DType scale_dtype = is_new ? decision.dtype : tensor.dtype;
@@ -183,6 +183,30 @@ class FolderWriter {
     return {{tensor.name, DType::u32, codes},
             {stem + ".scales", scale_dtype, scales},
             {stem + ".biases", scale_dtype, scales}};
+  }
+
+  std::vector<TensorDeclaration> declare_dense(const TensorInfo& tensor, DType dtype) const {
+    if (!stands_one_by_one(tensor)) return {{tensor.name, dtype, tensor.shape}};
+    const Shape one(std::span<const std::int64_t>(tensor.shape).subspan(1));
+    std::vector<TensorDeclaration> experts;
+    for (std::int64_t e = 0; e < tensor.shape[0]; ++e) experts.push_back({expert_name(tensor.name, e), dtype, one});
+    return experts;
+  }
+
+  /// Packed experts are for mlx-lm, which reads them stacked; dense ones are for transformers too, which does not.
+  bool stands_one_by_one(const TensorInfo& tensor) const {
+    return !packing_.present && has_expert_stacks(checkpoint_.architecture()) && is_expert_stack(tensor.name);
+  }
+
+  /// What `declare` has declared.
+  std::vector<std::pair<std::string, Tensor>> pieces(std::size_t i) const {
+    const TensorInfo& info = source_.tensors()[i];
+    const Tensor tensor = treated(i);
+    if (!stands_one_by_one(info)) return stored_pieces(info.name, tensor);
+    std::vector<std::pair<std::string, Tensor>> experts;
+    for (std::int64_t e = 0; e < info.shape[0]; ++e)
+      experts.emplace_back(expert_name(info.name, e), select(tensor, 0, e));
+    return experts;
   }
 
   Tensor treated(std::size_t i) const {
@@ -215,7 +239,7 @@ class FolderWriter {
       if (source_.file_of(i) != f) continue;
       const TensorInfo& info = source_.tensors()[i];
       report(done_++, info.name);
-      for (const auto& [name, piece] : stored_pieces(info.name, treated(i))) writer.append(name, piece);
+      for (const auto& [name, piece] : pieces(i)) writer.append(name, piece);
       source_.forget(i);
     }
     writer.finish();

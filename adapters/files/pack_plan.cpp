@@ -2,12 +2,25 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
+
 #include "adapters/files/file_error.h"
 #include "adapters/files/packed_pieces.h"
 
 namespace nibble {
 inline namespace v0 {
 namespace files {
+namespace {
+
+/// Modules that choose experts: a few rows, and a small error in them runs another expert.
+constexpr std::array<std::string_view, 3> kRouters{".gate", ".shared_expert_gate", ".router"};
+
+bool is_router(std::string_view module) {
+  return std::ranges::any_of(kRouters, [&](std::string_view router) { return module.ends_with(router); });
+}
+
+}  // namespace
 
 bool glob_matches(std::string_view glob, std::string_view text) {
   // The last star is remembered: on a mismatch it takes one character more.
@@ -34,6 +47,7 @@ bool PackPlan::packs(const TensorInfo& tensor) const {
   const int rank = tensor.shape.rank();
   if (!tensor.name.ends_with(".weight") || rank < 2 || rank > 3 || tensor.shape.numel() == 0) return false;
   if (!tensor.packed && !is_floating(tensor.dtype)) return false;
+  if (is_router(stem_of(tensor.name))) return false;
   if (tensor.shape.back() % find_format_info(format)->group_size != 0) return false;
   for (const std::string& glob : keep) {
     if (glob_matches(glob, tensor.name) || glob_matches(glob, stem_of(tensor.name))) return false;

@@ -17,7 +17,7 @@ struct PackPlan {
   std::vector<std::string> keep;  ///< globs of tensor names or module paths that stay as they are
 
   /// Whether the plan packs this tensor: a floating `….weight` of two or three axes whose last one the group divides (a
-  /// linear layer, an embedding, a stack of experts), not named in `keep`.
+  /// linear layer, an embedding, a stack of experts), not named in `keep` and not the router of a mixture of experts.
   bool packs(const TensorInfo& tensor) const;
   QuantizeParams params() const;
 };

@@ -60,6 +60,13 @@ TEST(Info, TotalsAreTheSumsOfTheTensors) {
 
 TEST(Info, ReadsGgufAndFoldersOfShards) {
   EXPECT_EQ(answer({"info", goldens() / "tiny_llama.gguf"})["architecture"], "llama");
+  // Six experts in two layers; whether they stand one by one or stacked, all count.
+  const Json experts = answer({"info", models() / "qwen2_moe"});
+  const int attention = 64 * 64 + 64 + 2 * (32 * 64 + 32) + 64 * 64;
+  const int mixture = 6 * 64 + 6 * 3 * 32 * 64 + 3 * 64 * 64 + 64;
+  EXPECT_EQ(experts["parameters"], 2 * 128 * 64 + 2 * (attention + mixture + 2 * 64) + 64);
+  EXPECT_EQ(answer({"info", models() / "qwen3_moe"})["parameters"],
+            answer({"info", models() / "qwen3_moe_mlx"})["parameters"]);
   const Json sharded = answer({"info", models() / "qwen3"});
   const Json whole = answer({"info", models() / "qwen2"});
   EXPECT_GT(sharded["tensors"].size(), whole["tensors"].size() - 3 * 2);  // no biases, but head norms

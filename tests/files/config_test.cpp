@@ -47,6 +47,7 @@ void expect_same(const ModelConfig& a, const ModelConfig& b) {
   EXPECT_EQ(a.sliding_window, b.sliding_window);
   EXPECT_EQ(a.eos_token_ids, b.eos_token_ids);
   EXPECT_EQ(a.rms_norm_eps, b.rms_norm_eps);
+  EXPECT_EQ(a.experts, b.experts);
 }
 
 TEST(Config, BothSpellingsOfEveryTestModelMeanTheSame) {
@@ -56,7 +57,7 @@ TEST(Config, BothSpellingsOfEveryTestModelMeanTheSame) {
                                              {"config_yarn", Type::yarn},
                                              {"config_yarn_explicit", Type::yarn}};
   int read = 0;
-  for (const char* model : {"llama", "llama_bias", "mistral", "qwen2", "qwen3"}) {
+  for (const char* model : {"llama", "llama_bias", "mistral", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe"}) {
     for (const auto& [name, type] : expected) {
       const fs::path folder = source_dir() / "tests/models" / model;
       if (!fs::exists(folder / (name + ".json"))) continue;
@@ -74,7 +75,7 @@ TEST(Config, BothSpellingsOfEveryTestModelMeanTheSame) {
       ++read;
     }
   }
-  EXPECT_EQ(read, 9);
+  EXPECT_EQ(read, 11);
 }
 
 TEST(Config, ThetaIsReadFromEitherPlace) {
@@ -119,6 +120,10 @@ TEST(Config, WhatChangesTheArithmeticIsRefusedByName) {
       {{{"attn_logit_softcapping", 50}}, "attn_logit_softcapping"},
       {{{"final_logit_softcapping", 30}}, "final_logit_softcapping"},
       {{{"num_local_experts", 8}}, "num_local_experts"},
+      {{{"num_experts", 8}}, "num_experts"},
+      {{{"n_shared_experts", 1}}, "n_shared_experts"},
+      {{{"routed_scaling_factor", 2.5}}, "routed_scaling_factor"},
+      {{{"scoring_func", "sigmoid"}}, "scoring_func: sigmoid"},
       {{{"use_qk_norm", true}}, "use_qk_norm"},
       {{{"quantization_config", {{"quant_method", "gptq"}, {"bits", 4}}}}, "gptq"},
       {{{"quantization_config", {{"quant_method", "awq"}}}}, "awq"},
@@ -158,6 +163,53 @@ TEST(Config, WhatIsNoConfigurationIsRefused) {
   EXPECT_THAT(error_text([] { parse_config("{\"a\":" + std::string(4000, '[') + "}", "c.json"); }),
               HasSubstr("nested"));
   EXPECT_THAT(error_text([] { parse_config(std::string(3'000'000, ' '), "c.json"); }), HasSubstr("more than"));
+}
+
+json small_mixture(const char* model_type) {
+  json config = small_llama();
+  config.update({{"model_type", model_type}, {"num_experts", 6}, {"num_experts_per_tok", 2}, {"moe_intermediate_size", 32}});
+  if (config["model_type"] == "qwen2_moe") config["shared_expert_intermediate_size"] = 64;
+  return config;
+}
+
+TEST(Config, Experts) {
+  const auto experts = [](json change, const char* model_type = "qwen3_moe") {
+    json config = small_mixture(model_type);
+    config.update(change);
+    return parse(config).experts;
+  };
+  const auto plain = experts(json::object()).value();
+  EXPECT_EQ(plain.count, 6);
+  EXPECT_EQ(plain.used, 2);
+  EXPECT_EQ(plain.intermediate_size, 32);
+  EXPECT_EQ(plain.shared_intermediate_size, 0);
+  EXPECT_FALSE(plain.normalize) << "transformers' default";
+  EXPECT_TRUE(plain.in_layer(0) && plain.in_layer(1));
+  EXPECT_TRUE(experts({{"norm_topk_prob", true}})->normalize);
+  EXPECT_EQ(experts({{"num_experts", nullptr}, {"num_local_experts", 12}})->count, 12) << "transformers 5";
+  EXPECT_EQ(experts(json::object(), "qwen2_moe")->shared_intermediate_size, 64);
+  EXPECT_FALSE(experts({{"num_experts", 0}}).has_value());
+
+  const auto sparse = experts({{"decoder_sparse_step", 2}, {"mlp_only_layers", {3}}}).value();
+  std::vector<int> layers;
+  for (int i = 0; i < 8; ++i) {
+    if (sparse.in_layer(i)) layers.push_back(i);
+  }
+  EXPECT_EQ(layers, (std::vector<int>{1, 5, 7}));
+
+  const auto refusal = [&](const json& change, const char* model_type = "qwen3_moe") {
+    return error_text([&] { experts(change, model_type); });
+  };
+  EXPECT_THAT(refusal({{"num_experts_per_tok", 7}}), HasSubstr("num_experts_per_tok: 7 of 6"));
+  EXPECT_THAT(refusal({{"num_experts_per_tok", nullptr}}), HasSubstr("num_experts_per_tok: is missing"));
+  EXPECT_THAT(refusal({{"num_local_experts", 5}}), HasSubstr("differ"));
+  EXPECT_THAT(refusal({{"num_experts", nullptr}}), HasSubstr("num_experts: is missing"));
+  EXPECT_THAT(refusal({{"decoder_sparse_step", 0}}), HasSubstr("decoder_sparse_step: 0"));
+  EXPECT_THAT(refusal({{"routed_scaling_factor", 2}}), HasSubstr("routed_scaling_factor"));
+  EXPECT_THAT(refusal({{"shared_expert_intermediate_size", nullptr}}, "qwen2_moe"),
+              HasSubstr("shared_expert_intermediate_size: is missing"));
+  EXPECT_THAT(refusal({{"use_sliding_window", true}, {"sliding_window", 32}}, "qwen2_moe"),
+              HasSubstr("use_sliding_window"));
 }
 
 TEST(Config, WindowsCountOnlyWhereTheyAreInForce) {
@@ -233,7 +285,7 @@ TEST(Config, RealFilesAreReadOrRefusedByName) {
                                                    {"tiny-awq_mixtral_g64", "mixtral"},
                                                    {"tiny-ct_pack_b4_g64_asym", "compressed-tensors"},
                                                    {"tiny-gptq_b4_g32", "gptq"},
-                                                   {"tiny-gptq_qwen3moe_b4_g32_act", "qwen3_moe"}};
+                                                   {"tiny-gptq_qwen3moe_b4_g32_act", "gptq"}};
   int read = 0, refusals = 0;
   for (const auto& entry : fs::directory_iterator(configs)) {
     const std::string name = entry.path().stem().string();
