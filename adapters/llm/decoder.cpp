@@ -12,21 +12,6 @@ inline namespace v0 {
 namespace llm {
 namespace {
 
-struct Activation {
-  std::string_view name;
-  Tensor (*apply)(const Tensor&);
-};
-constexpr Activation kActivations[] = {{"silu", silu}, {"gelu", gelu}, {"gelu_tanh", gelu_tanh}, {"relu", relu}};
-
-const Activation& find_activation(std::string_view name) {
-  const auto* found = std::find_if(std::begin(kActivations), std::end(kActivations),
-                                   [&](const Activation& a) { return a.name == name; });
-  if (found == std::end(kActivations)) {
-    throw Error(ErrorCode::unsupported, fmt::format("[model] hidden_act {}: not an activation known here", name));
-  }
-  return *found;
-}
-
 /// (B, T, heads · D) → (B, heads, T, D), the norm of Qwen3 applied to each head.
 Tensor to_heads(const Tensor& x, std::int64_t heads, const Tensor& norm, double eps) {
   Tensor split_heads = reshape(x, {x.size(0), x.size(1), heads, -1});
@@ -51,7 +36,6 @@ DecoderModel::DecoderModel(files::ModelConfig config, DecoderWeights weights, DT
       weights_(std::move(weights)),
       dtype_(dtype),
       frequencies_(rope_frequencies(config_.head_dim, config_.rope_theta, config_.rope_scaling)) {
-  find_activation(config_.hidden_act);  // refused here, not at the first token
   if (const auto& factors = config_.rope_factors; !factors.empty()) {
     const Tensor divisors = from_data(std::span(factors), {static_cast<std::int64_t>(factors.size())});
     frequencies_.inverse = frequencies_.inverse / divisors;
@@ -63,10 +47,8 @@ std::uint64_t DecoderModel::weight_bytes() const {
   if (!weights_.tied_head) total += weights_.head.nbytes();
   for (const DecoderLayer& layer : weights_.layers) {
     const Attention& a = layer.attention;
-    const FeedForward& f = layer.feed_forward;
-    for (const Linear* linear : {&a.query, &a.key, &a.value, &a.output, &f.gate, &f.up, &f.down}) {
-      total += linear->nbytes();
-    }
+    for (const Linear* linear : {&a.query, &a.key, &a.value, &a.output}) total += linear->nbytes();
+    total += std::visit([](const auto& network) { return network.nbytes(); }, layer.feed_forward);
     for (const Tensor* norm : {&layer.input_norm, &layer.post_attention_norm, &a.query_norm, &a.key_norm}) {
       if (norm->defined()) total += norm->nbytes();
     }
@@ -99,7 +81,8 @@ Tensor DecoderModel::hidden(const Tensor& tokens, KvCache& cache, std::span<cons
   for (std::int64_t index = 0; index < config_.num_hidden_layers; ++index) {
     const DecoderLayer& layer = weights_.layers[static_cast<std::size_t>(index)];
     x = x + attend(layer, index, rms_norm(x, layer.input_norm, config_.rms_norm_eps), step, cache);
-    x = x + feed_forward(layer.feed_forward, rms_norm(x, layer.post_attention_norm, config_.rms_norm_eps));
+    const Tensor normed = rms_norm(x, layer.post_attention_norm, config_.rms_norm_eps);
+    x = x + std::visit([&](const auto& network) { return network(normed); }, layer.feed_forward);
   }
   cache.advance(counts.empty() ? std::vector<std::int32_t>(static_cast<std::size_t>(batch), static_cast<int>(length))
                                : std::vector<std::int32_t>(counts.begin(), counts.end()));
@@ -123,11 +106,6 @@ Tensor DecoderModel::attend(const DecoderLayer& layer, std::int64_t index, const
   options.mask = step.window_mask;
   const Tensor seen = scaled_dot_product_attention(q, held.keys, held.values, options);
   return a.output(cast(from_heads(seen), dtype_));
-}
-
-Tensor DecoderModel::feed_forward(const FeedForward& layer, const Tensor& x) const {
-  const Activation& activation = find_activation(config_.hidden_act);
-  return layer.down(activation.apply(layer.gate(x)) * layer.up(x));
 }
 
 Tensor DecoderModel::window_mask(const Tensor& starts, std::int64_t tokens, std::int64_t capacity) const {

@@ -4,11 +4,14 @@
 #include <functional>
 #include <optional>
 #include <span>
+#include <variant>
 #include <vector>
 
 #include "adapters/files/config.h"
+#include "adapters/llm/feed_forward.h"
 #include "adapters/llm/kv_cache.h"
 #include "adapters/llm/linear.h"
+#include "adapters/llm/moe.h"
 #include "nibble/ops.h"
 
 namespace nibble {
@@ -20,15 +23,11 @@ struct Attention {
   Tensor query_norm, key_norm;  ///< (head_dim,), Qwen3; else undefined
 };
 
-struct FeedForward {
-  Linear gate, up, down;
-};
-
 struct DecoderLayer {
   Tensor input_norm;
   Attention attention;
   Tensor post_attention_norm;
-  FeedForward feed_forward;
+  std::variant<FeedForward, MixtureOfExperts> feed_forward;
 };
 
 /// The weights, as the loader has found them.
@@ -41,8 +40,8 @@ struct DecoderWeights {
 };
 
 /// A decoder-only transformer (Touvron et al., 2023) on plain operations. Llama, Mistral, Qwen2 and Qwen3 are the same
-/// model with other biases, head norms and attention windows, all of which are seen from the configuration and the
-/// weights.
+/// model with other biases, head norms, attention windows and feed-forward networks, all of which are seen from the
+/// configuration and the weights.
 class DecoderModel {
  public:
   /// Computes in `dtype` whatever the dtypes of the weights.
@@ -75,7 +74,6 @@ class DecoderModel {
  private:
   struct Step;  // what all layers of one call share
   Tensor attend(const DecoderLayer& layer, std::int64_t index, const Tensor& x, const Step& step, KvCache& cache) const;
-  Tensor feed_forward(const FeedForward& layer, const Tensor& x) const;
   Tensor window_mask(const Tensor& starts, std::int64_t tokens, std::int64_t capacity) const;
 
   files::ModelConfig config_;

@@ -88,18 +88,44 @@ Attention read_attention(ModuleReader& reader, const std::string& path, const fi
   return attention;
 }
 
-FeedForward read_feed_forward(ModuleReader& reader, const std::string& path, const files::ModelConfig& c) {
-  return {reader.linear(path + ".gate_proj", c.hidden_size, c.intermediate_size, c.mlp_bias),
-          reader.linear(path + ".up_proj", c.hidden_size, c.intermediate_size, c.mlp_bias),
-          reader.linear(path + ".down_proj", c.intermediate_size, c.hidden_size, c.mlp_bias)};
+FeedForward read_feed_forward(ModuleReader& reader, const std::string& path, const files::ModelConfig& c,
+                              std::int64_t inner) {
+  return {reader.linear(path + ".gate_proj", c.hidden_size, inner, c.mlp_bias),
+          reader.linear(path + ".up_proj", c.hidden_size, inner, c.mlp_bias),
+          reader.linear(path + ".down_proj", inner, c.hidden_size, c.mlp_bias), find_activation(c.hidden_act)};
 }
 
-DecoderLayer read_layer(ModuleReader& reader, const std::string& path, const files::ModelConfig& c) {
+MixtureOfExperts read_experts(ModuleReader& reader, const std::string& path, const files::ModelConfig& c) {
+  const files::ExpertsConfig& e = *c.experts;
+  const auto stack = [&](const char* name, std::int64_t in, std::int64_t out) {
+    return swapaxes(reader.tensor(fmt::format("{}.switch_mlp.{}.weight", path, name), {e.count, out, in}), -1, -2);
+  };
+  MixtureOfExperts experts{.router = reader.linear(path + ".gate", c.hidden_size, e.count, false),
+                           .gate = stack("gate_proj", c.hidden_size, e.intermediate_size),
+                           .up = stack("up_proj", c.hidden_size, e.intermediate_size),
+                           .down = stack("down_proj", e.intermediate_size, c.hidden_size),
+                           .activation = find_activation(c.hidden_act),
+                           .used = e.used,
+                           .normalize = e.normalize,
+                           .shared = {}};
+  if (e.shared_intermediate_size > 0) {
+    experts.shared = {reader.linear(path + ".shared_expert_gate", c.hidden_size, 1, false),
+                      read_feed_forward(reader, path + ".shared_expert", c, e.shared_intermediate_size)};
+  }
+  return experts;
+}
+
+DecoderLayer read_layer(ModuleReader& reader, std::int64_t index, const files::ModelConfig& c) {
+  const std::string path = fmt::format("model.layers.{}", index);
   DecoderLayer layer;
   layer.input_norm = reader.vector(path + ".input_layernorm.weight", c.hidden_size);
   layer.attention = read_attention(reader, path + ".self_attn", c);
   layer.post_attention_norm = reader.vector(path + ".post_attention_layernorm.weight", c.hidden_size);
-  layer.feed_forward = read_feed_forward(reader, path + ".mlp", c);
+  if (c.experts && c.experts->in_layer(index)) {
+    layer.feed_forward = read_experts(reader, path + ".mlp", c);
+  } else {
+    layer.feed_forward = read_feed_forward(reader, path + ".mlp", c, c.intermediate_size);
+  }
   return layer;
 }
 
@@ -111,7 +137,7 @@ DecoderModel load_decoder(const files::Checkpoint& checkpoint, const LoadOptions
   DecoderWeights weights;
   weights.embedding = reader.tensor("model.embed_tokens.weight", {c.vocab_size, c.hidden_size});
   for (std::int64_t i = 0; i < c.num_hidden_layers; ++i) {
-    weights.layers.push_back(read_layer(reader, fmt::format("model.layers.{}", i), c));
+    weights.layers.push_back(read_layer(reader, i, c));
     if (options.progress) options.progress(i + 1, c.num_hidden_layers);
   }
   weights.norm = reader.vector("model.norm.weight", c.hidden_size);

@@ -155,7 +155,9 @@ TEST_P(Decoder, ABatchOfFourTokensHasFourRowsOfLogits) {
   EXPECT_EQ(logits.shape(), (Shape{1, 4, model.config().vocab_size}));
 }
 
-INSTANTIATE_TEST_SUITE_P(TinyModels, Decoder, ::testing::Values("llama", "llama_bias", "mistral", "qwen2", "qwen3"));
+INSTANTIATE_TEST_SUITE_P(TinyModels, Decoder,
+                         ::testing::Values("llama", "llama_bias", "mistral", "qwen2", "qwen3", "qwen2_moe",
+                                           "qwen3_moe"));
 
 class Rope : public ::testing::TestWithParam<const char*> {};
 
@@ -200,10 +202,11 @@ INSTANTIATE_TEST_SUITE_P(TinyFiles, Gguf, ::testing::Values("tiny_llama", "tiny_
 // Written by mlx-lm, its layers 2 to 8 bits wide and one dense: the same model code, without a word about it.
 TEST(MlxFolder, LogitsEqualTheReference) {
   const with precise(exact());
-  const TensorMap expected = load_safetensors(models() / "qwen2_mlx" / "reference.safetensors").tensors;
-  const llm::DecoderModel model = load_model(models() / "qwen2_mlx");
-  const Tensor got = slice(model.logits_of(ids(expected.at("tokens"))), 1, -8, 24);
-  EXPECT_LT(max_difference(got, expected.at("logits")), 2e-4);
+  for (const char* name : {"qwen2_mlx", "qwen3_moe_mlx"}) {
+    const TensorMap expected = load_safetensors(models() / name / "reference.safetensors").tensors;
+    const Tensor got = slice(load_model(models() / name).logits_of(ids(expected.at("tokens"))), 1, -8, 24);
+    EXPECT_LT(max_difference(got, expected.at("logits")), 2e-4) << name;
+  }
 }
 
 TEST(Window, KeysFurtherBackAreNotSeen) {
