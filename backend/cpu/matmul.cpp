@@ -44,9 +44,9 @@ void dense(const Unit& unit, const MatmulArgs& args, Orientation orientation) {
   }
   const DenseRows rows(unit, w);
   if (orientation == Orientation::along) {
-    multiply_along(unit, x, rows, y);
+    multiply_along(unit, x, rows, y, args.deterministic);
   } else {
-    multiply_across(unit, x, rows, y);
+    multiply_across(unit, x, rows, y, args.deterministic);
   }
 }
 void dense_along(const Unit& unit, const MatmulArgs& args) { dense(unit, args, Orientation::along); }
@@ -54,11 +54,11 @@ void dense_across(const Unit& unit, const MatmulArgs& args) { dense(unit, args, 
 
 void packed_along(const Unit& unit, const MatmulArgs& args) {
   if (nothing_to_sum(args)) return;
-  multiply_along(unit, Matrix(args.x), PackedRows(unit, args.w), Matrix(args.y));
+  multiply_along(unit, Matrix(args.x), PackedRows(unit, args.w), Matrix(args.y), args.deterministic);
 }
 void packed_across(const Unit& unit, const MatmulArgs& args) {
   if (nothing_to_sum(args)) return;
-  multiply_across(unit, Matrix(args.x), PackedRows(unit, args.w), Matrix(args.y));
+  multiply_across(unit, Matrix(args.x), PackedRows(unit, args.w), Matrix(args.y), args.deterministic);
 }
 
 template <IntegerScheme Unit::* scheme>

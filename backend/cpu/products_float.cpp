@@ -11,124 +11,186 @@ namespace detail {
 namespace cpu {
 namespace {
 
-constexpr std::int64_t kRowBlock = 128;   // rows of x that one pass over w serves
-constexpr std::int64_t kOuterRows = 32;   // rows of w decoded at once when summing over them
-constexpr std::int64_t kTask = 1 << 15;   // multiply-adds that are worth a thread
-constexpr std::int64_t kDecodeCost = 8;   // of a weight, in multiply-adds
+constexpr std::int64_t kRowBlock = 512;  // rows of x that one decoding of w serves: (rows, kPanelDepth) fit into the second cache
+constexpr std::int64_t kSlab = 256;      // outputs of a task: their panels pass by the same piece of x
+constexpr std::int64_t kTask = 1 << 15;  // multiply-adds that are worth a thread
+constexpr std::int64_t kFewRows = 4;     // for so few, panels are not worth their making
 
 std::int64_t round_up(std::int64_t value, std::int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
-std::int64_t grain_for(std::int64_t cost) { return std::max<std::int64_t>(1, kTask / std::max<std::int64_t>(1, cost)); }
+std::int64_t pieces(std::int64_t value, std::int64_t size) { return (value + size - 1) / size; }
 
 void zero(float* p, std::int64_t count) { std::memset(p, 0, static_cast<std::size_t>(count) * sizeof(float)); }
 
-/// A block of rows of x as contiguous fp32, each padded with zeros to `pitch`.
-void gather_rows(const Unit& unit, const Matrix& x, std::int64_t first, std::int64_t count,
-                 std::span<const std::int64_t> only, std::int64_t pitch, float* out) {
-  parallel_ranges(count, grain_for(x.columns), 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      const std::int64_t row = only.empty() ? first + i : only[static_cast<std::size_t>(first + i)];
-      unit.load(x.at(row, 0), x.element, x.column_stride, x.columns, out + i * pitch);
-      zero(out + i * pitch + x.columns, pitch - x.columns);
-    }
-  });
-}
+/// Rows of x, all or those listed, and where their products go.
+struct Rows {
+  const Matrix& x;
+  const Matrix& y;
+  std::span<const std::int64_t> only;
+  std::int64_t count() const { return only.empty() ? x.rows : static_cast<std::int64_t>(only.size()); }
+  std::int64_t at(std::int64_t i) const { return only.empty() ? i : only[static_cast<std::size_t>(i)]; }
+};
 
-/// Columns [begin, end) of y for a block of rows, `dot_rows` of them at a time.
-class DotBlock {
+/// A block of rows of x as fp32, cut along the contracted axis: (chunk, row, kPanelDepth).
+class XBlock {
  public:
-  DotBlock(const Unit& unit, const WeightRows& w, const float* x, std::int64_t pitch, std::int64_t rows)
-      : unit_(unit), w_(w), x_(x), pitch_(pitch), rows_(rows) {}
-
-  template <class Store>
-  void run(std::int64_t begin, std::int64_t end, Store&& store) const {
-    const std::int64_t tile = unit_.dot_rows, sums = rows_ * tile;
-    Scratch scratch(Scratch::need<float>(tile * kChunk) + Scratch::need<float>(sums * unit_.lanes) +
-                    Scratch::need<float>(sums));
-    float* weights = scratch.get<float>(tile * kChunk);
-    float* acc = scratch.get<float>(sums * unit_.lanes);
-    float* out = scratch.get<float>(sums);
-    for (std::int64_t n = begin; n < end; n += tile) {
-      const std::int64_t here = std::min(tile, end - n);
-      zero(acc, sums * unit_.lanes);
-      for (std::int64_t k = 0; k < pitch_; k += kChunk) {
-        const std::int64_t count = std::min(kChunk, pitch_ - k);
-        decode(n, here, k, weights);
-        unit_.dot({x_ + k, pitch_, weights, kChunk, count, rows_, acc});
+  XBlock(const Unit& unit, const Rows& rows, std::int64_t first, std::int64_t count)
+      : rows_(count),
+        memory_(Scratch::need<float>(pieces(rows.x.columns, kPanelDepth) * count * kPanelDepth)),
+        data_(memory_.get<float>(pieces(rows.x.columns, kPanelDepth) * count * kPanelDepth)) {
+    const Matrix& x = rows.x;
+    parallel_ranges(count, std::max<std::int64_t>(1, kTask / x.columns), 1, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) {
+        for (std::int64_t k = 0; k < x.columns; k += kPanelDepth) {
+          unit.load(x.at(rows.at(first + i), k), x.element, x.column_stride, std::min(kPanelDepth, x.columns - k), at(i, k));
+        }
       }
-      unit_.reduce(acc, sums, out);
-      for (std::int64_t m = 0; m < rows_; ++m) store(m, n, here, out + m * tile);
+    });
+  }
+  std::int64_t rows() const { return rows_; }
+  /// Row i from place k, a multiple of kPanelDepth; the next row is kPanelDepth further on.
+  float* at(std::int64_t i, std::int64_t k) const { return data_ + k * rows_ + i * kPanelDepth; }
+
+ private:
+  std::int64_t rows_;
+  Scratch memory_;
+  float* data_;
+};
+
+/// Where panels come from: weights of outputs n … at places k … of the contracted axis.
+class Panels {
+ public:
+  virtual ~Panels() = default;
+  std::int64_t outputs() const { return outputs_; }
+  std::int64_t depth() const { return depth_; }
+  /// Outputs that are made at once: a multiple of a panel's columns.
+  std::int64_t step() const { return step_; }
+  /// The panels of outputs [n, n + step), each (kPanelDepth, columns) of which `count` rows are filled.
+  virtual void fill(std::int64_t n, std::int64_t k, std::int64_t count, float* panels) const = 0;
+
+ protected:
+  Panels(const WeightRows& w, std::int64_t outputs, std::int64_t depth, std::int64_t step)
+      : w_(w), outputs_(outputs), depth_(depth), step_(step) {}
+  const WeightRows& w_;
+
+ private:
+  std::int64_t outputs_, depth_, step_;
+};
+
+/// One output for each row of weights.
+class PanelsAlong final : public Panels {
+ public:
+  PanelsAlong(const Unit& unit, const WeightRows& w) : Panels(w, w.rows(), w.length(), unit.floats->panel_columns) {}
+  void fill(std::int64_t n, std::int64_t k, std::int64_t count, float* panels) const override {
+    w_.panel(n, k, count, panels);
+  }
+};
+
+/// One output for each place along the rows.
+class PanelsAcross final : public Panels {
+ public:
+  PanelsAcross(const Unit& unit, const WeightRows& w)
+      : Panels(w, w.length(), w.rows(), round_up(std::max<std::int64_t>(128, w.cut()), unit.floats->panel_columns)),
+        columns_(unit.floats->panel_columns) {}
+  void fill(std::int64_t n, std::int64_t k, std::int64_t count, float* panels) const override {
+    const std::int64_t real = std::min(step(), outputs() - n);
+    float line[kChunk] = {};
+    for (std::int64_t i = 0; i < count; ++i) {
+      w_.values(k + i, n, real, line);
+      for (std::int64_t c = 0; c < real; c += columns_) {
+        std::memcpy(panels + c * kPanelDepth + i * columns_, line + c, static_cast<std::size_t>(columns_) * sizeof(float));
+      }
     }
   }
 
  private:
-  void decode(std::int64_t n, std::int64_t here, std::int64_t k, float* weights) const {
-    const std::int64_t count = std::min(kChunk, pitch_ - k), real = std::min(count, w_.length() - k);
-    for (std::int64_t r = 0; r < unit_.dot_rows; ++r) {
-      float* line = weights + r * kChunk;
-      if (r < here) w_.values(n + r, k, real, line);
-      const std::int64_t filled = r < here ? real : 0;
-      zero(line + filled, count - filled);
+  std::int64_t columns_;
+};
+
+/// Outputs [begin, end) of rows [first, first + rows) of a block of x.
+class Slab {
+ public:
+  Slab(const Unit& unit, const Panels& panels, const XBlock& x, std::int64_t first, std::int64_t rows)
+      : floats_(*unit.floats), panels_(panels), x_(x), first_(first), rows_(rows) {}
+
+  template <class Store>
+  void run(std::int64_t begin, std::int64_t end, Store&& store) const {
+    const std::int64_t step = panels_.step(), width = round_up(end - begin, step);
+    Scratch scratch(Scratch::need<float>(step * kPanelDepth) + Scratch::need<float>(rows_ * width));
+    float* panels = scratch.get<float>(step * kPanelDepth);
+    float* acc = scratch.get<float>(rows_ * width);
+    zero(acc, rows_ * width);
+    for (std::int64_t k = 0; k < panels_.depth(); k += kPanelDepth) {
+      for (std::int64_t n = begin; n < end; n += step) {
+        panels_.fill(n, k, std::min(kPanelDepth, panels_.depth() - k), panels);
+        for (std::int64_t c = 0; c < step && n + c < end; c += floats_.panel_columns) {
+          multiply(k, panels + c * kPanelDepth, acc + (n + c - begin), width);
+        }
+      }
+    }
+    for (std::int64_t i = 0; i < rows_; ++i) store(first_ + i, begin, end - begin, acc + i * width);
+  }
+
+ private:
+  /// All rows with one panel, in tiles of about as many rows each.
+  void multiply(std::int64_t k, const float* panel, float* acc, std::int64_t width) const {
+    const std::int64_t count = std::min(kPanelDepth, panels_.depth() - k), tiles = pieces(rows_, floats_.panel_rows);
+    for (std::int64_t t = 0; t < tiles; ++t) {
+      const std::int64_t row = rows_ * t / tiles, end = rows_ * (t + 1) / tiles;
+      floats_.multiply({.x = x_.at(first_ + row, k),
+                        .panel = panel,
+                        .k = count,
+                        .rows = end - row,
+                        .acc = acc + row * width,
+                        .acc_pitch = width});
     }
   }
 
-  const Unit& unit_;
-  const WeightRows& w_;
-  const float* x_;
-  std::int64_t pitch_, rows_;
+  const FloatProducts& floats_;
+  const Panels& panels_;
+  const XBlock& x_;
+  std::int64_t first_, rows_;
 };
 
-}  // namespace
-
-void multiply_along(const Unit& unit, const Matrix& x, const WeightRows& w, const Matrix& y,
-                    std::span<const std::int64_t> only) {
-  const std::int64_t rows = only.empty() ? x.rows : static_cast<std::int64_t>(only.size());
-  const std::int64_t pitch = round_up(w.length(), 16);
-  for (std::int64_t first = 0; first < rows; first += kRowBlock) {
-    const std::int64_t count = std::min(kRowBlock, rows - first);
-    Scratch scratch(Scratch::need<float>(count * pitch));
-    float* xs = scratch.get<float>(count * pitch);
-    gather_rows(unit, x, first, count, only, pitch, xs);
-    const DotBlock block(unit, w, xs, pitch, count);
-    const std::int64_t grain = grain_for(pitch * (count + kDecodeCost));
-    parallel_ranges(w.rows(), grain, unit.dot_rows, [&](std::int64_t begin, std::int64_t end) {
-      block.run(begin, end, [&](std::int64_t m, std::int64_t n, std::int64_t few, const float* sums) {
-        const std::int64_t row = only.empty() ? first + m : only[static_cast<std::size_t>(first + m)];
-        unit.store(sums, few, y.at(row, n), y.element, y.column_stride);
-      });
-    });
+void multiply_panels(const Unit& unit, const Rows& rows, const Panels& panels) {
+  const Matrix& y = rows.y;
+  if (y.columns == 0) return;
+  for (std::int64_t first = 0; first < rows.count(); first += kRowBlock) {
+    const XBlock x(unit, rows, first, std::min(kRowBlock, rows.count() - first));
+    const std::int64_t work = panels.outputs() * panels.depth() * x.rows();
+    const std::int64_t threads = std::clamp<std::int64_t>(work / kTask, 1, num_threads());
+    // As many slabs for each thread, all alike; where outputs are few, threads share out rows.
+    const std::int64_t wanted = round_up(pieces(panels.outputs(), kSlab), threads);
+    const std::int64_t width = round_up(pieces(panels.outputs(), wanted), panels.step());
+    const std::int64_t slabs = pieces(panels.outputs(), width);
+    const std::int64_t parts = std::clamp<std::int64_t>(threads / slabs, 1, pieces(x.rows(), 4 * unit.floats->panel_rows));
+    const auto task = [&](std::int64_t i) {
+      const std::int64_t part = i % parts, begin = i / parts * width;
+      const std::int64_t row = x.rows() * part / parts, end = x.rows() * (part + 1) / parts;
+      Slab(unit, panels, x, row, end - row)
+          .run(begin, std::min(begin + width, panels.outputs()),
+               [&](std::int64_t m, std::int64_t n, std::int64_t count, const float* sums) {
+                 unit.store(sums, count, y.at(rows.at(first + m), n), y.element, y.column_stride);
+               });
+    };
+    if (threads > 1) {
+      parallel_for(slabs * parts, task);
+    } else {
+      for (std::int64_t i = 0; i < slabs * parts; ++i) task(i);
+    }
   }
 }
 
-void multiply_across(const Unit& unit, const Matrix& x, const WeightRows& w, const Matrix& y) {
-  const std::int64_t step = std::max<std::int64_t>(64, w.cut());  // columns that are summed together
-  for (std::int64_t first = 0; first < x.rows; first += kRowBlock) {
-    const std::int64_t rows = std::min(kRowBlock, x.rows - first), pitch = w.rows();
-    Scratch scratch(Scratch::need<float>(rows * pitch));
-    float* xs = scratch.get<float>(rows * pitch);
-    gather_rows(unit, x, first, rows, {}, pitch, xs);
-    const std::int64_t grain = grain_for(w.rows() * (rows + kDecodeCost));
-    parallel_ranges(w.length(), grain, step, [&](std::int64_t begin, std::int64_t end) {
-      const std::int64_t width = std::min(kChunk / step * step, round_up(end - begin, step));
-      Scratch own(Scratch::need<float>(kOuterRows * width) + Scratch::need<float>(rows * width));
-      float* weights = own.get<float>(kOuterRows * width);
-      float* acc = own.get<float>(rows * width);
-      for (std::int64_t c = begin; c < end; c += width) {
-        const std::int64_t real = std::min(width, end - c), columns = round_up(real, 64);
-        zero(acc, rows * width);
-        for (std::int64_t n = 0; n < w.rows(); n += kOuterRows) {
-          const std::int64_t here = std::min(kOuterRows, w.rows() - n);
-          for (std::int64_t r = 0; r < here; ++r) {
-            w.values(n + r, c, real, weights + r * width);
-            zero(weights + r * width + real, columns - real);
-          }
-          unit.outer({xs + n, pitch, weights, width, here, columns, rows, acc, width});
-        }
-        for (std::int64_t m = 0; m < rows; ++m) {
-          unit.store(acc + m * width, real, y.at(first + m, c), y.element, y.column_stride);
-        }
-      }
-    });
-  }
+}  // namespace
+
+void multiply_along(const Unit& unit, const Matrix& x, const WeightRows& w, const Matrix& y, bool deterministic,
+                    std::span<const std::int64_t> only) {
+  if (x.rows <= kFewRows && !deterministic && only.empty()) return multiply_along_few(unit, x, w, y);
+  multiply_panels(unit, {x, y, only}, PanelsAlong(unit, w));
+}
+
+void multiply_across(const Unit& unit, const Matrix& x, const WeightRows& w, const Matrix& y, bool deterministic) {
+  if (x.rows <= kFewRows && !deterministic) return multiply_across_few(unit, x, w, y);
+  multiply_panels(unit, {x, y, {}}, PanelsAcross(unit, w));
 }
 
 }  // namespace cpu

@@ -294,7 +294,7 @@ void multiply_along_integer(const Unit& unit, const IntegerScheme& scheme, const
       rest(panels.fits);
     }
   }
-  if (!exact.empty()) multiply_along(unit, x, w, y, exact);
+  if (!exact.empty()) multiply_along(unit, x, w, y, true, exact);
 }
 
 }  // namespace cpu

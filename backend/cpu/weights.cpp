@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <string_view>
 
+#include "backend/cpu/scratch.h"
 #include "quant_tensor/tensor/tensor_impl.h"
 
 namespace nibble {
@@ -14,6 +15,7 @@ namespace cpu {
 namespace {
 
 constexpr int kMostTileRows = 32;
+constexpr int kMostPanelColumns = 64;
 constexpr std::int64_t kMostGroups = kChunk / 16;
 
 RowBytes bytes_of_row(const PackedRow& row) {
@@ -53,10 +55,27 @@ Matrix::Matrix(const Tensor& t)
       row_stride(t.impl().strides[0]),
       column_stride(t.impl().strides[1]) {}
 
+Lines WeightRows::lines(std::int64_t row, std::int64_t rows, std::int64_t begin, std::int64_t count,
+                        float* room) const {
+  for (std::int64_t r = 0; r < rows; ++r) values(row + r, begin, count, room + r * kChunk);
+  return {room, Element::f32, kChunk * static_cast<std::int64_t>(sizeof(float))};
+}
+
+void WeightRows::panel(std::int64_t row, std::int64_t begin, std::int64_t count, float* out) const {
+  const std::int64_t real = std::min<std::int64_t>(unit_.floats->panel_columns, rows() - row);
+  Scratch scratch(Scratch::need<float>(real * kChunk));
+  const Lines w = lines(row, real, begin, count, scratch.get<float>(real * kChunk));
+  unit_.floats->turn(w.data, w.element, w.pitch, real, count, out);
+}
+
+Lines DenseRows::lines(std::int64_t row, std::int64_t rows, std::int64_t begin, std::int64_t count, float* room) const {
+  if (!in_place()) return WeightRows::lines(row, rows, begin, count, room);
+  return {matrix_.at(row, begin), matrix_.element, matrix_.row_stride * matrix_.size};
+}
+
 PackedRows::PackedRows(const Unit& unit, const Packing& packing, std::int64_t rows, std::int64_t length,
                        std::int64_t first, std::int64_t step)
-    : WeightRows(rows, length, packing.format->block),
-      unit_(unit),
+    : WeightRows(unit, rows, length, packing.format->block),
       packing_(packing),
       decoder_(find_decoder(unit, packing.format->name)),
       origin_(packed_row(packing, first)),
@@ -74,6 +93,21 @@ void PackedRows::values(std::int64_t i, std::int64_t begin, std::int64_t count, 
   float scales[kMostGroups], biases[kMostGroups];
   unpack(i, begin, count, codes, scales, biases);
   unit_.expand(codes, scales, biases, count, format().group_size, out);
+}
+
+void PackedRows::panel(std::int64_t first, std::int64_t begin, std::int64_t count, float* out) const {
+  if (decoder_ == nullptr) return WeightRows::panel(first, begin, count, out);
+  begin += packing_.begin;
+  const std::int64_t group = format().group_size, columns = unit_.floats->panel_columns;
+  RowBytes bytes[kMostPanelColumns];
+  std::uint8_t codes[kMostPanelColumns * kPanelDepth];
+  float scales[kMostPanelColumns * kPanelDepth / 16], biases[kMostPanelColumns * kPanelDepth / 16];
+  for (std::int64_t r = 0; r < columns; ++r) {
+    bytes[r] = bytes_of_row(row(std::min(first + r, rows() - 1)));
+    decoder_->codes(bytes[r], begin, count, codes + r * kPanelDepth);
+  }
+  decoder_->scales(bytes, static_cast<int>(columns), begin / group, count / group, columns, scales, biases);
+  unit_.floats->expand({codes, scales, biases, count, group, out});
 }
 
 void PackedRows::unpack(std::int64_t i, std::int64_t begin, std::int64_t count, std::uint8_t* codes, float* scales,

@@ -32,6 +32,13 @@ struct Matrix {
   std::int64_t row_stride, column_stride;
 };
 
+/// Neighbouring rows of weights in memory.
+struct Lines {
+  const void* data;
+  Element element;
+  std::int64_t pitch;  ///< bytes from row to row
+};
+
 /// Rows of weights, dense or packed, that can be had as fp32 values.
 class WeightRows {
  public:
@@ -42,9 +49,17 @@ class WeightRows {
   std::int64_t cut() const { return cut_; }
   /// Weights [begin, begin + count) of a row; begin is a multiple of cut(), count at most kChunk.
   virtual void values(std::int64_t row, std::int64_t begin, std::int64_t count, float* out) const = 0;
+  /// Whether weights lie side by side in memory as numbers.
+  virtual bool in_place() const { return false; }
+  /// Weights [begin, begin + count) of rows [row, row + rows): where they lie, or decoded to `room` for (rows, kChunk).
+  virtual Lines lines(std::int64_t row, std::int64_t rows, std::int64_t begin, std::int64_t count, float* room) const;
+  /// The same of panel_columns rows as columns of a panel; count at most kPanelDepth. Columns past the last row hold anything.
+  virtual void panel(std::int64_t row, std::int64_t begin, std::int64_t count, float* out) const;
 
  protected:
-  WeightRows(std::int64_t rows, std::int64_t length, std::int64_t cut) : rows_(rows), length_(length), cut_(cut) {}
+  WeightRows(const Unit& unit, std::int64_t rows, std::int64_t length, std::int64_t cut)
+      : unit_(unit), rows_(rows), length_(length), cut_(cut) {}
+  const Unit& unit_;
 
  private:
   std::int64_t rows_, length_, cut_;
@@ -53,13 +68,14 @@ class WeightRows {
 class DenseRows final : public WeightRows {
  public:
   DenseRows(const Unit& unit, const Matrix& matrix)
-      : WeightRows(matrix.rows, matrix.columns, 1), unit_(unit), matrix_(matrix) {}
+      : WeightRows(unit, matrix.rows, matrix.columns, 1), matrix_(matrix) {}
   void values(std::int64_t row, std::int64_t begin, std::int64_t count, float* out) const override {
     unit_.load(matrix_.at(row, begin), matrix_.element, matrix_.column_stride, count, out);
   }
+  bool in_place() const override { return matrix_.column_stride == 1; }
+  Lines lines(std::int64_t row, std::int64_t rows, std::int64_t begin, std::int64_t count, float* room) const override;
 
  private:
-  const Unit& unit_;
   const Matrix& matrix_;
 };
 
@@ -74,6 +90,7 @@ class PackedRows final : public WeightRows {
 
   const Format& format() const { return *packing_.format; }
   void values(std::int64_t row, std::int64_t begin, std::int64_t count, float* out) const override;
+  void panel(std::int64_t row, std::int64_t begin, std::int64_t count, float* out) const override;
 
   /// Codes of weights [begin, begin + count) of a row, one a byte, and the scale and bias of each of their groups.
   void unpack(std::int64_t row, std::int64_t begin, std::int64_t count, std::uint8_t* codes, float* scales,
@@ -95,7 +112,6 @@ class PackedRows final : public WeightRows {
     return row;
   }
 
-  const Unit& unit_;
   const Packing& packing_;
   const Decoder* decoder_;  ///< null: the format's own functions
   PackedRow origin_;        ///< row 0

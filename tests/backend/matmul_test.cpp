@@ -111,8 +111,8 @@ Case random_case(Random& random, const Format* format, Orientation orientation, 
   return c;
 }
 
-void run_kernel(const MatmulKernel& kernel, const Case& c) {
-  kernel.run({c.x, c.w, c.y, c.orientation, kernel.precision, false});
+void run_kernel(const MatmulKernel& kernel, const Case& c, bool deterministic = false) {
+  kernel.run({c.x, c.w, c.y, c.orientation, kernel.precision, deterministic});
 }
 
 /// All kernels of a unit that take the case, held to the precision that they state. Returns how many there were.
@@ -174,14 +174,15 @@ TEST_P(Kernels, ReferenceDistributionsStayWithinFrobeniusBound) {
   }
 }
 
-/// The bits of y of one kernel for the first `rows` rows of x.
-std::vector<double> bits(const MatmulKernel& kernel, const Case& c, std::int64_t first, std::int64_t rows) {
+/// The bits of y of one kernel for `rows` rows of x from `first` on.
+std::vector<double> bits(const MatmulKernel& kernel, const Case& c, std::int64_t first, std::int64_t rows,
+                         bool deterministic) {
   const auto part = [&](const Tensor& t) {
     return nb::detail::make_view(t, {rows, t.size(1)}, t.impl().strides, t.impl().offset + first * t.impl().strides[0]);
   };
   Case some = c;
   some.x = part(c.x), some.y = part(c.y);
-  run_kernel(kernel, some);
+  run_kernel(kernel, some, deterministic);
   return values_of(some.y);
 }
 
@@ -198,15 +199,17 @@ TEST_P(Kernels, BitsDependOnNeitherThreadsNorOtherRows) {
       for (const MatmulKernel& kernel : unit().kernels) {
         if (!kernel.supports(query_of(c, kernel.precision))) continue;
         nb::set_num_threads(1);
-        const std::vector<double> one = bits(kernel, c, 0, c.x.size(0));
+        const std::vector<double> one = bits(kernel, c, 0, c.x.size(0), true);
+        const std::vector<double> few_rows = bits(kernel, c, 0, 3, false);
         for (const int threads : {2, 5}) {
           nb::set_num_threads(threads);
-          EXPECT_EQ(bits(kernel, c, 0, c.x.size(0)), one) << kernel.name << " threads " << threads << ' ' << c.text;
+          EXPECT_EQ(bits(kernel, c, 0, c.x.size(0), true), one) << kernel.name << " threads " << threads << ' ' << c.text;
+          EXPECT_EQ(bits(kernel, c, 0, 3, false), few_rows) << kernel.name << " threads " << threads << ' ' << c.text;
         }
         for (std::int64_t row = 0; row < c.x.size(0); row += 7) {
           const std::int64_t few = std::min<std::int64_t>(1 + row % 3, c.x.size(0) - row);
           const auto begin = one.begin() + row * outputs(c);
-          EXPECT_EQ(bits(kernel, c, row, few), std::vector<double>(begin, begin + few * outputs(c)))
+          EXPECT_EQ(bits(kernel, c, row, few, true), std::vector<double>(begin, begin + few * outputs(c)))
               << kernel.name << " row " << row << ' ' << c.text;
         }
       }

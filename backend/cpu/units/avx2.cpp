@@ -1,6 +1,7 @@
 // AVX2 with FMA and F16C: a tile of 16 packed rows, a row a lane, activations of 16 bits.
 #ifndef NIBBLE_UNIT  // the tests define it to compile this file again through SIMDe
 #define NIBBLE_UNIT kAvx2Unit
+#define NIBBLE_FLOATS kAvx2Floats
 #include <immintrin.h>
 #endif
 
@@ -14,7 +15,6 @@ namespace cpu {
 namespace {
 
 constexpr int kVectors = 2;  // vectors of packed rows in an integer tile
-constexpr int kDotRows = 8, kDotColumns = 4, kFloatRows = 2, kOuterRows = 2;
 
 #include "backend/cpu/units/avx2_floats.inl.h"
 
@@ -254,10 +254,11 @@ constexpr SumsFunction kFastSums = nullptr;
 
 }  // namespace
 
+extern const FloatProducts NIBBLE_FLOATS;
 extern const Unit NIBBLE_UNIT;
 const Unit NIBBLE_UNIT = {
-    "avx2", kLanes, kLanes * kVectors, kDotRows, kDecoders<scatter_scales>, kDecoderCount,
-    load_floats, store_floats, expand, transpose, scheme<Standard>(), {}, add_blocks, dot, reduce, outer,
+    "avx2", kLanes, kLanes * kVectors, kDecoders<scatter_scales>, kDecoderCount,
+    load_floats, store_floats, expand, transpose, scheme<Standard>(), {}, add_blocks, &NIBBLE_FLOATS,
 };
 
 }  // namespace cpu

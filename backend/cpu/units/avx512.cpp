@@ -1,6 +1,7 @@
 // AVX-512 with F, BW, VL, DQ, VBMI and VNNI: a tile of 32 packed rows, a row a lane.
 #ifndef NIBBLE_UNIT  // the tests define it to compile this file again through SIMDe
 #define NIBBLE_UNIT kAvx512Unit
+#define NIBBLE_FLOATS kAvx512Floats
 #include <immintrin.h>
 #endif
 
@@ -14,7 +15,6 @@ namespace cpu {
 namespace {
 
 constexpr int kVectors = 2;  // vectors of packed rows in an integer tile
-constexpr int kDotRows = 8, kDotColumns = 4, kFloatRows = 4, kOuterRows = 6;
 
 #include "backend/cpu/units/avx512_floats.inl.h"
 
@@ -79,31 +79,6 @@ inline __m256i block_of(const unsigned char* in) {
 }
 template <class B>
 inline void unpack_block(const unsigned char* in, std::uint8_t* codes) { store256(codes, block_of<B>(in)); }
-
-/// In place: row i, column j becomes row j, column i.
-inline void transpose16(__m512i (&r)[16]) {
-  __m512i t[16];
-  for (int i = 0; i < 16; i += 2) {
-    t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
-    t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
-  }
-  for (int i = 0; i < 16; i += 4) {  // r[i + j] has in its lane L column 4L + j of rows i … i + 3
-    r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
-    r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
-    r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
-    r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
-  }
-  for (int j = 0; j < 4; ++j) {
-    const __m512i even_top = _mm512_shuffle_i32x4(r[j], r[4 + j], 0x88);
-    const __m512i odd_top = _mm512_shuffle_i32x4(r[j], r[4 + j], 0xdd);
-    const __m512i even_low = _mm512_shuffle_i32x4(r[8 + j], r[12 + j], 0x88);
-    const __m512i odd_low = _mm512_shuffle_i32x4(r[8 + j], r[12 + j], 0xdd);
-    r[j] = _mm512_shuffle_i32x4(even_top, even_low, 0x88);
-    r[4 + j] = _mm512_shuffle_i32x4(odd_top, odd_low, 0x88);
-    r[8 + j] = _mm512_shuffle_i32x4(even_top, even_low, 0xdd);
-    r[12 + j] = _mm512_shuffle_i32x4(odd_top, odd_low, 0xdd);
-  }
-}
 
 inline __m512 load_some(const unsigned char* p, Element element, __mmask16 some) {
   if (element == Element::f32) return _mm512_maskz_loadu_ps(some, p);
@@ -335,10 +310,11 @@ constexpr SumsFunction kFastSums = block_sums<Source, FastDot>;
 
 }  // namespace
 
+extern const FloatProducts NIBBLE_FLOATS;
 extern const Unit NIBBLE_UNIT;
 const Unit NIBBLE_UNIT = {
-    "avx512", kLanes, kLanes * kVectors, kDotRows, kDecoders<transpose_scales>, kDecoderCount,
-    load_floats, store_floats, expand, transpose, scheme<Standard>(), scheme<Fast>(), add_blocks, dot, reduce, outer,
+    "avx512", kLanes, kLanes * kVectors, kDecoders<transpose_scales>, kDecoderCount,
+    load_floats, store_floats, expand, transpose, scheme<Standard>(), scheme<Fast>(), add_blocks, &NIBBLE_FLOATS,
 };
 
 }  // namespace cpu

@@ -43,3 +43,28 @@ inline void store_bf16(std::uint16_t* p, F a) {
   const __m512i rounded = _mm512_mask_or_epi32(even, nan, u, _mm512_set1_epi32(0x400000));
   store256(p, _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded, 16)));
 }
+
+/// In place: row i, column j becomes row j, column i.
+inline void transpose16(__m512i (&r)[16]) {
+  __m512i t[16];
+  for (int i = 0; i < 16; i += 2) {
+    t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
+    t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
+  }
+  for (int i = 0; i < 16; i += 4) {  // r[i + j] has in its lane L column 4L + j of rows i … i + 3
+    r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
+    r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
+    r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
+    r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
+  }
+  for (int j = 0; j < 4; ++j) {
+    const __m512i even_top = _mm512_shuffle_i32x4(r[j], r[4 + j], 0x88);
+    const __m512i odd_top = _mm512_shuffle_i32x4(r[j], r[4 + j], 0xdd);
+    const __m512i even_low = _mm512_shuffle_i32x4(r[8 + j], r[12 + j], 0x88);
+    const __m512i odd_low = _mm512_shuffle_i32x4(r[8 + j], r[12 + j], 0xdd);
+    r[j] = _mm512_shuffle_i32x4(even_top, even_low, 0x88);
+    r[4 + j] = _mm512_shuffle_i32x4(odd_top, odd_low, 0x88);
+    r[8 + j] = _mm512_shuffle_i32x4(even_top, even_low, 0xdd);
+    r[12 + j] = _mm512_shuffle_i32x4(odd_top, odd_low, 0xdd);
+  }
+}

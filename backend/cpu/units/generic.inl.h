@@ -1,32 +1,8 @@
 // The part of a unit that is written once. Included inside the unit's unnamed namespace, after its vectors:
-//   kLanes, F and load_*, store_*, broadcast, fma, mul, add, sum, from_bytes,
+//   kLanes, F and load_*, store_*, broadcast, fma, mul, add, from_bytes,
 //   half_to_float, float_to_half, unpack_bits, unpack_block, and the tile sizes.
 
-struct Half {
-  using Word = std::uint16_t;
-  static float widen(Word w) { return half_to_float(w); }
-  static Word narrow(float f) { return float_to_half(f); }
-  static F load(const Word* p) { return load_f16(p); }
-  static void store(Word* p, F v) { store_f16(p, v); }
-};
-struct Bfloat {
-  using Word = std::uint16_t;
-  static float widen(Word w) { return __builtin_bit_cast(float, static_cast<std::uint32_t>(w) << 16); }
-  static Word narrow(float f) {
-    const auto u = __builtin_bit_cast(std::uint32_t, f);
-    const bool nan = (u & 0x7fffffffu) > 0x7f800000u;
-    return static_cast<Word>(nan ? (u >> 16) | 0x40u : (u + 0x7fffu + ((u >> 16) & 1u)) >> 16);
-  }
-  static F load(const Word* p) { return load_bf16(p); }
-  static void store(Word* p, F v) { store_bf16(p, v); }
-};
-struct Single {
-  using Word = float;
-  static float widen(Word w) { return w; }
-  static Word narrow(float f) { return f; }
-  static F load(const Word* p) { return load_f32(p); }
-  static void store(Word* p, F v) { store_f32(p, v); }
-};
+#include "backend/cpu/units/elements.inl.h"
 
 template <class T>
 void load_as(const void* in, std::int64_t stride, std::int64_t n, float* out) {
@@ -175,69 +151,4 @@ void add_blocks(const BlockSums& a) {
     }
     store_f32(a.acc + first, y);
   }
-}
-
-// ---- fp32 products -------------------------------------------------------------------------------------------------
-
-template <int kRows, int kColumns>
-void dot_tile(const DotProduct& a, std::int64_t row, int column) {
-  const float* x = a.x + row * a.x_pitch;
-  const float* w = a.w + column * a.w_pitch;
-  float* acc = a.acc + (row * kDotRows + column) * kLanes;
-  F sums[kRows][kColumns];
-  for (int m = 0; m < kRows; ++m)
-    for (int n = 0; n < kColumns; ++n) sums[m][n] = load_f32(acc + (m * kDotRows + n) * kLanes);
-  for (std::int64_t k = 0; k < a.k; k += kLanes) {
-    F xs[kRows];
-    for (int m = 0; m < kRows; ++m) xs[m] = load_f32(x + m * a.x_pitch + k);
-    for (int n = 0; n < kColumns; ++n) {
-      const F ws = load_f32(w + n * a.w_pitch + k);
-      for (int m = 0; m < kRows; ++m) sums[m][n] = fma(xs[m], ws, sums[m][n]);
-    }
-  }
-  for (int m = 0; m < kRows; ++m)
-    for (int n = 0; n < kColumns; ++n) store_f32(acc + (m * kDotRows + n) * kLanes, sums[m][n]);
-}
-
-template <int kRows>
-void dot_rows(const DotProduct& a, std::int64_t row) {
-  for (int n = 0; n < kDotRows; n += kDotColumns) dot_tile<kRows, kDotColumns>(a, row, n);
-}
-
-void dot(const DotProduct& a) {
-  std::int64_t row = 0;
-  for (; row + kFloatRows <= a.rows; row += kFloatRows) dot_rows<kFloatRows>(a, row);
-  for (; row < a.rows; ++row) dot_rows<1>(a, row);
-}
-
-void reduce(const float* acc, std::int64_t n, float* out) {
-  for (std::int64_t i = 0; i < n; ++i) out[i] = sum(load_f32(acc + i * kLanes));
-}
-
-template <int kRows>
-void outer_rows(const OuterProduct& a, std::int64_t row) {
-  constexpr int kColumns = 4 * kLanes;
-  const float* x = a.x + row * a.x_pitch;
-  for (std::int64_t c = 0; c < a.columns; c += kColumns) {
-    float* acc = a.acc + row * a.acc_pitch + c;
-    F sums[kRows][4];
-    for (int m = 0; m < kRows; ++m)
-      for (int v = 0; v < 4; ++v) sums[m][v] = load_f32(acc + m * a.acc_pitch + v * kLanes);
-    for (std::int64_t n = 0; n < a.n; ++n) {
-      F ws[4];
-      for (int v = 0; v < 4; ++v) ws[v] = load_f32(a.w + n * a.w_pitch + c + v * kLanes);
-      for (int m = 0; m < kRows; ++m) {
-        const F xs = broadcast(x[m * a.x_pitch + n]);
-        for (int v = 0; v < 4; ++v) sums[m][v] = fma(xs, ws[v], sums[m][v]);
-      }
-    }
-    for (int m = 0; m < kRows; ++m)
-      for (int v = 0; v < 4; ++v) store_f32(acc + m * a.acc_pitch + v * kLanes, sums[m][v]);
-  }
-}
-
-void outer(const OuterProduct& a) {
-  std::int64_t row = 0;
-  for (; row + kOuterRows <= a.rows; row += kOuterRows) outer_rows<kOuterRows>(a, row);
-  for (; row < a.rows; ++row) outer_rows<1>(a, row);
 }

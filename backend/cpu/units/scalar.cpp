@@ -10,7 +10,6 @@ namespace {
 
 constexpr int kLanes = 8;       // floats in a "vector"
 constexpr int kVectors = 1;     // vectors of packed rows in an integer tile
-constexpr int kDotRows = 4, kDotColumns = 2, kFloatRows = 2, kOuterRows = 1;
 
 struct F {
   float v[kLanes];
@@ -31,37 +30,10 @@ F mul(const F& a, const F& b) { return each_lane([&](int i) { return a.v[i] * b.
 F add(const F& a, const F& b) { return each_lane([&](int i) { return a.v[i] + b.v[i]; }); }
 // Two roundings: without the instruction, a fused multiply-add is a call into the mathematics library.
 F fma(const F& a, const F& b, const F& c) { return each_lane([&](int i) { return a.v[i] * b.v[i] + c.v[i]; }); }
-float sum(const F& a) {
-  return ((a.v[0] + a.v[4]) + (a.v[2] + a.v[6])) + ((a.v[1] + a.v[5]) + (a.v[3] + a.v[7]));
-}
 F from_bytes(const std::uint8_t* p) { return each_lane([=](int i) { return static_cast<float>(p[i]); }); }
 
-float half_to_float(std::uint16_t h) {
-  const std::uint32_t sign = static_cast<std::uint32_t>(h & 0x8000u) << 16;
-  const std::uint32_t rest = h & 0x7fffu;
-  if (rest >= 0x7c00u) {  // Inf; NaN made quiet, as the instruction does
-    const std::uint32_t quiet = rest > 0x7c00u ? 0x400000u : 0u;
-    return __builtin_bit_cast(float, sign | 0x7f800000u | (rest & 0x3ffu) << 13 | quiet);
-  }
-  // Shifted into place the exponent is 112 too small; a product with 2^112 also normalises denormals.
-  const float magnitude = __builtin_bit_cast(float, rest << 13) * 0x1p112f;
-  return __builtin_bit_cast(float, __builtin_bit_cast(std::uint32_t, magnitude) | sign);
-}
-std::uint16_t float_to_half(float f) {
-  const auto u = __builtin_bit_cast(std::uint32_t, f);
-  const std::uint32_t sign = u >> 16 & 0x8000u, magnitude = u & 0x7fffffffu;
-  std::uint32_t r;
-  if (magnitude > 0x7f800000u) {
-    r = 0x7e00u | (magnitude >> 13 & 0x3ffu);
-  } else if (magnitude >= 0x477ff000u) {  // 65520 and above round to Inf
-    r = 0x7c00u;
-  } else if (magnitude < 0x38800000u) {  // below 2^-14: adding 0.5 leaves the denormal, rounded, in the low bits
-    r = __builtin_bit_cast(std::uint32_t, __builtin_bit_cast(float, magnitude) + 0.5f) - 0x3f000000u;
-  } else {
-    r = (magnitude - 0x38000000u + 0xfffu + (magnitude >> 13 & 1u)) >> 13;
-  }
-  return static_cast<std::uint16_t>(sign | r);
-}
+#include "backend/cpu/units/scalar_halves.inl.h"
+
 F load_f16(const std::uint16_t* p) { return each_lane([=](int i) { return half_to_float(p[i]); }); }
 void store_f16(std::uint16_t* p, const F& a) {
   for (int i = 0; i < kLanes; ++i) p[i] = float_to_half(a.v[i]);
@@ -172,8 +144,8 @@ constexpr SumsFunction kFastSums = nullptr;
 }  // namespace
 
 const Unit kScalarUnit = {
-    "scalar", kLanes, kLanes * kVectors, kDotRows, kDecoders<scatter_scales>, kDecoderCount,
-    load_floats, store_floats, expand, transpose, scheme<Standard>(), {}, add_blocks, dot, reduce, outer,
+    "scalar", kLanes, kLanes * kVectors, kDecoders<scatter_scales>, kDecoderCount,
+    load_floats, store_floats, expand, transpose, scheme<Standard>(), {}, add_blocks, &kScalarFloats,
 };
 
 }  // namespace cpu

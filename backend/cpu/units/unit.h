@@ -2,6 +2,8 @@
 
 #include <cstdint>
 
+#include "backend/cpu/units/float_products.h"
+
 /// What one instruction set contributes: a table of narrow functions. Each is stateless, allocates nothing, starts no thread and computes
 /// any portion of the output. The loops, blocking and threads around them are in backend/cpu/matmul.cpp, once for all.
 ///
@@ -11,9 +13,6 @@ namespace nibble {
 inline namespace v0 {
 namespace detail {
 namespace cpu {
-
-/// The floating dtypes that arithmetic takes.
-enum class Element : std::uint8_t { f32, f16, bf16 };
 
 /// One packed row: its components' bytes, and the dtype of scales where the format leaves that open.
 struct RowBytes {
@@ -83,35 +82,10 @@ struct IntegerScheme {
   int code_bytes;  ///< of a code in IntegerProduct
 };
 
-/// acc[row][r][lane] += Σ x · w over k, lane by lane: the sums of lanes are taken at the end by `reduce`.
-struct DotProduct {
-  const float* x;
-  std::int64_t x_pitch;
-  const float* w;  ///< (dot_rows, w_pitch)
-  std::int64_t w_pitch;
-  std::int64_t k;  ///< a multiple of 16
-  std::int64_t rows;
-  float* acc;      ///< (row, dot_rows, lanes)
-};
-
-/// acc[row][c] += Σ over n of x[row][n] · w[n][c].
-struct OuterProduct {
-  const float* x;
-  std::int64_t x_pitch;
-  const float* w;
-  std::int64_t w_pitch;
-  std::int64_t n;
-  std::int64_t columns;  ///< a multiple of 64
-  std::int64_t rows;
-  float* acc;
-  std::int64_t acc_pitch;
-};
-
 struct Unit {
   const char* name;
   int lanes;      ///< floats in a vector
   int tile_rows;  ///< packed rows of an integer tile
-  int dot_rows;   ///< rows of w in a dot tile
 
   const Decoder* decoders;
   int decoder_count;
@@ -129,9 +103,7 @@ struct Unit {
   IntegerScheme fast;  ///< empty where it would not be faster
   void (*add_blocks)(const BlockSums& args);
 
-  void (*dot)(const DotProduct& args);
-  void (*reduce)(const float* acc, std::int64_t n, float* out);
-  void (*outer)(const OuterProduct& args);
+  const FloatProducts* floats;
 };
 
 extern const Unit kScalarUnit;

@@ -1,0 +1,28 @@
+// The floating dtypes as a unit's vectors see them. Included inside the unit's unnamed namespace, after its vectors of floats:
+//   F and load_*, store_*, half_to_float, float_to_half.
+
+struct Half {
+  using Word = std::uint16_t;
+  static float widen(Word w) { return half_to_float(w); }
+  static Word narrow(float f) { return float_to_half(f); }
+  static F load(const Word* p) { return load_f16(p); }
+  static void store(Word* p, F v) { store_f16(p, v); }
+};
+struct Bfloat {
+  using Word = std::uint16_t;
+  static float widen(Word w) { return __builtin_bit_cast(float, static_cast<std::uint32_t>(w) << 16); }
+  static Word narrow(float f) {
+    const auto u = __builtin_bit_cast(std::uint32_t, f);
+    const bool nan = (u & 0x7fffffffu) > 0x7f800000u;
+    return static_cast<Word>(nan ? (u >> 16) | 0x40u : (u + 0x7fffu + ((u >> 16) & 1u)) >> 16);
+  }
+  static F load(const Word* p) { return load_bf16(p); }
+  static void store(Word* p, F v) { store_bf16(p, v); }
+};
+struct Single {
+  using Word = float;
+  static float widen(Word w) { return w; }
+  static Word narrow(float f) { return f; }
+  static F load(const Word* p) { return load_f32(p); }
+  static void store(Word* p, F v) { store_f32(p, v); }
+};

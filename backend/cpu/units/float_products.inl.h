@@ -1,0 +1,206 @@
+// Products in floating point, written once. Included inside a unit's unnamed namespace, after elements.inl.h and
+//   kPanelVectors, kPanelRows, kFewRows: the tiles of sums that registers hold,
+//   sum (of lanes), transpose (kLanes vectors in place), byte<i> (byte i of each 32-bit lane as a float).
+
+constexpr std::int64_t kPanelColumns = kPanelVectors * kLanes;
+
+template <int kRows>
+void multiply_rows(const PanelProduct& a) {
+  F sums[kRows][kPanelVectors];
+  for (int m = 0; m < kRows; ++m)
+    for (int v = 0; v < kPanelVectors; ++v) {
+      sums[m][v] = broadcast(0.f);
+      __builtin_prefetch(a.acc + m * a.acc_pitch + v * kLanes, 1);
+    }
+  const float* x = a.x;
+  const float* panel = a.panel;
+  const float* next = a.x + kRows * kPanelDepth;  // the rows that come next
+  for (std::int64_t k = 0; k < a.k; ++k, ++x, panel += kPanelColumns) {
+    F ws[kPanelVectors];
+    for (int v = 0; v < kPanelVectors; ++v) ws[v] = load_f32(panel + v * kLanes);
+    __builtin_prefetch(next + k * kRows);
+    for (int m = 0; m < kRows; ++m) {
+      const F xs = broadcast(x[m * kPanelDepth]);
+      for (int v = 0; v < kPanelVectors; ++v) sums[m][v] = fma(xs, ws[v], sums[m][v]);
+    }
+  }
+  for (int m = 0; m < kRows; ++m)
+    for (int v = 0; v < kPanelVectors; ++v) {
+      float* acc = a.acc + m * a.acc_pitch + v * kLanes;
+      store_f32(acc, add(load_f32(acc), sums[m][v]));
+    }
+}
+
+/// The tile of exactly as many rows as there are.
+template <int kRows>
+void multiply_at_most(const PanelProduct& a) {
+  if constexpr (kRows > 1) {
+    if (a.rows < kRows) return multiply_at_most<kRows - 1>(a);
+  }
+  multiply_rows<kRows>(a);
+}
+
+/// `count` ≤ kLanes weights, the rest zeros.
+template <class T>
+F load_some(const typename T::Word* p, std::int64_t count) {
+  if (count >= kLanes) return T::load(p);
+  typename T::Word some[kLanes] = {};
+  for (std::int64_t i = 0; i < count; ++i) some[i] = p[i];
+  return T::load(some);
+}
+
+template <class T>
+void turn_as(const void* w, std::int64_t pitch, std::int64_t rows, std::int64_t count, float* panel) {
+  for (int v = 0; v < kPanelVectors; ++v, panel += kLanes) {
+    const typename T::Word* in[kLanes];
+    for (int i = 0; i < kLanes; ++i) {
+      const std::int64_t row = v * kLanes + i < rows ? v * kLanes + i : rows - 1;
+      in[i] = reinterpret_cast<const typename T::Word*>(static_cast<const unsigned char*>(w) + row * pitch);
+    }
+    for (std::int64_t k = 0; k < count; k += kLanes) {
+      const std::int64_t few = count - k < kLanes ? count - k : kLanes;
+      F r[kLanes];
+      for (int i = 0; i < kLanes; ++i) r[i] = load_some<T>(in[i] + k, few);
+      transpose(r);
+      for (std::int64_t j = 0; j < few; ++j) store_f32(panel + (k + j) * kPanelColumns, r[j]);
+    }
+  }
+}
+void turn(const void* w, Element element, std::int64_t pitch, std::int64_t rows, std::int64_t count, float* panel) {
+  constexpr void (*table[])(const void*, std::int64_t, std::int64_t, std::int64_t, float*) = {
+      turn_as<Single>, turn_as<Half>, turn_as<Bfloat>};
+  table[static_cast<int>(element)](w, pitch, rows, count, panel);
+}
+
+template <int i>
+void expand_byte(F word, F scale, F bias, float* panel) {
+  store_f32(panel + i * kPanelColumns, add(mul(scale, byte<i>(word)), bias));
+}
+
+/// Four neighbouring codes of a row are a 32-bit word: words are transposed, then each code expands in its lane.
+void expand(const PanelCodes& a) {
+  constexpr std::int64_t kBlock = 4 * kLanes;
+  const std::int64_t run = a.group < kBlock ? a.group : kBlock;
+  for (int v = 0; v < kPanelVectors; ++v) {
+    const std::uint8_t* codes = a.codes + v * kLanes * kPanelDepth;
+    float* panel = a.panel + v * kLanes;
+    for (std::int64_t first = 0; first < a.count; first += kBlock) {
+      F words[kLanes];
+      for (int i = 0; i < kLanes; ++i) words[i] = load_f32(reinterpret_cast<const float*>(codes + i * kPanelDepth + first));
+      transpose(words);
+      const std::int64_t end = a.count - first < kBlock ? a.count : first + kBlock;
+      for (std::int64_t k = first; k < end; k += run) {
+        const std::int64_t group = k / a.group * kPanelColumns + v * kLanes;
+        const F scale = load_f32(a.scales + group), bias = load_f32(a.biases + group);
+        for (std::int64_t j = k; j < k + run; j += 4) {
+          const F word = words[(j - first) / 4];
+          expand_byte<0>(word, scale, bias, panel + j * kPanelColumns);
+          expand_byte<1>(word, scale, bias, panel + j * kPanelColumns);
+          expand_byte<2>(word, scale, bias, panel + j * kPanelColumns);
+          expand_byte<3>(word, scale, bias, panel + j * kPanelColumns);
+        }
+      }
+    }
+  }
+}
+
+// ---- few rows of x -------------------------------------------------------------------------------------------------
+
+constexpr int kDotColumns = 4;      // rows of w at once, each a stream of memory and a chain of sums
+constexpr int kAccumulatedRows = 4;  // rows of w added at once
+
+template <class T>
+const typename T::Word* row_of(const RowProduct& a, std::int64_t n) {
+  return reinterpret_cast<const typename T::Word*>(static_cast<const unsigned char*>(a.w) + n * a.w_pitch);
+}
+
+template <class T, int kRows, int kColumns>
+void dot_tile(const RowProduct& a, std::int64_t first) {
+  const typename T::Word* w[kColumns];
+  for (int n = 0; n < kColumns; ++n) w[n] = row_of<T>(a, first + n);
+  F sums[kRows][kColumns];
+  for (int m = 0; m < kRows; ++m)
+    for (int n = 0; n < kColumns; ++n) sums[m][n] = broadcast(0.f);
+  std::int64_t k = 0;
+  for (; k + kLanes <= a.length; k += kLanes) {
+    F ws[kColumns];
+    for (int n = 0; n < kColumns; ++n) ws[n] = T::load(w[n] + k);
+    for (int m = 0; m < kRows; ++m) {
+      const F xs = load_f32(a.x + m * a.x_pitch + k);
+      for (int n = 0; n < kColumns; ++n) sums[m][n] = fma(xs, ws[n], sums[m][n]);
+    }
+  }
+  if (k < a.length) {
+    for (int m = 0; m < kRows; ++m) {
+      const F xs = load_some<Single>(a.x + m * a.x_pitch + k, a.length - k);
+      for (int n = 0; n < kColumns; ++n) sums[m][n] = fma(xs, load_some<T>(w[n] + k, a.length - k), sums[m][n]);
+    }
+  }
+  for (int m = 0; m < kRows; ++m)
+    for (int n = 0; n < kColumns; ++n) a.y[m * a.y_pitch + first + n] += sum(sums[m][n]);
+}
+struct Dot {
+  template <class T, int kRows>
+  static void run(const RowProduct& a) {
+    std::int64_t n = 0;
+    for (; n + kDotColumns <= a.w_rows; n += kDotColumns) dot_tile<T, kRows, kDotColumns>(a, n);
+    for (; n < a.w_rows; ++n) dot_tile<T, kRows, 1>(a, n);
+  }
+};
+
+template <class T, int kRows, int kCount>
+void accumulate_tile(const RowProduct& a, std::int64_t first) {
+  const typename T::Word* w[kCount];
+  F xs[kRows][kCount];
+  for (int n = 0; n < kCount; ++n) {
+    w[n] = row_of<T>(a, first + n);
+    for (int m = 0; m < kRows; ++m) xs[m][n] = broadcast(a.x[m * a.x_pitch + first + n]);
+  }
+  std::int64_t k = 0;
+  for (; k + kLanes <= a.length; k += kLanes) {
+    F ws[kCount];
+    for (int n = 0; n < kCount; ++n) ws[n] = T::load(w[n] + k);
+    for (int m = 0; m < kRows; ++m) {
+      float* y = a.y + m * a.y_pitch + k;
+      F total = load_f32(y);
+      for (int n = 0; n < kCount; ++n) total = fma(xs[m][n], ws[n], total);
+      store_f32(y, total);
+    }
+  }
+  for (int m = 0; m < kRows && k < a.length; ++m) {
+    float* y = a.y + m * a.y_pitch + k;
+    F total = load_some<Single>(y, a.length - k);
+    for (int n = 0; n < kCount; ++n) total = fma(xs[m][n], load_some<T>(w[n] + k, a.length - k), total);
+    float some[kLanes];
+    store_f32(some, total);
+    for (std::int64_t i = 0; i < a.length - k; ++i) y[i] = some[i];
+  }
+}
+struct Accumulate {
+  template <class T, int kRows>
+  static void run(const RowProduct& a) {
+    std::int64_t n = 0;
+    for (; n + kAccumulatedRows <= a.w_rows; n += kAccumulatedRows) accumulate_tile<T, kRows, kAccumulatedRows>(a, n);
+    for (; n < a.w_rows; ++n) accumulate_tile<T, kRows, 1>(a, n);
+  }
+};
+
+template <class Product, class T, int kRows>
+void run_at_most(const RowProduct& a) {
+  if constexpr (kRows > 1) {
+    if (a.rows < kRows) return run_at_most<Product, T, kRows - 1>(a);
+  }
+  Product::template run<T, kRows>(a);
+}
+template <class Product>
+void row_product(const RowProduct& a) {
+  constexpr void (*table[])(const RowProduct&) = {run_at_most<Product, Single, kFewRows>,
+                                                  run_at_most<Product, Half, kFewRows>,
+                                                  run_at_most<Product, Bfloat, kFewRows>};
+  table[static_cast<int>(a.element)](a);
+}
+
+constexpr FloatProducts float_products() {
+  return {kPanelColumns, kPanelRows, multiply_at_most<kPanelRows>, turn, expand,
+          kFewRows,      row_product<Dot>, row_product<Accumulate>};
+}
