@@ -67,11 +67,21 @@ void affine_along(const Unit& unit, const MatmulArgs& args) {
   multiply_along_integer(unit, unit.*scheme, Matrix(args.x), PackedRows(unit, args.w), Matrix(args.y));
 }
 
+template <FewScheme scheme>
+void few_along(const Unit& unit, const MatmulArgs& args) {
+  if (nothing_to_sum(args)) return;
+  multiply_few_rows(unit, scheme, Matrix(args.x), PackedRows(unit, args.w), Matrix(args.y));
+}
+
 template <Precision precision, Orientation orientation, bool (*kind)(const MatmulQuery&)>
 bool supports(const MatmulQuery& q) {
   return precision <= q.precision && q.orientation == orientation && kind(q);
 }
 bool is_affine(const MatmulQuery& q) { return q.format != nullptr && suits_integers(*q.format); }
+bool is_affine_few(const MatmulQuery& q) { return q.rows <= kMostFewRows && !q.deterministic && is_affine(q); }
+
+bool has_fast(const Unit& unit) { return unit.fast.multiply != nullptr; }
+bool has_few_rows(const Unit& unit) { return unit.few_rows != nullptr; }
 
 constexpr auto kExact = Precision::exact;
 constexpr auto kStandard = Precision::standard;
@@ -82,7 +92,9 @@ constexpr auto kAcross = Orientation::across;
 }  // namespace
 
 const std::array<KernelRow, kKernelRows> kKernelTable = {{
-    {"along_affine_fast", kFast, 40, supports<kFast, kAlong, is_affine>, affine_along<&Unit::fast>, true},
+    {"few_affine_fast", kFast, 60, supports<kFast, kAlong, is_affine_few>, few_along<FewScheme::fast>, has_few_rows},
+    {"few_affine_standard", kStandard, 50, supports<kStandard, kAlong, is_affine_few>, few_along<FewScheme::standard>, has_few_rows},
+    {"along_affine_fast", kFast, 40, supports<kFast, kAlong, is_affine>, affine_along<&Unit::fast>, has_fast},
     {"along_affine_standard", kStandard, 30, supports<kStandard, kAlong, is_affine>, affine_along<&Unit::standard>},
     {"along_packed_exact", kExact, 10, supports<kExact, kAlong, is_packed>, packed_along},
     {"across_packed_exact", kExact, 10, supports<kExact, kAcross, is_packed>, packed_across},

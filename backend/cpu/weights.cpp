@@ -87,6 +87,8 @@ PackedRows::PackedRows(const Unit& unit, const Packing& packing, std::int64_t ro
 PackedRows::PackedRows(const Unit& unit, const Tensor& w)
     : PackedRows(unit, *w.packing(), w.size(0), w.size(1), w.impl().offset, w.impl().strides[0]) {}
 
+RowBytes PackedRows::bytes(std::int64_t i) const { return bytes_of_row(row(i)); }
+
 void PackedRows::values(std::int64_t i, std::int64_t begin, std::int64_t count, float* out) const {
   if (decoder_ == nullptr) return format().decode(row(i), packing_.begin + begin, count, out);
   std::uint8_t codes[kChunk];

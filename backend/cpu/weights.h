@@ -89,6 +89,9 @@ class PackedRows final : public WeightRows {
   PackedRows(const Unit& unit, const Tensor& w);
 
   const Format& format() const { return *packing_.format; }
+  /// The first weight of the view along its stored rows.
+  std::int64_t begin() const { return packing_.begin; }
+  RowBytes bytes(std::int64_t row) const;
   void values(std::int64_t row, std::int64_t begin, std::int64_t count, float* out) const override;
   void panel(std::int64_t row, std::int64_t begin, std::int64_t count, float* out) const override;
 
