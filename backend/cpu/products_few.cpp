@@ -146,7 +146,7 @@ void multiply_few_rows(const Unit& unit, FewScheme scheme, const Matrix& x, cons
   for (std::int64_t m = 0; m < x.rows; ++m) {
     if (!activations.fits[m]) exact.push_back(m);
   }
-  if (!exact.empty()) multiply_along(unit, x, w, y, exact);
+  if (!exact.empty()) multiply_along(unit, x, w, y, true, exact);
 }
 
 }  // namespace cpu
