@@ -46,14 +46,15 @@ Element element_of(DType dtype) {
   }
 }
 
-Matrix::Matrix(const Tensor& t)
+Matrix::Matrix(const Tensor& t, std::span<const std::int64_t> row_offsets)
     : data(mutable_bytes(t)),
       element(element_of(t.dtype())),
       size(static_cast<std::int64_t>(itemsize(t.dtype()))),
-      rows(t.size(0)),
+      rows(row_offsets.empty() ? t.size(0) : static_cast<std::int64_t>(row_offsets.size())),
       columns(t.size(1)),
       row_stride(t.impl().strides[0]),
-      column_stride(t.impl().strides[1]) {}
+      column_stride(t.impl().strides[1]),
+      offsets(row_offsets.empty() ? nullptr : row_offsets.data()) {}
 
 Lines WeightRows::lines(std::int64_t row, std::int64_t rows, std::int64_t begin, std::int64_t count,
                         float* room) const {
