@@ -2,8 +2,11 @@
 
 #include <cstdint>
 #include <span>
+#include <string_view>
+#include <vector>
 
 #include "backend/common/matmul_kernel.h"
+#include "nibble/limits.h"
 #include "nibble/ops.h"
 
 namespace nibble {
@@ -72,6 +75,11 @@ class Backend {
   virtual void dequantize(const Tensor& packed, const Tensor& out) = 0;
   /// w (…, N, K) contiguous f32, f16 or bf16 → components already allocated, a row each.
   virtual void quantize(const Tensor& w, const Format& format, std::span<const Tensor> components) = 0;
+
+  /// See nibble/limits.h. An empty `unit` is the one in use.
+  virtual std::uint64_t cache_bytes() = 0;
+  virtual std::vector<LoopRate> measure_reading(const Tensor& buffer, std::string_view unit) = 0;
+  virtual std::vector<LoopRate> measure_arithmetic(Arithmetic kind, std::string_view unit) = 0;
 };
 
 /// The CPU's; always there.

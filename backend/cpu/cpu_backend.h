@@ -31,6 +31,9 @@ class CpuBackend final : public Backend {
   std::span<const MatmulKernel> matmul_kernels() override;
   void dequantize(const Tensor& packed, const Tensor& out) override;
   void quantize(const Tensor& w, const Format& format, std::span<const Tensor> components) override;
+  std::uint64_t cache_bytes() override;
+  std::vector<LoopRate> measure_reading(const Tensor& buffer, std::string_view unit) override;
+  std::vector<LoopRate> measure_arithmetic(Arithmetic kind, std::string_view unit) override;
 };
 
 }  // namespace detail
