@@ -38,5 +38,10 @@ std::unique_ptr<Command> make_generate();
 std::unique_ptr<Command> make_perplexity();
 std::unique_ptr<Command> make_logits();
 std::unique_ptr<Command> make_tokenize();
+std::unique_ptr<Command> make_bench_limits();
+std::unique_ptr<Command> make_bench_matmul();
+std::unique_ptr<Command> make_bench_attention();
+std::unique_ptr<Command> make_bench_experts();
+std::unique_ptr<Command> make_bench_model();
 
 }  // namespace nibble::cli

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <exception>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -31,6 +32,14 @@ constexpr CommandRow kCommands[] = {
     {"logits", "the logits after each token, as an .npy file", make_logits},
     {"tokenize", "the token ids of a text", make_tokenize},
 };
+constexpr const char* kBench = "bench";  // a word before one of these
+constexpr CommandRow kBenchCommands[] = {
+    {"limits", "what this machine can read and compute at most", make_bench_limits},
+    {"matmul", "products with weights of every format", make_bench_matmul},
+    {"attention", "scaled dot product attention over a cache", make_bench_attention},
+    {"experts", "products with the experts of a mixture", make_bench_experts},
+    {"model", "a whole model: prefill and decode", make_bench_model},
+};
 
 /// A result or an error as the one JSON object on standard output.
 void print_json(const Json& object) { fmt::print("{}\n", object.dump(-1, ' ', false, Json::error_handler_t::replace)); }
@@ -49,14 +58,35 @@ int fail(const Console& console, std::string_view code, std::string_view message
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
 /// CLI11 only says that some command is missing.
-void require_known_command(std::string_view text) {
+void require_known_command(std::string_view text, std::span<const CommandRow> rows, std::string_view more = {}) {
   std::string known;
-  for (const CommandRow& row : kCommands) {
+  for (const CommandRow& row : rows) {
     if (text == row.name) return;
     known += fmt::format("{}{}", known.empty() ? "" : ", ", row.name);
   }
   const std::string what = text.empty() ? "no command given" : fmt::format("{}: no such command", text);
-  throw Error(ErrorCode::invalid_argument, fmt::format("{}; there are {}", what, known));
+  throw Error(ErrorCode::invalid_argument, fmt::format("{}; there are {}{}", what, known, more));
+}
+
+void require_known_command(int argc, char** argv) {
+  const std::string_view first = argc > 1 ? argv[1] : "", second = argc > 2 ? argv[2] : "";
+  if (first.starts_with('-')) return;
+  if (first != kBench) return require_known_command(first, kCommands, fmt::format(", {}", kBench));
+  if (second == "-h" || second == "--help") return;
+  require_known_command(second.starts_with('-') ? "" : second, kBenchCommands);
+}
+
+/// The commands that can be given, each with what CLI11 knows of it.
+using Declared = std::vector<std::pair<CLI::App*, std::unique_ptr<Command>>>;
+
+void declare(CLI::App& app, std::span<const CommandRow> rows, Console& console, Declared* declared) {
+  app.require_subcommand(1);
+  for (const CommandRow& row : rows) {
+    CLI::App* sub = app.add_subcommand(row.name, row.summary);
+    declared->emplace_back(sub, row.make());
+    declared->back().second->declare(*sub);
+    sub->add_flag("--json", console.json, "one JSON object on standard output");
+  }
 }
 
 int run(int argc, char** argv) {
@@ -65,17 +95,11 @@ int run(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) console.json = console.json || std::string_view(argv[i]) == "--json";
 
   CLI::App app("nibble: language models on packed weights", "nibble");
-  app.require_subcommand(1);
-  std::vector<std::pair<CLI::App*, std::unique_ptr<Command>>> commands;
-  for (const CommandRow& row : kCommands) {
-    CLI::App* sub = app.add_subcommand(row.name, row.summary);
-    commands.emplace_back(sub, row.make());
-    commands.back().second->declare(*sub);
-    sub->add_flag("--json", console.json, "one JSON object on standard output");
-  }
+  Declared commands;
+  declare(app, kCommands, console, &commands);
+  declare(*app.add_subcommand(kBench, "how fast all this is here"), kBenchCommands, console, &commands);
   try {
-    if (argc < 2) require_known_command("");
-    if (argv[1][0] != '-') require_known_command(argv[1]);
+    require_known_command(argc, argv);
     app.parse(argc, argv);
     for (auto& [sub, command] : commands) {
       if (!sub->parsed()) continue;

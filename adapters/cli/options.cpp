@@ -30,13 +30,6 @@ struct PrecisionRow {
 constexpr PrecisionRow kPrecisions[] = {
     {"exact", Precision::exact}, {"standard", Precision::standard}, {"fast", Precision::fast}};
 
-Precision parse_precision(const std::string& text) {
-  for (const PrecisionRow& row : kPrecisions) {
-    if (text == row.name) return row.precision;
-  }
-  refuse(fmt::format("--precision {}: exact, standard or fast", text));
-}
-
 Device find_device(const std::string& text) {
   const Device wanted = Device::parse(text);
   std::vector<std::string> found;
@@ -72,6 +65,13 @@ LoadedModel load_model(files::Checkpoint checkpoint, llm::LoadOptions options) {
 }
 
 }  // namespace
+
+Precision parse_precision(const std::string& text) {
+  for (const PrecisionRow& row : kPrecisions) {
+    if (text == row.name) return row.precision;
+  }
+  refuse(fmt::format("--precision {}: exact, standard or fast", text));
+}
 
 DType parse_float_dtype(const char* option, const std::string& text) {
   const std::optional<DType> dtype = parse_dtype(text);

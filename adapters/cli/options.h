@@ -10,6 +10,7 @@
 #include "adapters/llm/decoder.h"
 #include "adapters/llm/sampling.h"
 #include "adapters/llm/tokenizer/tokenizer.h"
+#include "nibble/options.h"
 
 namespace CLI {
 class App;
@@ -72,6 +73,8 @@ class SamplingFlags {
   std::uint64_t seed_ = 0;
 };
 
+/// exact, standard or fast; anything else is refused in --precision's name.
+Precision parse_precision(const std::string& text);
 /// f32, f16 or bf16; anything else is refused in the option's name.
 DType parse_float_dtype(const char* option, const std::string& text);
 /// The ids of a text as the model expects it: BOS in front where the tokenizer asks for it.

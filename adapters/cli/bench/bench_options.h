@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "nibble/options.h"
+
+namespace CLI {
+class App;
+}
+
+namespace nibble::cli {
+
+/// The options of every benchmark.
+class BenchOptions {
+ public:
+  void declare(CLI::App& app);
+  /// --precision, for benchmarks of what has one.
+  void declare_precisions(CLI::App& app);
+  /// Puts them in force; before the first operation, for the instruction set is chosen there. Throws
+  /// Error(invalid_argument).
+  void apply() const;
+
+  /// How long one figure may take, its probes included.
+  double seconds() const { return seconds_; }
+  std::vector<Precision> precisions() const;
+
+ private:
+  std::string isa_;
+  int threads_ = 0;
+  double seconds_ = 0.3;
+  std::vector<std::string> precisions_{"standard"};
+};
+
+/// Adds an option that takes numbers with commas between.
+void add_list(CLI::App& app, const char* name, std::vector<std::int64_t>& values, const char* description);
+/// Refuses what is below 1, in the option's name.
+void require_positive(const char* name, const std::vector<std::int64_t>& values);
+
+}  // namespace nibble::cli

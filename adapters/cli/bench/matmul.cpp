@@ -1,0 +1,126 @@
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "adapters/cli/bench/bench_options.h"
+#include "adapters/cli/bench/meter.h"
+#include "adapters/cli/bench/table.h"
+#include "adapters/cli/bench/weights.h"
+#include "adapters/cli/options.h"
+#include "adapters/cli/progress.h"
+#include "nibble/error.h"
+#include "nibble/ops.h"
+
+namespace nibble::cli {
+namespace {
+
+constexpr Column kColumns[] = {{"format", "format", ""},       {"rows", "rows", ""},
+                               {"precision", "precision", ""}, {"time_us", "time, µs", "{:.0f}"},
+                               {"gb_per_s", "GB/s", "{:.1f}"}, {"bandwidth_share", "of reading", "{:.2f}"},
+                               {"gops", "Gop/s", "{:.0f}"},    {"peak_share", "of peak", "{:.2f}"},
+                               {"peak", "peak", ""},           {"rel_error", "error", "{:.1e}"}};
+
+class Matmul final : public Command {
+ public:
+  void declare(CLI::App& app) override {
+    app.add_option("--format", formats_,
+                   "how weights are stored: affine4-g64, q4_0, bf16, ..., or all; with commas between")
+        ->delimiter(',')
+        ->allow_extra_args(false)
+        ->capture_default_str();
+    add_list(app, "--rows", rows_, "of the activations");
+    app.add_option("--n", n_, "outputs")->capture_default_str();
+    app.add_option("--k", k_, "what is summed over")->capture_default_str();
+    app.add_option("--dtype", dtype_, "of activations (default: f32 with packed weights, else theirs)");
+    options_.declare_precisions(app);
+    options_.declare(app);
+  }
+
+  Json run(const Console&) override {
+    options_.apply();
+    require_positive("--rows", rows_);
+    require_positive("--n", {n_});
+    require_positive("--k", {k_});
+    if (!dtype_.empty()) parse_float_dtype("--dtype", dtype_);
+    const bool all = std::find(formats_.begin(), formats_.end(), "all") != formats_.end();
+    const std::vector<std::string> formats = all ? weight_formats() : formats_;
+
+    Meter meter(options_.seconds());
+    Json results = Json::array(), skipped = Json::array();
+    Progress progress("bench", static_cast<std::int64_t>(formats.size()));
+    std::int64_t done = 0;
+    for (const std::string& format : formats) {
+      try {
+        measure(format, meter, &results);
+      } catch (const Error& e) {
+        const bool unfit = e.code() == ErrorCode::shape_mismatch || e.code() == ErrorCode::unsupported;
+        if (!all || !unfit) throw;  // of all, those without an encoder or for other sizes are left out
+        skipped.push_back({{"format", format}, {"reason", e.what()}});
+      }
+      progress.update(++done);
+    }
+    progress.clear();
+    return {{"machine", meter.machine()}, {"results", std::move(results)}, {"skipped", std::move(skipped)}};
+  }
+
+  void print(const Json& result) const override {
+    print_machine(result["machine"]);
+    fmt::print("y (rows, {}) = x (rows, {}) · wᵀ, weights cold\n", n_, k_);
+    print_table(result["results"], kColumns);
+    for (const Json& row : result["skipped"]) {
+      fmt::print("{}: left out: {}\n", row["format"].get<std::string>(), row["reason"].get<std::string>());
+    }
+  }
+
+ private:
+  void measure(const std::string& format, Meter& meter, Json* results) const {
+    const std::uint64_t weight_bytes = random_weights(format, 1, n_, k_).nbytes();
+    const std::int64_t copies = cold_copies(weight_bytes);
+    const Tensor weights = random_weights(format, copies, n_, k_);
+    std::vector<Tensor> turned;  // (k, n) views, one for each copy
+    for (std::int64_t i = 0; i < copies; ++i) turned.push_back(transpose(select(weights, 0, i)));
+    const bool dense = is_dense_format(format);
+    const DType dtype = !dtype_.empty() ? *parse_dtype(dtype_) : dense ? weights.dtype() : DType::f32;
+
+    for (const Precision precision : options_.precisions()) {
+      Options options = nibble::options();
+      options.precision = precision;
+      for (const std::int64_t rows : rows_) {
+        const Tensor x = random_normal({rows, k_}, 2, 0, 1, dtype);
+        Json row = {{"format", format},
+                    {"n", n_},
+                    {"k", k_},
+                    {"rows", rows},
+                    {"precision", name_of(precision)},
+                    {"isa", cpu_unit()},
+                    {"threads", num_threads()},
+                    {"weight_bytes", weight_bytes}};
+        row.update(meter.measure(
+            {.run = [&](std::int64_t turn) { matmul(x, turned[static_cast<std::size_t>(turn % copies)], options); },
+             .bytes = static_cast<double>(weight_bytes),
+             .operations = 2.0 * static_cast<double>(rows) * static_cast<double>(n_) * static_cast<double>(k_),
+             .peak = dense ? peak_of_dense(weights.dtype()) : peak_of_packed(precision)}));
+        row["rel_error"] = product_error(x, select(weights, 0, 0), matmul(x, turned[0], options));
+        results->push_back(std::move(row));
+      }
+    }
+  }
+
+  static Arithmetic peak_of_dense(DType dtype) { return dtype == DType::bf16 ? Arithmetic::bf16 : Arithmetic::fp32; }
+
+  BenchOptions options_;
+  std::vector<std::string> formats_{"affine4-g64"};
+  std::vector<std::int64_t> rows_{1, 2, 4, 8, 32, 128, 512};
+  std::int64_t n_ = 4096, k_ = 4096;
+  std::string dtype_;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_bench_matmul() { return std::make_unique<Matmul>(); }
+
+}  // namespace nibble::cli

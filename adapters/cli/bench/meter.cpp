@@ -1,0 +1,131 @@
+#include "adapters/cli/bench/meter.h"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+
+#include "nibble/device.h"
+#include "nibble/ops.h"
+
+namespace nibble::cli {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+
+constexpr double kRoundSeconds = 0.01;  // of work between two probes, if one run is not longer
+constexpr int kLeastRounds = 3, kMostRunsARound = 64;
+
+/// The value below which `share` of them lie.
+double quantile(std::vector<double> values, double share) {
+  if (values.empty()) return 0;
+  const auto at = static_cast<std::ptrdiff_t>(share * static_cast<double>(values.size() - 1) + 0.5);
+  std::nth_element(values.begin(), values.begin() + at, values.end());
+  return values[static_cast<std::size_t>(at)];
+}
+}  // namespace
+
+double median(std::vector<double> values) { return quantile(std::move(values), 0.5); }
+
+std::uint64_t cold_bytes() {
+  constexpr std::uint64_t kLeast = std::uint64_t{64} << 20;
+  return std::max(kLeast, 8 * cache_bytes());
+}
+
+Json Spreads::json() const {
+  Json figures = Json::object();
+  for (const auto& [key, values] : values_) {
+    figures[key] = median(values);
+    figures[key + "_quartiles"] = {quantile(values, 0.25), quantile(values, 0.75)};
+  }
+  return figures;
+}
+
+Meter::Meter(double seconds)
+    : seconds_(seconds), buffer_(full({static_cast<std::int64_t>(cold_bytes())}, 1, DType::u8)) {}
+
+double Meter::bandwidth() {
+  bandwidths_.push_back(fastest(measure_reading(buffer_)));
+  return bandwidths_.back();
+}
+
+double Meter::peak(Arithmetic kind) {
+  kind = available(kind);
+  std::vector<double>& seen = peaks_[static_cast<std::size_t>(kind)];
+  seen.push_back(fastest(measure_arithmetic(kind)));
+  return seen.back();
+}
+
+Arithmetic available(Arithmetic kind) {
+  static const auto found = [] {
+    std::array<Arithmetic, std::size(kArithmetics)> kinds{};
+    for (const ArithmeticName& row : kArithmetics) {
+      const bool here = !measure_arithmetic(row.kind).empty();
+      kinds[static_cast<std::size_t>(row.kind)] = here ? row.kind : Arithmetic::fp32;
+    }
+    return kinds;
+  }();
+  return found[static_cast<std::size_t>(kind)];
+}
+
+Json Meter::measure(const Work& work) {
+  std::int64_t turn = 0;
+  const auto timed = [&] {
+    const auto begin = Clock::now();
+    work.run(turn++);
+    return seconds_since(begin);
+  };
+  timed();  // what is made at the first call
+  const int runs = std::clamp(static_cast<int>(kRoundSeconds / timed()), 1, kMostRunsARound);
+
+  Spreads spreads;
+  const auto begin = Clock::now();
+  double bandwidth_before = bandwidth(), peak_before = peak(work.peak);
+  for (int round = 0; round < kLeastRounds || seconds_since(begin) < seconds_; ++round) {
+    std::vector<double> times;
+    for (int i = 0; i < runs; ++i) {
+      times.push_back(timed());
+      spreads.add("time_us", times.back() * 1e6);
+    }
+    const double taken = median(times), bandwidth_after = bandwidth(), peak_after = peak(work.peak);
+    spreads.add("bandwidth_share", work.bytes / taken / (0.5 * (bandwidth_before + bandwidth_after)));
+    spreads.add("peak_share", work.operations / taken / (0.5 * (peak_before + peak_after)));
+    bandwidth_before = bandwidth_after;
+    peak_before = peak_after;
+  }
+  Json figures = spreads.json();
+  const double taken_us = figures["time_us"].get<double>();
+  figures["gb_per_s"] = work.bytes / taken_us * 1e-3;
+  figures["gops"] = work.operations / taken_us * 1e-3;
+  figures["peak"] = name_of(available(work.peak));
+  return figures;
+}
+
+Json describe_machine() {
+  const DeviceInfo cpu = devices().front();
+  return {{"cpu", cpu.name},          {"instruction_sets", cpu_units()},  {"isa", cpu_unit()},
+          {"threads", num_threads()}, {"memory_bytes", cpu.memory_bytes}, {"cache_bytes", cache_bytes()}};
+}
+
+Json Meter::machine() const {
+  Json machine = describe_machine();
+  if (!bandwidths_.empty()) machine["bandwidth_gb_per_s"] = median(bandwidths_) * 1e-9;
+  for (const ArithmeticName& row : kArithmetics) {
+    const auto& seen = peaks_[static_cast<std::size_t>(row.kind)];
+    if (!seen.empty()) machine[row.key] = median(seen) * 1e-9;
+  }
+  return machine;
+}
+
+Arithmetic peak_of_packed(Precision precision) {
+  if (precision == Precision::exact) return Arithmetic::fp32;
+  return precision == Precision::standard && cpu_unit() == "avx2" ? Arithmetic::int16 : Arithmetic::int8;
+}
+
+const char* name_of(Arithmetic kind) { return kArithmetics[static_cast<std::size_t>(kind)].name; }
+
+const char* name_of(Precision precision) {
+  return precision == Precision::exact ? "exact" : precision == Precision::standard ? "standard" : "fast";
+}
+
+}  // namespace nibble::cli

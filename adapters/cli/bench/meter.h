@@ -1,0 +1,86 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "adapters/cli/command.h"
+#include "nibble/limits.h"
+#include "nibble/options.h"
+#include "nibble/tensor.h"
+
+namespace nibble::cli {
+
+/// One kind of arithmetic, by the names that results carry.
+struct ArithmeticName {
+  Arithmetic kind;
+  const char* name;  ///< "int8"
+  const char* key;   ///< "int8_gops"
+};
+inline constexpr ArithmeticName kArithmetics[] = {{Arithmetic::fp32, "fp32", "fp32_gflops"},
+                                                  {Arithmetic::bf16, "bf16", "bf16_gflops"},
+                                                  {Arithmetic::int16, "int16", "int16_gops"},
+                                                  {Arithmetic::int8, "int8", "int8_gops"}};
+
+/// Something that is measured, and what it amounts to.
+struct Work {
+  std::function<void(std::int64_t turn)> run;  ///< `turn` counts the calls, so that operands can rotate
+  double bytes = 0;                            ///< read from memory
+  double operations = 0;
+  Arithmetic peak = Arithmetic::fp32;  ///< what its operations are compared with
+};
+
+/// Figures of rounds, by key: their medians, and their quartiles under the key with "_quartiles" behind it.
+class Spreads {
+ public:
+  void add(const std::string& key, double value) { values_[key].push_back(value); }
+  Json json() const;
+
+ private:
+  std::map<std::string, std::vector<double>> values_;
+};
+
+/// Runs work in turns with probes of what memory and the arithmetic unit give, so that shares refer to the same
+/// moments. Machines that others use too change their speed from second to second.
+class Meter {
+ public:
+  explicit Meter(double seconds);
+
+  /// Medians over rounds of at least `seconds` together, with quartiles: time_us, gb_per_s, bandwidth_share, gops,
+  /// peak, peak_share.
+  Json measure(const Work& work);
+
+  /// The rate at which memory is read, now. Throws what measure_reading throws.
+  double bandwidth();
+  /// The rate of the arithmetic unit, now; of fp32 where the unit lacks that kind.
+  double peak(Arithmetic kind);
+  /// What was measured on, with the medians of all probes so far.
+  Json machine() const;
+
+ private:
+  double seconds_;
+  Tensor buffer_;  // past every cache
+  std::vector<double> bandwidths_;
+  std::vector<double> peaks_[std::size(kArithmetics)];
+};
+
+Json describe_machine();
+
+/// `kind`, or fp32 where the unit in use has no instruction for it.
+Arithmetic available(Arithmetic kind);
+
+/// Bytes that no cache holds for long: operands that together take so much are cold when their turn comes again.
+std::uint64_t cold_bytes();
+
+double median(std::vector<double> values);
+
+/// The kind of arithmetic that a product of this precision with packed weights is bound by: what the issue of this
+/// benchmark calls the peak of `standard` is 16-bit products where there is no 8-bit dot product.
+Arithmetic peak_of_packed(Precision precision);
+const char* name_of(Precision precision);
+const char* name_of(Arithmetic kind);
+
+}  // namespace nibble::cli

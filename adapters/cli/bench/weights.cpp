@@ -1,0 +1,80 @@
+#include "adapters/cli/bench/weights.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "adapters/cli/bench/meter.h"
+#include "nibble/ops.h"
+#include "nibble/quantization.h"
+
+namespace nibble::cli {
+namespace {
+
+constexpr DType kDense[] = {DType::f32, DType::f16, DType::bf16};
+constexpr std::int64_t kDistinctRows = 256, kMostCopies = 256;
+
+/// The first and the last of an axis of `size`, up to `count` of each.
+std::vector<std::int64_t> ends(std::int64_t size, std::int64_t count) {
+  std::vector<std::int64_t> picked;
+  for (std::int64_t i = 0; i < size; ++i) {
+    if (i < count || i >= size - count) picked.push_back(i);
+  }
+  return picked;
+}
+
+/// One row of a matrix, decoded.
+std::vector<float> row_of(const Tensor& matrix, std::int64_t row) {
+  return reshape(dequantize(slice(matrix, 0, row, row + 1), DType::f32), {-1}).to_vector<float>();
+}
+
+}  // namespace
+
+std::vector<std::string> weight_formats() {
+  std::vector<std::string> names;
+  for (const DType dtype : kDense) names.emplace_back(name(dtype));
+  for (const FormatInfo& info : formats()) names.push_back(info.name);
+  return names;
+}
+
+bool is_dense_format(std::string_view format) {
+  return std::any_of(std::begin(kDense), std::end(kDense), [&](DType dtype) { return name(dtype) == format; });
+}
+
+Tensor random_weights(const std::string& format, std::int64_t count, std::int64_t n, std::int64_t k,
+                      const RandomValues& drawn) {
+  const std::int64_t distinct = std::min(n, kDistinctRows);
+  const Tensor rows = broadcast_to(remainder(arange(0, n), static_cast<int>(distinct)), {count, n});
+  const double deviation = drawn.deviation > 0 ? drawn.deviation : 1 / std::sqrt(static_cast<double>(k));
+  const Tensor values = random_normal({distinct, k}, drawn.seed, 0, deviation);
+  if (is_dense_format(format)) return take(cast(values, *parse_dtype(format)), rows);
+  const bool affine = format.starts_with("affine");
+  const Tensor packed = quantize(affine ? cast(values, DType::bf16) : values, {.format = format});
+  Components components = packing_of(packed).components;
+  for (auto& [name, component] : components) component = take(component, rows);
+  return from_components(format, components, {count, n, k}, packed.dtype());
+}
+
+std::int64_t cold_copies(std::uint64_t bytes) {
+  const auto wanted = static_cast<std::int64_t>(cold_bytes() / std::max<std::uint64_t>(bytes, 1)) + 1;
+  return std::clamp<std::int64_t>(wanted, 2, kMostCopies);
+}
+
+double product_error(const Tensor& x, const Tensor& w, const Tensor& y) {
+  double wrong = 0, all = 0;
+  const std::vector<std::int64_t> columns = ends(w.size(0), 32);
+  std::vector<std::vector<float>> weights;
+  for (const std::int64_t column : columns) weights.push_back(row_of(w, column));
+  for (const std::int64_t row : ends(x.size(0), 4)) {
+    const std::vector<float> activations = row_of(x, row), results = row_of(y, row);
+    for (std::size_t c = 0; c < columns.size(); ++c) {
+      double sum = 0;
+      for (std::size_t i = 0; i < activations.size(); ++i) sum += static_cast<double>(activations[i]) * weights[c][i];
+      const double difference = results[static_cast<std::size_t>(columns[c])] - sum;
+      wrong += difference * difference;
+      all += sum * sum;
+    }
+  }
+  return all > 0 ? std::sqrt(wrong / all) : 0;
+}
+
+}  // namespace nibble::cli
