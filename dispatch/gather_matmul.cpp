@@ -2,10 +2,13 @@
 
 #include <numeric>
 
+#include "dispatch/fallback.h"
+#include "dispatch/layout.h"
 #include "dispatch/product.h"
 #include "dispatch/route.h"
 #include "nibble/error.h"
 #include "nibble/ops.h"
+#include "quant_tensor/tensor/tensor_impl.h"
 
 namespace nibble {
 inline namespace v0 {
@@ -27,44 +30,66 @@ void validate(const Tensor& x, const Tensor& w, const Tensor& indices) {
     throw Error(ErrorCode::shape_mismatch, operands(x, w, indices) + ": x is (…, M, K) and w (experts, K, N)");
   }
   if (x.size(-1) != w.size(1)) {
-    throw Error(ErrorCode::shape_mismatch, fmt::format("{}: contracted sizes {} and {} differ", operands(x, w, indices),
-                                                       x.size(-1), w.size(1)));
+    throw Error(ErrorCode::shape_mismatch,
+                fmt::format("{}: contracted sizes {} and {} differ", operands(x, w, indices), x.size(-1), w.size(1)));
   }
 }
 
-/// Batch entries in the order of their experts: entries[first[e] .. first[e + 1]) belong to expert e. A counting sort, so that every expert's
-/// weights are read once.
-struct ByExpert {
-  std::vector<std::int64_t> entries;
-  std::vector<std::int64_t> first;
+/// Where the rows of each expert lie, one expert after another: a counting sort, so that every expert's weights are
+/// read once.
+class RowsByExpert {
+ public:
+  /// x (*batch, M, K) with any strides, entry i of the batch for experts[i]; y contiguous, rows of n.
+  RowsByExpert(const Tensor& x, const Shape& batch, std::span<const std::int64_t> experts, std::int64_t count,
+               std::int64_t n)
+      : x_rows_(experts.size() * static_cast<std::size_t>(x.size(-2))), y_rows_(x_rows_.size()) {
+    const std::int64_t m = x.size(-2), row_stride = x.impl().strides[batch.rank()];
+    std::vector<std::int64_t> next(static_cast<std::size_t>(count) + 1, 0);
+    for (const std::int64_t e : experts) next[static_cast<std::size_t>(e) + 1] += m;
+    std::partial_sum(next.begin(), next.end(), next.begin());
+    for (std::size_t e = 0; e + 1 < next.size(); ++e) {
+      const auto first = static_cast<std::size_t>(next[e]), size = static_cast<std::size_t>(next[e + 1]) - first;
+      if (size > 0) groups_.push_back({static_cast<std::int64_t>(e), {&x_rows_[first], size}, {&y_rows_[first], size}});
+    }
+    for (std::size_t i = 0; i < experts.size(); ++i) {
+      const std::int64_t begin = entry_offset(x, batch, static_cast<std::int64_t>(i));
+      std::int64_t& place = next[static_cast<std::size_t>(experts[i])];
+      for (std::int64_t row = 0; row < m; ++row, ++place) {
+        x_rows_[static_cast<std::size_t>(place)] = begin + row * row_stride;
+        y_rows_[static_cast<std::size_t>(place)] = (static_cast<std::int64_t>(i) * m + row) * n;
+      }
+    }
+  }
+  RowsByExpert(const RowsByExpert&) = delete;
+  RowsByExpert& operator=(const RowsByExpert&) = delete;
+
+  std::span<const detail::RowGroup> groups() const { return groups_; }
+
+ private:
+  static std::int64_t entry_offset(const Tensor& x, const Shape& batch, std::int64_t index) {
+    std::int64_t offset = 0;
+    for (int axis = batch.rank() - 1; axis >= 0; --axis) {
+      offset += index % batch[axis] * x.impl().strides[axis];
+      index /= batch[axis];
+    }
+    return offset;
+  }
+
+  std::vector<std::int64_t> x_rows_, y_rows_;
+  std::vector<detail::RowGroup> groups_;
 };
-
-ByExpert sort_by_expert(std::span<const std::int64_t> experts, std::int64_t count) {
-  ByExpert sorted{std::vector<std::int64_t>(experts.size()), std::vector<std::int64_t>(static_cast<std::size_t>(count) + 1)};
-  for (const std::int64_t e : experts) ++sorted.first[static_cast<std::size_t>(e) + 1];
-  std::partial_sum(sorted.first.begin(), sorted.first.end(), sorted.first.begin());
-  std::vector<std::int64_t> next(sorted.first.begin(), sorted.first.end() - 1);
-  for (std::size_t i = 0; i < experts.size(); ++i) {
-    const auto place = next[static_cast<std::size_t>(experts[i])]++;
-    sorted.entries[static_cast<std::size_t>(place)] = static_cast<std::int64_t>(i);
-  }
-  return sorted;
-}
 
 std::vector<std::int64_t> checked_experts(const Tensor& x, const Tensor& w, const Tensor& indices, const Shape& batch) {
   std::vector<std::int64_t> experts = cast(broadcast_to(indices, batch), DType::i64).to_vector<std::int64_t>();
   const std::int64_t count = w.size(0);
   for (std::int64_t& e : experts) {
     if (e < -count || e >= count) {
-      throw Error(ErrorCode::out_of_range, fmt::format("{}: index {} of {} experts", operands(x, w, indices), e, count));
+      throw Error(ErrorCode::out_of_range,
+                  fmt::format("{}: index {} of {} experts", operands(x, w, indices), e, count));
     }
     if (e < 0) e += count;
   }
   return experts;
-}
-
-Tensor index_tensor(std::span<const std::int64_t> values) {
-  return from_data(values, {static_cast<std::int64_t>(values.size())});
 }
 
 }  // namespace
@@ -73,31 +98,23 @@ Tensor gather_matmul(const Tensor& x, const Tensor& w, const Tensor& indices) {
   validate(x, w, indices);
   Shape batch;
   if (!detail::broadcast_shapes(leading(x.shape(), 2), indices.shape(), &batch)) {
-    throw Error(ErrorCode::shape_mismatch, fmt::format("{}: batch shapes {} and {} do not broadcast", operands(x, w, indices),
-                                                       to_string(leading(x.shape(), 2)), to_string(indices.shape())));
+    throw Error(ErrorCode::shape_mismatch,
+                fmt::format("{}: batch shapes {} and {} do not broadcast", operands(x, w, indices),
+                            to_string(leading(x.shape(), 2)), to_string(indices.shape())));
   }
-  const std::int64_t count = batch.numel(), m = x.size(-2), k = x.size(-1), n = w.size(2);
-  const ByExpert sorted = sort_by_expert(checked_experts(x, w, indices, batch), w.size(0));
-  std::vector<std::int64_t> place(sorted.entries.size());
-  for (std::size_t i = 0; i < place.size(); ++i) place[static_cast<std::size_t>(sorted.entries[i])] = static_cast<std::int64_t>(i);
-
+  const Tensor dense = detail::dense_operand("gather_matmul", x, DType::f32);
   Shape full = batch;
-  full.push_back(m);
-  full.push_back(k);
-  const Tensor entries = reshape(broadcast_to(x, full), {count, m * k});
-  const Tensor by_expert = reshape(take(entries, index_tensor(sorted.entries)), {count * m, k});
+  full.push_back(x.size(-2));
+  full.push_back(x.size(-1));
+  const Tensor rows = detail::broadcast_view(dense, full);
+  full[full.rank() - 1] = w.size(2);
 
   detail::Backend& backend = detail::route("gather_matmul", x, w);
-  const Tensor y = backend.allocate({count * m, n}, promote(x.dtype(), w.dtype()));
-  for (std::int64_t e = 0; e < w.size(0); ++e) {
-    const std::int64_t begin = sorted.first[static_cast<std::size_t>(e)] * m;
-    const std::int64_t end = sorted.first[static_cast<std::size_t>(e) + 1] * m;
-    if (begin == end) continue;
-    detail::multiply_into("gather_matmul", slice(by_expert, 0, begin, end), select(w, 0, e), slice(y, 0, begin, end),
-                          options());
-  }
-  full[full.rank() - 1] = n;
-  return reshape(take(reshape(y, {count, m * n}), index_tensor(place)), full);
+  const Tensor y = backend.allocate(full, promote(x.dtype(), w.dtype()));
+  if (y.numel() == 0) return y;
+  const RowsByExpert sorted(rows, batch, checked_experts(x, w, indices, batch), w.size(0), w.size(2));
+  detail::multiply_groups("gather_matmul", rows, w, y, sorted.groups(), options());
+  return y;
 }
 
 }  // namespace v0

@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <optional>
+#include <vector>
 
 #include "backend/common/backend.h"
+#include "backend/common/executor.h"
 #include "dispatch/fallback.h"
 #include "dispatch/layout.h"
 #include "dispatch/route.h"
@@ -31,31 +33,45 @@ std::optional<Tensor> flat_rows(const Tensor& y) {
   return strides ? std::optional(make_view(y, flat, *strides, impl.offset)) : std::nullopt;
 }
 
-const MatmulKernel* choose(Backend& backend, const MatmulQuery& query) {
-  const MatmulKernel* best = nullptr;
-  for (const MatmulKernel& kernel : backend.matmul_kernels()) {
+/// The kernel for products of x (rows, K) with w (…, K, N), and how it sees w; null where there is none.
+struct Choice {
+  const MatmulKernel* kernel = nullptr;
+  Orientation orientation;
+};
+Choice choose(const Tensor& w, std::int64_t rows, const Options& options) {
+  // Kernels know rows of weights: (outputs, contracted) along the rows, or (contracted, outputs) across them.
+  const bool across = w.is_quantized() && w.packing()->axis == w.ndim() - 1;
+  Choice best{.orientation = across ? Orientation::across : Orientation::along};
+  const MatmulQuery query{w.is_quantized() ? w.packing()->format : nullptr,
+                          w.dtype(),
+                          best.orientation,
+                          rows,
+                          options.precision,
+                          options.deterministic};
+  for (const MatmulKernel& kernel : backend_for(w.device()).matmul_kernels()) {
     const bool precise_enough = kernel.precision <= query.precision;
-    if (precise_enough && (!best || kernel.priority > best->priority) && kernel.supports(query)) best = &kernel;
+    const bool better = !best.kernel || kernel.priority > best.kernel->priority;
+    if (precise_enough && better && kernel.supports(query)) best.kernel = &kernel;
   }
   return best;
 }
 
-/// One product of two matrices: x (M, K) dense, w (K, N) dense or packed along either axis, y (M, N).
-void multiply_matrices(std::string_view op, const Tensor& x, const Tensor& w, const Tensor& y, const Options& options) {
-  // Kernels know rows of weights: (outputs, contracted) along the rows, or (contracted, outputs) across them.
-  const bool across = w.is_quantized() && w.packing()->axis == 1;
-  const Orientation orientation = across ? Orientation::across : Orientation::along;
-  MatmulArgs args{x, across ? w : swapaxes(w, 0, 1), y, orientation, options.precision, options.deterministic};
-  Backend& backend = backend_for(x.device());
-  const MatmulQuery query{w.is_quantized() ? w.packing()->format : nullptr,
-                          w.dtype(),
-                          orientation,
-                          x.size(0),
-                          options.precision,
-                          options.deterministic};
-  if (const MatmulKernel* kernel = choose(backend, query)) return kernel->run(args);
-  if (w.is_quantized()) return multiply_matrices(op, x, decode_for_product(op, w), y, options);
+[[noreturn]] void refuse_product(std::string_view op, const Tensor& x, const Tensor& w) {
   throw Error(ErrorCode::unsupported, fmt::format("[{}] x {} · w {}: no kernel takes them", op, describe(x), describe(w)));
+}
+
+/// One product of two matrices: x (M, K) dense, w (K, N) dense or packed along either axis, y (M, N).
+void run(const Choice& choice, const Tensor& x, const Tensor& w, const Tensor& y, const Options& options,
+         std::span<const std::int64_t> x_rows = {}, std::span<const std::int64_t> y_rows = {}) {
+  const bool across = choice.orientation == Orientation::across;
+  choice.kernel->run({x, across ? w : swapaxes(w, 0, 1), y, choice.orientation, options.precision, options.deterministic,
+                      x_rows, y_rows});
+}
+
+void multiply_matrices(std::string_view op, const Tensor& x, const Tensor& w, const Tensor& y, const Options& options) {
+  if (const Choice choice = choose(w, x.size(0), options); choice.kernel) return run(choice, x, w, y, options);
+  if (w.is_quantized()) return multiply_matrices(op, x, decode_for_product(op, w), y, options);
+  refuse_product(op, x, w);
 }
 
 /// Entry `index` of the batch axes of a tensor that was broadcast to them.
@@ -80,8 +96,11 @@ Tensor batch_entry(const Tensor& t, const Shape& batch, std::int64_t index) {
                       std::move(packing)});
 }
 
-/// Both batches broadcast, product by product.
+/// Both batches broadcast; the products share the threads.
 void multiply_batches(std::string_view op, const Tensor& x, const Tensor& w, const Tensor& y, const Options& options) {
+  const Choice choice = choose(w, x.size(-2), options);
+  if (!choice.kernel && w.is_quantized()) return multiply_batches(op, x, decode_for_product(op, w), y, options);
+  if (!choice.kernel) refuse_product(op, x, w);
   const Shape batch = leading(y.shape(), 2);
   const auto broadcast = [&](const Tensor& t) {
     Shape shape = batch;
@@ -90,10 +109,15 @@ void multiply_batches(std::string_view op, const Tensor& x, const Tensor& w, con
     return broadcast_to(t, shape);
   };
   const Tensor xs = broadcast(x), ws = broadcast(w);
-  const std::int64_t count = batch.numel();
-  for (std::int64_t i = 0; i < count; ++i) {
-    multiply_matrices(op, batch_entry(xs, batch, i), batch_entry(ws, batch, i), batch_entry(y, batch, i), options);
-  }
+  parallel_for(batch.numel(), [&](std::int64_t i) {
+    run(choice, batch_entry(xs, batch, i), batch_entry(ws, batch, i), batch_entry(y, batch, i), options);
+  });
+}
+
+/// (1, last axis) of a tensor: where rows that are told by offsets are counted from.
+Tensor first_row(const Tensor& t) {
+  const TensorImpl& impl = t.impl();
+  return make_view(t, {1, impl.shape.back()}, {0, impl.strides[impl.strides.rank() - 1]}, impl.offset);
 }
 
 }  // namespace
@@ -145,6 +169,26 @@ void multiply_into(std::string_view op, const Tensor& a, const Tensor& b, const 
     return multiply_matrices(op, reshape(x, {rows->size(0), x.size(-1)}), w, *rows, options);
   }
   multiply_batches(op, a, b, y, options);
+}
+
+void multiply_groups(std::string_view op, const Tensor& x, const Tensor& w, const Tensor& y, std::span<const RowGroup> groups,
+                     const Options& options) {
+  if (packed_along_batch(w)) return multiply_groups(op, x, decode_for_product(op, w), y, groups, options);
+  // Groups of a size have one kernel. It is chosen here, since a thread of the pool knows nothing of the caller's options.
+  std::vector<Choice> choices;
+  for (const RowGroup& group : groups) {
+    choices.push_back(choose(w, static_cast<std::int64_t>(group.x_rows.size()), options));
+    if (choices.back().kernel) continue;
+    if (w.is_quantized()) return multiply_groups(op, x, decode_for_product(op, w), y, groups, options);
+    refuse_product(op, x, w);
+  }
+  const Tensor from = first_row(x), to = first_row(y);
+  const Shape matrices{w.size(0)};
+  parallel_for(static_cast<std::int64_t>(groups.size()), [&](std::int64_t i) {
+    const RowGroup& group = groups[static_cast<std::size_t>(i)];
+    run(choices[static_cast<std::size_t>(i)], from, batch_entry(w, matrices, group.matrix), to, options, group.x_rows,
+        group.y_rows);
+  });
 }
 
 }  // namespace detail

@@ -12,6 +12,7 @@
 #include <string>
 #include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "nibble/error.h"
@@ -237,9 +238,16 @@ struct Host {
 };
 std::atomic<const Host*> host{nullptr};
 
+/// A loop inside a task of the host's runs on that thread alone: the host's pool need not be able to wait for itself.
+thread_local bool in_task_of_host = false;
+
 void run_on_host(const Host& host, std::int64_t count, TaskRef task) {
   Job job(count, task);
-  host.parallel_for(count, [&job](std::int64_t i) { job.run(i); });
+  host.parallel_for(count, [&job](std::int64_t i) {
+    const bool outer = std::exchange(in_task_of_host, true);
+    job.run(i);
+    in_task_of_host = outer;
+  });
   job.rethrow();
 }
 
@@ -247,6 +255,10 @@ void run_on_host(const Host& host, std::int64_t count, TaskRef task) {
 
 void parallel_for(std::int64_t count, TaskRef task) {
   if (count <= 0) return;
+  if (in_task_of_host) {
+    for (std::int64_t i = 0; i < count; ++i) task(i);
+    return;
+  }
   if (const Host* h = host.load(std::memory_order_acquire)) return run_on_host(*h, count, task);
   Pool::instance().run(count, task);
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string_view>
 
 #include "nibble/options.h"
@@ -36,6 +37,9 @@ struct MatmulArgs {
   Orientation orientation = Orientation::along;
   Precision precision = Precision::standard;
   bool deterministic = false;
+  /// Where rows lie that no stride leads to: row i of the product begins so many elements behind the first of x, and of y. Empty: as the
+  /// views say. A grouped product reads and writes the rows of each group where they are.
+  std::span<const std::int64_t> x_rows = {}, y_rows = {};
 };
 
 /// A row of a device's kernel table. A kernel is stateless; `run` splits the outputs over the executor.

@@ -21,9 +21,10 @@ struct KernelRow {
   int priority;
   bool (*supports)(const MatmulQuery& query);
   void (*run)(const Unit& unit, const MatmulArgs& args);
-  bool fast_scheme = false;  ///< only where the unit has one
+  /// Whether the unit has it; null: every unit does.
+  bool (*available)(const Unit& unit) = nullptr;
 };
-inline constexpr std::size_t kKernelRows = 6;
+inline constexpr std::size_t kKernelRows = 8;
 extern const std::array<KernelRow, kKernelRows> kKernelTable;
 
 /// The kernel table of a unit.
@@ -43,7 +44,7 @@ class UnitKernels {
     (add(kKernelTable[i], [](const MatmulArgs& args) { kKernelTable[i].run(unit, args); }), ...);
   }
   void add(const KernelRow& row, void (*run)(const MatmulArgs&)) {
-    if (row.fast_scheme && unit.fast.multiply == nullptr) return;
+    if (row.available != nullptr && !row.available(unit)) return;
     names_[count_] = std::string(row.name) + "_" + unit.name;
     kernels_[count_] = {names_[count_], row.precision, row.priority, row.supports, run};
     ++count_;

@@ -22,9 +22,12 @@ bool is_dense(const MatmulQuery& q) {
 }
 bool is_packed(const MatmulQuery& q) { return q.format != nullptr; }
 
+Matrix x_of(const MatmulArgs& args) { return Matrix(args.x, args.x_rows); }
+Matrix y_of(const MatmulArgs& args) { return Matrix(args.y, args.y_rows); }
+
 bool nothing_to_sum(const MatmulArgs& args) {
   if (args.x.size(1) > 0) return false;
-  const Matrix y(args.y);
+  const Matrix y = y_of(args);
   for (std::int64_t m = 0; m < y.rows; ++m) {
     // Zero is all bits zero in each of the three dtypes.
     for (std::int64_t n = 0; n < y.columns; ++n) std::fill_n(y.at(m, n), y.size, std::byte{0});
@@ -34,7 +37,7 @@ bool nothing_to_sum(const MatmulArgs& args) {
 
 void dense(const Unit& unit, const MatmulArgs& args, Orientation orientation) {
   if (nothing_to_sum(args)) return;
-  const Matrix x(args.x), y(args.y);
+  const Matrix x = x_of(args), y = y_of(args);
   Matrix w(args.w);
   // Whichever way round reads w along its memory.
   if (w.column_stride != 1 && w.row_stride == 1) {
@@ -54,17 +57,23 @@ void dense_across(const Unit& unit, const MatmulArgs& args) { dense(unit, args, 
 
 void packed_along(const Unit& unit, const MatmulArgs& args) {
   if (nothing_to_sum(args)) return;
-  multiply_along(unit, Matrix(args.x), PackedRows(unit, args.w), Matrix(args.y), args.deterministic);
+  multiply_along(unit, x_of(args), PackedRows(unit, args.w), y_of(args), args.deterministic);
 }
 void packed_across(const Unit& unit, const MatmulArgs& args) {
   if (nothing_to_sum(args)) return;
-  multiply_across(unit, Matrix(args.x), PackedRows(unit, args.w), Matrix(args.y), args.deterministic);
+  multiply_across(unit, x_of(args), PackedRows(unit, args.w), y_of(args), args.deterministic);
 }
 
 template <IntegerScheme Unit::* scheme>
 void affine_along(const Unit& unit, const MatmulArgs& args) {
   if (nothing_to_sum(args)) return;
-  multiply_along_integer(unit, unit.*scheme, Matrix(args.x), PackedRows(unit, args.w), Matrix(args.y));
+  multiply_along_integer(unit, unit.*scheme, x_of(args), PackedRows(unit, args.w), y_of(args));
+}
+
+template <FewScheme scheme>
+void few_along(const Unit& unit, const MatmulArgs& args) {
+  if (nothing_to_sum(args)) return;
+  multiply_few_rows(unit, scheme, x_of(args), PackedRows(unit, args.w), y_of(args));
 }
 
 template <Precision precision, Orientation orientation, bool (*kind)(const MatmulQuery&)>
@@ -72,6 +81,10 @@ bool supports(const MatmulQuery& q) {
   return precision <= q.precision && q.orientation == orientation && kind(q);
 }
 bool is_affine(const MatmulQuery& q) { return q.format != nullptr && suits_integers(*q.format); }
+bool is_affine_few(const MatmulQuery& q) { return q.rows <= kMostFewRows && !q.deterministic && is_affine(q); }
+
+bool has_fast(const Unit& unit) { return unit.fast.multiply != nullptr; }
+bool has_few_rows(const Unit& unit) { return unit.few_rows != nullptr; }
 
 constexpr auto kExact = Precision::exact;
 constexpr auto kStandard = Precision::standard;
@@ -82,7 +95,9 @@ constexpr auto kAcross = Orientation::across;
 }  // namespace
 
 const std::array<KernelRow, kKernelRows> kKernelTable = {{
-    {"along_affine_fast", kFast, 40, supports<kFast, kAlong, is_affine>, affine_along<&Unit::fast>, true},
+    {"few_affine_fast", kFast, 60, supports<kFast, kAlong, is_affine_few>, few_along<FewScheme::fast>, has_few_rows},
+    {"few_affine_standard", kStandard, 50, supports<kStandard, kAlong, is_affine_few>, few_along<FewScheme::standard>, has_few_rows},
+    {"along_affine_fast", kFast, 40, supports<kFast, kAlong, is_affine>, affine_along<&Unit::fast>, has_fast},
     {"along_affine_standard", kStandard, 30, supports<kStandard, kAlong, is_affine>, affine_along<&Unit::standard>},
     {"along_packed_exact", kExact, 10, supports<kExact, kAlong, is_packed>, packed_along},
     {"across_packed_exact", kExact, 10, supports<kExact, kAcross, is_packed>, packed_across},

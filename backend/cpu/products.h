@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <span>
 
+#include "backend/cpu/units/few_rows.h"
 #include "backend/cpu/weights.h"
 
 /// The loops around a unit's tiles: blocking, threads and accumulation, once for every unit and format. A row of y has the same bits
@@ -26,7 +27,11 @@ void multiply_across_few(const Unit& unit, const Matrix& x, const WeightRows& w,
 /// y = x · wᵀ with x rounded to integers; rows that the scheme cannot represent are computed in fp32.
 void multiply_along_integer(const Unit& unit, const IntegerScheme& scheme, const Matrix& x, const PackedRows& w,
                             const Matrix& y);
-/// Whether it can: codes and a scale and bias for each 32, 64 or 128 weights.
+/// The same for up to kMostFewRows rows of x, by the unit's few_rows: a row has the same bits however many there are.
+void multiply_few_rows(const Unit& unit, FewScheme scheme, const Matrix& x, const PackedRows& w,
+                       const Matrix& y);
+inline constexpr std::int64_t kMostFewRows = 8;
+/// Whether they can: codes and a scale and bias for each 32, 64 or 128 weights.
 bool suits_integers(const Format& format);
 
 }  // namespace cpu

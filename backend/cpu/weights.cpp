@@ -46,14 +46,15 @@ Element element_of(DType dtype) {
   }
 }
 
-Matrix::Matrix(const Tensor& t)
+Matrix::Matrix(const Tensor& t, std::span<const std::int64_t> row_offsets)
     : data(mutable_bytes(t)),
       element(element_of(t.dtype())),
       size(static_cast<std::int64_t>(itemsize(t.dtype()))),
-      rows(t.size(0)),
+      rows(row_offsets.empty() ? t.size(0) : static_cast<std::int64_t>(row_offsets.size())),
       columns(t.size(1)),
       row_stride(t.impl().strides[0]),
-      column_stride(t.impl().strides[1]) {}
+      column_stride(t.impl().strides[1]),
+      offsets(row_offsets.empty() ? nullptr : row_offsets.data()) {}
 
 Lines WeightRows::lines(std::int64_t row, std::int64_t rows, std::int64_t begin, std::int64_t count,
                         float* room) const {
@@ -86,6 +87,8 @@ PackedRows::PackedRows(const Unit& unit, const Packing& packing, std::int64_t ro
 
 PackedRows::PackedRows(const Unit& unit, const Tensor& w)
     : PackedRows(unit, *w.packing(), w.size(0), w.size(1), w.impl().offset, w.impl().strides[0]) {}
+
+RowBytes PackedRows::bytes(std::int64_t i) const { return bytes_of_row(row(i)); }
 
 void PackedRows::values(std::int64_t i, std::int64_t begin, std::int64_t count, float* out) const {
   if (decoder_ == nullptr) return format().decode(row(i), packing_.begin + begin, count, out);

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "backend/cpu/units/unit.h"
 #include "nibble/tensor.h"
@@ -19,17 +20,20 @@ inline constexpr std::int64_t kChunk = 512;
 /// f32, f16 and bf16 as units know them; other dtypes throw Error(dtype_mismatch).
 Element element_of(DType dtype);
 
-/// A dense matrix with any strides.
+/// A dense matrix with any strides, or with rows anywhere.
 struct Matrix {
-  explicit Matrix(const Tensor& t);
+  /// `row_offsets`: where each row begins, in elements from t's first; t then is one row.
+  explicit Matrix(const Tensor& t, std::span<const std::int64_t> row_offsets = {});
   std::byte* at(std::int64_t row, std::int64_t column) const {
-    return data + (row * row_stride + column * column_stride) * size;
+    const std::int64_t begin = offsets ? offsets[row] : row * row_stride;
+    return data + (begin + column * column_stride) * size;
   }
   std::byte* data;
   Element element;
   std::int64_t size;  ///< bytes of an element
   std::int64_t rows, columns;
   std::int64_t row_stride, column_stride;
+  const std::int64_t* offsets;  ///< of rows; null: the stride tells
 };
 
 /// Neighbouring rows of weights in memory.
@@ -89,6 +93,9 @@ class PackedRows final : public WeightRows {
   PackedRows(const Unit& unit, const Tensor& w);
 
   const Format& format() const { return *packing_.format; }
+  /// The first weight of the view along its stored rows.
+  std::int64_t begin() const { return packing_.begin; }
+  RowBytes bytes(std::int64_t row) const;
   void values(std::int64_t row, std::int64_t begin, std::int64_t count, float* out) const override;
   void panel(std::int64_t row, std::int64_t begin, std::int64_t count, float* out) const override;
 

@@ -246,7 +246,7 @@ NIBBLE_API Tensor dot(const Tensor& a, const Tensor& b);
 NIBBLE_API Tensor einsum(std::string_view subscripts, std::span<const Tensor> operands);
 
 /// y[i] = x[i] · w[indices[i]]: x (…, M, K), w (E, K, N) (for packed experts the transposed view), indices integer and broadcast against x's
-/// batch axes → (…, M, N). Experts are visited one by one, each once.
+/// batch axes → (…, M, N). Rows are grouped by expert, so that each expert is read once.
 NIBBLE_API Tensor gather_matmul(const Tensor& x, const Tensor& w, const Tensor& indices);
 
 // ---- neural ops ----------------------------------------------------------------------------------------------------

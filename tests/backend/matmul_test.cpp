@@ -1,7 +1,10 @@
 // Every kernel of every unit against fp64 on the reference decode.
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 #include "nibble/device.h"
@@ -191,9 +194,10 @@ TEST_P(Kernels, BitsDependOnNeitherThreadsNorOtherRows) {
   const int threads_before = nb::num_threads();
   for (const Format* format : {nb::detail::find_format("affine4-g64"), nb::detail::find_format("q5_1"),
                                nb::detail::find_format("affine3-g128"), static_cast<const Format*>(nullptr)}) {
-    for (const Orientation orientation : {Orientation::along, Orientation::across}) {
+    for (const auto& [orientation, rows] : {std::pair{Orientation::along, 8}, {Orientation::along, unit().emulated ? 9 : 150},
+                                            {Orientation::across, unit().emulated ? 9 : 150}}) {
       Case c = random_case(random, format, orientation, 1, 300);
-      c.x = dense_matrix(unit().emulated ? 9 : 150, contracted(c), DType::f32, Layout::contiguous);
+      c.x = dense_matrix(rows, contracted(c), DType::f32, Layout::contiguous);
       c.y = dense_matrix(c.x.size(0), outputs(c), DType::f32, Layout::contiguous);
       fill_normal(c.x, random, Values::outliers);
       for (const MatmulKernel& kernel : unit().kernels) {
@@ -216,6 +220,46 @@ TEST_P(Kernels, BitsDependOnNeitherThreadsNorOtherRows) {
     }
   }
   nb::set_num_threads(threads_before);
+}
+
+/// The same packed matrix, each component of which ends where readable memory does.
+Tensor at_the_edge(const Tensor& packed) {
+  const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+  auto packing = std::make_shared<nb::Packing>(*packed.packing());
+  for (Tensor& component : packing->components) {
+    const auto bytes = static_cast<std::size_t>(component.numel()) * nb::itemsize(component.dtype());
+    const std::size_t readable = (bytes + page - 1) / page * page;
+    auto* memory = static_cast<std::byte*>(
+        mmap(nullptr, readable + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    mprotect(memory + readable, page, PROT_NONE);
+    std::byte* data = memory + readable - bytes;
+    std::memcpy(data, nb::detail::bytes_of(component), bytes);
+    auto storage = std::make_shared<nb::detail::Storage>(data, bytes, component.device(), false,
+                                                         [=] { munmap(memory, readable + page); });
+    component = nb::detail::make_tensor(
+        {component.shape(), component.impl().strides, 0, component.dtype(), std::move(storage), nullptr});
+  }
+  return nb::detail::make_tensor({packed.shape(), packed.impl().strides, packed.impl().offset, packed.dtype(), nullptr,
+                                  std::move(packing)});
+}
+
+TEST_P(Kernels, FewRowsOfEveryCountReadNothingPastTheEnd) {
+  Random random = this->random();
+  for (const Format* format : nb::detail::format_table()) {
+    for (int rows = 1; rows <= 9; rows += unit().emulated ? 3 : 1) {
+      const std::int64_t n = pick(random, 1, 9), length = format->block * pick(random, 1, std::max(2, 700 / format->block));
+      Case c;
+      c.orientation = Orientation::along;
+      c.w = at_the_edge(packed_matrix(*format, n, length, choose(random, kFloats), random));
+      const std::vector<float> values = decoded(c.w);
+      c.weights.assign(values.begin(), values.end());
+      c.x = dense_matrix(rows, length, DType::f32, Layout::contiguous);
+      c.y = dense_matrix(rows, n, DType::f32, Layout::contiguous);
+      fill_normal(c.x, random, Values::outliers);
+      c.text = std::string(format->name) + " w " + nb::to_string(c.w.shape()) + ", rows " + std::to_string(rows);
+      check(unit(), c);
+    }
+  }
 }
 
 TEST_P(Kernels, NonFiniteActivationsGiveTheDensePattern) {

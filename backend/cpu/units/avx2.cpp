@@ -259,6 +259,7 @@ extern const Unit NIBBLE_UNIT;
 const Unit NIBBLE_UNIT = {
     "avx2", kLanes, kLanes * kVectors, kDecoders<scatter_scales>, kDecoderCount,
     load_floats, store_floats, expand, transpose, scheme<Standard>(), {}, add_blocks, &NIBBLE_FLOATS,
+    nullptr,
 };
 
 }  // namespace cpu

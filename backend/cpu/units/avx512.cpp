@@ -2,6 +2,7 @@
 #ifndef NIBBLE_UNIT  // the tests define it to compile this file again through SIMDe
 #define NIBBLE_UNIT kAvx512Unit
 #define NIBBLE_FLOATS kAvx512Floats
+#define NIBBLE_FEW_ROWS kAvx512FewRows
 #include <immintrin.h>
 #endif
 
@@ -311,10 +312,12 @@ constexpr SumsFunction kFastSums = block_sums<Source, FastDot>;
 }  // namespace
 
 extern const FloatProducts NIBBLE_FLOATS;
+extern const FewRowsUnit NIBBLE_FEW_ROWS;
 extern const Unit NIBBLE_UNIT;
 const Unit NIBBLE_UNIT = {
     "avx512", kLanes, kLanes * kVectors, kDecoders<transpose_scales>, kDecoderCount,
     load_floats, store_floats, expand, transpose, scheme<Standard>(), scheme<Fast>(), add_blocks, &NIBBLE_FLOATS,
+    &NIBBLE_FEW_ROWS,
 };
 
 }  // namespace cpu

@@ -146,6 +146,7 @@ constexpr SumsFunction kFastSums = nullptr;
 const Unit kScalarUnit = {
     "scalar", kLanes, kLanes * kVectors, kDecoders<scatter_scales>, kDecoderCount,
     load_floats, store_floats, expand, transpose, scheme<Standard>(), {}, add_blocks, &kScalarFloats,
+    nullptr,
 };
 
 }  // namespace cpu

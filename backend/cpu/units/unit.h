@@ -82,6 +82,8 @@ struct IntegerScheme {
   int code_bytes;  ///< of a code in IntegerProduct
 };
 
+struct FewRowsUnit;
+
 struct Unit {
   const char* name;
   int lanes;      ///< floats in a vector
@@ -104,6 +106,7 @@ struct Unit {
   void (*add_blocks)(const BlockSums& args);
 
   const FloatProducts* floats;
+  const FewRowsUnit* few_rows;  ///< products with few rows of x; null where there are none
 };
 
 extern const Unit kScalarUnit;

@@ -2,4 +2,5 @@
 
 #define NIBBLE_UNIT kAvx512Simde
 #define NIBBLE_FLOATS kAvx512FloatsSimde
+#define NIBBLE_FEW_ROWS kAvx512FewRowsSimde
 #include "backend/cpu/units/avx512.cpp"

@@ -26,6 +26,26 @@ struct Lanes {
   for (int i = 0; i < 16; ++i) out.v[i] = in.v[i];
   return same_bytes<__m512i>(out);
 }
+[[maybe_unused]] __m512i _mm512_cvtepi8_epi32(__m128i a) {
+  const auto in = same_bytes<Lanes<std::int8_t, 16>>(a);
+  Lanes<std::int32_t, 16> out;
+  for (int i = 0; i < 16; ++i) out.v[i] = in.v[i];
+  return same_bytes<__m512i>(out);
+}
+[[maybe_unused]] __m512i _mm512_cvtepu32_epi64(__m256i a) {
+  const auto in = same_bytes<Lanes<std::uint32_t, 8>>(a);
+  Lanes<std::uint64_t, 8> out;
+  for (int i = 0; i < 8; ++i) out.v[i] = in.v[i];
+  return same_bytes<__m512i>(out);
+}
+template <int odd>
+__m512 lanes_twice(__m512 a) {
+  auto lanes = same_bytes<Lanes<float, 16>>(a);
+  for (int i = 0; i < 16; i += 2) lanes.v[i] = lanes.v[i + 1] = lanes.v[i + odd];
+  return same_bytes<__m512>(lanes);
+}
+[[maybe_unused]] __m512 _mm512_moveldup_ps(__m512 a) { return lanes_twice<0>(a); }
+[[maybe_unused]] __m512 _mm512_movehdup_ps(__m512 a) { return lanes_twice<1>(a); }
 template <class To, class Vector>
 Vector truncate_lanes(__m512i a) {
   const auto in = same_bytes<Lanes<std::uint32_t, 16>>(a);
@@ -64,6 +84,9 @@ Vector load_lanes(std::uint64_t mask, const void* p) {
 }
 [[maybe_unused]] __m512i _mm512_maskz_loadu_epi8(std::uint64_t mask, const void* p) {
   return load_lanes<__m512i, std::uint8_t>(mask, p);
+}
+[[maybe_unused]] __m256i _mm256_maskz_loadu_epi8(std::uint32_t mask, const void* p) {
+  return load_lanes<__m256i, std::uint8_t>(mask, p);
 }
 #undef _mm256_maskz_loadu_epi16
 [[maybe_unused]] __m256i _mm256_maskz_loadu_epi16(std::uint16_t mask, const void* p) {

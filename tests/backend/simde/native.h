@@ -8,4 +8,7 @@
 #include <simde/x86/avx512.h>
 #include <simde/x86/f16c.h>
 #include <simde/x86/fma.h>
+#ifndef _MM_FROUND_NO_EXC  // has no alias
+#define _MM_FROUND_NO_EXC SIMDE_MM_FROUND_NO_EXC
+#endif
 #include "tests/backend/simde/missing.h"

@@ -1,0 +1,404 @@
+// AVX-512 with VBMI and VNNI: chunks of 256 weights, eight blocks in a vector.
+#ifndef NIBBLE_FEW_ROWS  // the tests define it to compile this file again through SIMDe
+#define NIBBLE_FEW_ROWS kAvx512FewRows
+#include <immintrin.h>
+#endif
+
+#include "backend/cpu/units/blocks.h"
+#include "backend/cpu/units/few_rows.h"
+
+namespace nibble {
+inline namespace v0 {
+namespace detail {
+namespace cpu {
+namespace {
+
+#include "backend/cpu/units/avx512_floats.inl.h"
+
+constexpr int kChunkVectors = 4;  // of a chunk's codes: vector t holds codes 8t … 8t + 7 of its blocks
+
+struct Codes {
+  __m512i v;
+};
+/// A chunk of a packed row.
+struct Chunk {
+  Codes codes[kChunkVectors];
+  F scale, bias;  ///< of the lane's block
+};
+
+// ---- schemes -------------------------------------------------------------------------------------------------------
+
+inline __m128i fold(__m512i a, __m128i (*op)(__m128i, __m128i)) {
+  const __m128i four = op(op(_mm512_castsi512_si128(a), _mm512_extracti32x4_epi32(a, 1)),
+                          op(_mm512_extracti32x4_epi32(a, 2), _mm512_extracti32x4_epi32(a, 3)));
+  const __m128i two = op(four, _mm_shuffle_epi32(four, 0x4e));
+  return op(two, _mm_shuffle_epi32(two, 0xb1));
+}
+inline std::uint32_t max_magnitude(const float* x, int n) {
+  __m512i most = _mm512_setzero_si512();
+  for (int i = 0; i < n; i += kLanes) {
+    const __m512i bits = _mm512_and_si512(_mm512_loadu_si512(x + i), _mm512_set1_epi32(0x7fffffff));
+    most = _mm512_max_epi32(most, bits);
+  }
+  const __m128i all = fold(most, [](__m128i a, __m128i b) { return _mm_max_epi32(a, b); });
+  return static_cast<std::uint32_t>(_mm_cvtsi128_si32(all));
+}
+inline std::int32_t total_of(__m512i a) {
+  return _mm_cvtsi128_si32(fold(a, [](__m128i p, __m128i q) { return _mm_add_epi32(p, q); }));
+}
+inline __m512i rounded(const float* x, float inverse) {
+  return _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x), _mm512_set1_ps(inverse)));
+}
+/// 32 activations as bytes, in the format's order, to piece j of four vectors.
+inline void store_pieces(__m512i low, __m512i high, __m256i order, int j, unsigned char* out) {
+  const __m256i bytes = _mm256_set_m128i(_mm512_cvtepi32_epi8(high), _mm512_cvtepi32_epi8(low));
+  const __m256i pieces = _mm256_permutexvar_epi8(order, bytes);
+  std::int64_t t[4];
+  store256(t, pieces);
+  for (int i = 0; i < 4; ++i) __builtin_memcpy(out + 64 * i + 8 * j, &t[i], 8);
+}
+
+/// x = 256 · high + low, both int8: first the high halves of a chunk, then the low ones.
+struct Standard {
+  static constexpr int kBytes = 128;
+  static constexpr int kLow = kChunkVectors * 64;
+  static constexpr float kMost = 32512.f;
+  struct Sum {
+    __m512i high, low;
+  };
+  struct Activations {
+    __m512i high, low;
+  };
+  static std::int32_t round(const float* x, float inverse, const std::uint8_t* order, int j, unsigned char* out) {
+    const __m512i v[2] = {rounded(x, inverse), rounded(x + kLanes, inverse)};
+    __m512i high[2], low[2];
+    for (int i = 0; i < 2; ++i) {
+      high[i] = _mm512_srai_epi32(_mm512_add_epi32(v[i], _mm512_set1_epi32(128)), 8);
+      low[i] = _mm512_sub_epi32(v[i], _mm512_slli_epi32(high[i], 8));
+    }
+    store_pieces(high[0], high[1], load256(order), j, out);
+    store_pieces(low[0], low[1], load256(order), j, out + kLow);
+    return total_of(_mm512_add_epi32(v[0], v[1]));
+  }
+  static Activations load(const unsigned char* x) { return {_mm512_load_si512(x), _mm512_load_si512(x + kLow)}; }
+  static void add(Sum& a, Codes w, Activations x) {
+    a.high = _mm512_dpbusd_epi32(a.high, w.v, x.high);
+    a.low = _mm512_dpbusd_epi32(a.low, w.v, x.low);
+  }
+  static F total(Sum a) { return {_mm512_cvtepi32_ps(_mm512_add_epi32(_mm512_slli_epi32(a.high, 8), a.low))}; }
+};
+
+struct Fast {
+  static constexpr int kBytes = 64;
+  static constexpr float kMost = 127.f;
+  struct Sum {
+    __m512i v;
+  };
+  static std::int32_t round(const float* x, float inverse, const std::uint8_t* order, int j, unsigned char* out) {
+    const __m512i v[2] = {rounded(x, inverse), rounded(x + kLanes, inverse)};
+    store_pieces(v[0], v[1], load256(order), j, out);
+    return total_of(_mm512_add_epi32(v[0], v[1]));
+  }
+  static __m512i load(const unsigned char* x) { return _mm512_load_si512(x); }
+  static void add(Sum& a, Codes w, __m512i x) { a.v = _mm512_dpbusd_epi32(a.v, w.v, x); }
+  static F total(Sum a) { return {_mm512_cvtepi32_ps(a.v)}; }
+};
+
+#include "backend/cpu/units/few_rows.inl.h"
+
+/// Asks for what follows far behind a chunk, beyond the processor's own prefetching, which stops at pages; into the
+/// second cache, because the first can wait for few lines at a time.
+template <int kBytes>  // gcc would drop a call of it, having no effect
+[[gnu::always_inline]] inline void fetch_ahead(const unsigned char* chunk) {
+  constexpr int kAhead = 4096;
+  for (int i = 0; i < kBytes; i += 64) _mm_prefetch(reinterpret_cast<const char*>(chunk + kAhead + i), _MM_HINT_T1);
+}
+
+// ---- bit streams ---------------------------------------------------------------------------------------------------
+
+struct Table {
+  alignas(64) std::uint8_t v[64];
+};
+inline __m512i load_table(const Table& t) { return _mm512_load_si512(t.v); }
+
+/// Shifts of 0, b, …, 7b bring eight codes of b bits to their bytes.
+constexpr Table shift_table(int bits) {
+  Table t{};
+  for (int i = 0; i < 64; ++i) t.v[i] = static_cast<std::uint8_t>(i % 8 * bits);
+  return t;
+}
+template <int kBits>
+constexpr Table kShift = shift_table(kBits);
+
+template <int kBits>
+inline __m512i codes_of(__m512i pieces) {
+  if constexpr (kBits == 8) return pieces;
+  const __m512i shifted = _mm512_multishift_epi64_epi8(load_table(kShift<kBits>), pieces);
+  return _mm512_and_si512(shifted, _mm512_set1_epi8(static_cast<char>((1 << kBits) - 1)));
+}
+
+/// The 64 bytes of a chunk from `start` on, of which the row has `bytes`: the rest is zero.
+inline __m512i load_bytes(const unsigned char* chunk, int start, std::int64_t bytes) {
+  const std::int64_t left = bytes - start;
+  if (left >= 64) [[likely]]
+    return _mm512_loadu_si512(chunk + start);
+  return left <= 0 ? _mm512_setzero_si512() : _mm512_maskz_loadu_epi8(~(~std::uint64_t{0} << left), chunk + start);
+}
+
+/// Three bits: a chunk is one vector and a half, from which each vector of codes picks its bytes.
+constexpr int kSecondStart = 32;
+constexpr Table pick_table(int t) {
+  Table table{};
+  for (int i = 0; i < 64; ++i) {
+    const int byte = 12 * (i / 8) + 3 * t + (i % 8 < 3 ? i % 8 : 0);
+    table.v[i] = static_cast<std::uint8_t>(byte < 64 ? byte : 64 + byte - kSecondStart);
+  }
+  return table;
+}
+constexpr Table kPick[4] = {pick_table(0), pick_table(1), pick_table(2), pick_table(3)};
+
+/// More bits: a vector holds the pieces of two blocks, first those of t = 0; then vectors exchange lanes.
+constexpr int pair_start(int bits, int i) { return i < 3 ? 8 * bits * i : 32 * bits - 64; }
+constexpr Table pair_table(int bits, bool last) {
+  Table table{};
+  const int skip = last ? 64 - 8 * bits : 0;
+  for (int i = 0; i < 64; ++i) {
+    table.v[i] =
+        static_cast<std::uint8_t>(skip + 4 * bits * (i / 8 % 2) + bits * (i / 16) + (i % 8 < bits ? i % 8 : 0));
+  }
+  return table;
+}
+template <int kBits>
+constexpr Table kPair[2] = {pair_table(kBits, false), pair_table(kBits, true)};
+
+inline void transpose_lanes(__m512i (&v)[4]) {
+  const __m512i even0 = _mm512_shuffle_i32x4(v[0], v[1], 0x88), odd0 = _mm512_shuffle_i32x4(v[0], v[1], 0xdd);
+  const __m512i even1 = _mm512_shuffle_i32x4(v[2], v[3], 0x88), odd1 = _mm512_shuffle_i32x4(v[2], v[3], 0xdd);
+  v[0] = _mm512_shuffle_i32x4(even0, even1, 0x88);
+  v[1] = _mm512_shuffle_i32x4(odd0, odd1, 0x88);
+  v[2] = _mm512_shuffle_i32x4(even0, even1, 0xdd);
+  v[3] = _mm512_shuffle_i32x4(odd0, odd1, 0xdd);
+}
+
+/// The order in which codes of 2, 4 or 8 bits come out of eight bytes by shifts alone; others are brought into natural
+/// order.
+constexpr bool shifts_alone(int bits) { return bits == 2 || bits == 4; }
+constexpr Order affine_order(int bits) {
+  Order order{};
+  for (int i = 0; i < kFewBlock; ++i) {
+    const int per_byte = 8 / bits, piece = i / 8;  // of the pieces, per_byte come from the same eight bytes
+    const int code = piece / per_byte * 8 * per_byte + i % 8 * per_byte + piece % per_byte;
+    order.v[i] = static_cast<std::uint8_t>(shifts_alone(bits) ? code : i);
+  }
+  return order;
+}
+
+constexpr Table qword_table(int first) {
+  Table table{};
+  for (int j = 0; j < 8; ++j) table.v[8 * j] = static_cast<std::uint8_t>(2 * j + first);
+  return table;
+}
+constexpr Table kQwords[2] = {qword_table(0), qword_table(1)};
+
+template <int kBits>
+[[gnu::always_inline]] inline void affine_chunk(const unsigned char* in, std::int64_t bytes, Codes (&codes)[4]) {
+  const __m512i mask = _mm512_set1_epi8(static_cast<char>((1 << kBits) - 1));
+  if constexpr (kBits == 2) {
+    const __m512i all = load_bytes(in, 0, bytes);
+    for (int t = 0; t < 4; ++t) codes[t].v = _mm512_and_si512(_mm512_srli_epi16(all, 2 * t), mask);
+  } else if constexpr (kBits == 4) {
+    const __m512i first = load_bytes(in, 0, bytes), second = load_bytes(in, 64, bytes);
+    for (int h = 0; h < 2; ++h) {
+      const __m512i half = _mm512_permutex2var_epi64(first, load_table(kQwords[h]), second);
+      codes[2 * h].v = _mm512_and_si512(half, mask);
+      codes[2 * h + 1].v = _mm512_and_si512(_mm512_srli_epi16(half, 4), mask);
+    }
+  } else if constexpr (kBits == 3) {
+    const __m512i first = load_bytes(in, 0, bytes), second = load_bytes(in, kSecondStart, bytes);
+    for (int t = 0; t < 4; ++t)
+      codes[t].v = codes_of<kBits>(_mm512_permutex2var_epi8(first, load_table(kPick[t]), second));
+  } else {
+    __m512i v[4];
+    for (int i = 0; i < 4; ++i) {
+      const __m512i pair = load_bytes(in, pair_start(kBits, i), bytes);
+      v[i] = _mm512_permutexvar_epi8(load_table(kPair<kBits>[i == 3]), pair);
+    }
+    transpose_lanes(v);
+    for (int t = 0; t < 4; ++t) codes[t].v = codes_of<kBits>(v[t]);
+  }
+}
+
+/// Up to eight scales, brought to the lanes of their blocks: two for each 32 weights.
+struct ScaleSpread {
+  ScaleSpread(Element element, int group) : half(element == Element::f16), size(element == Element::f32 ? 4 : 2) {
+    const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    const __m512i scale = _mm512_srl_epi32(lane, _mm_cvtsi32_si128(group == 32 ? 1 : group == 64 ? 2 : 3));
+    const auto bytes = [&](int step, int first) {
+      return _mm512_add_epi32(_mm512_mullo_epi32(scale, _mm512_set1_epi32(step)), _mm512_set1_epi32(first));
+    };
+    if (element == Element::f32) {
+      order = bytes(0x04040404, 0x03020100);
+    } else if (half) {
+      order = _mm512_castsi256_si512(_mm512_cvtepi32_epi16(bytes(0x0202, 0x0100)));
+    } else {  // the high half of a float; byte 31 of so few words is zero
+      order = bytes(0x02020000, 0x01001f1f);
+    }
+  }
+  F of(const unsigned char* p, __mmask32 some) const {
+    const __m512i bytes = _mm512_castsi256_si512(_mm256_maskz_loadu_epi8(some, p));
+    const __m512i lanes = _mm512_permutexvar_epi8(order, bytes);
+    return {half ? _mm512_cvtph_ps(_mm512_castsi512_si256(lanes)) : _mm512_castsi512_ps(lanes)};
+  }
+  bool half;
+  int size;
+  __m512i order;
+};
+
+/// MLX triplets: a stream of bits, scales, biases.
+template <int kBits>
+class AffineSource {
+ public:
+  explicit AffineSource(const FewRowsProduct& a)
+      : spread_(a.w[0].scale, a.group),
+        codes_(a.begin / 8 * kBits),
+        scales_(a.begin / a.group * spread_.size),
+        scales_step_(256 / a.group * spread_.size),
+        bytes_(a.count / 8 * kBits),
+        scale_bytes_(a.count / a.group * spread_.size) {}
+  static constexpr Order kOrder = affine_order(kBits);
+  [[gnu::always_inline]] Chunk chunk(const RowBytes& row, std::int64_t c) const {
+    Chunk chunk;
+    const unsigned char* codes = row.component[0] + codes_ + c * 32 * kBits;
+    fetch_ahead<32 * kBits>(codes);
+    affine_chunk<kBits>(codes, bytes_ - c * 32 * kBits, chunk.codes);
+    const std::int64_t skip = c * scales_step_, left = scale_bytes_ - skip;
+    const auto some = static_cast<__mmask32>((std::uint64_t{1} << (left < scales_step_ ? left : scales_step_)) - 1);
+    chunk.scale = spread_.of(row.component[1] + scales_ + skip, some);
+    chunk.bias = spread_.of(row.component[2] + scales_ + skip, some);
+    return chunk;
+  }
+
+ private:
+  ScaleSpread spread_;
+  std::int64_t codes_, scales_, scales_step_, bytes_, scale_bytes_;
+};
+
+// ---- blocks --------------------------------------------------------------------------------------------------------
+
+/// Where the eight blocks of a chunk lie; past the end of the row, the last one again.
+template <class B>
+struct Blocks {
+  const unsigned char* first;
+  std::int64_t last;
+  const unsigned char* at(int j) const { return first + (j < last ? j : last) * B::kHalf; }
+};
+
+/// Sixteen bytes of each block, the first eight of all and the last eight of all.
+template <class P>
+[[gnu::always_inline]] inline void load_halves(P blocks, int offset, __m512i (&v)[2]) {
+  const auto four = [&](int j) {
+    const __m512i two = _mm512_inserti32x4(_mm512_castsi128_si512(load128(blocks.at(j) + offset)),
+                                           load128(blocks.at(j + 2) + offset), 1);
+    return _mm512_inserti32x4(_mm512_inserti32x4(two, load128(blocks.at(j + 4) + offset), 2),
+                              load128(blocks.at(j + 6) + offset), 3);
+  };
+  const __m512i even = four(0), odd = four(1);
+  v[0] = _mm512_unpacklo_epi64(even, odd);
+  v[1] = _mm512_unpackhi_epi64(even, odd);
+}
+/// Four bytes of each block.
+template <class P>
+inline __m256i load_words(P blocks, int offset) {
+  std::int32_t w[8];
+  for (int j = 0; j < 8; ++j) __builtin_memcpy(&w[j], blocks.at(j) + offset, 4);
+  return _mm256_setr_epi32(w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7]);
+}
+
+/// Shifts that bring bit 8t + i of a word to bit 4 of byte i.
+constexpr long long fifth_bits(int t) {
+  std::uint64_t shifts = 0;
+  for (int i = 0; i < 8; ++i) shifts |= static_cast<std::uint64_t>((8 * t + i + 60) % 64) << 8 * i;
+  return static_cast<long long>(shifts);
+}
+
+constexpr Order block_order(bool) {
+  Order order{};
+  for (int i = 0; i < kFewBlock; ++i) order.v[i] = static_cast<std::uint8_t>(i);
+  return order;
+}
+
+template <class B, class P>
+[[gnu::always_inline]] inline void block_chunk(P blocks, Codes (&codes)[4]) {
+  __m512i v[4];
+  if constexpr (B::zero == 128) {
+    __m512i half[2];
+    for (int h = 0; h < 2; ++h) {
+      load_halves(blocks, B::low + 16 * h, half);
+      for (int i = 0; i < 2; ++i) v[2 * h + i] = _mm512_xor_si512(half[i], _mm512_set1_epi8(-128));
+    }
+  } else {
+    __m512i bytes[2];
+    load_halves(blocks, B::low, bytes);
+    for (int i = 0; i < 2; ++i) {
+      v[i] = _mm512_and_si512(bytes[i], _mm512_set1_epi8(15));
+      v[2 + i] = _mm512_and_si512(_mm512_srli_epi16(bytes[i], 4), _mm512_set1_epi8(15));
+    }
+  }
+  if constexpr (B::high != 0) {
+    const __m512i words = _mm512_cvtepu32_epi64(load_words(blocks, B::high));
+    for (int t = 0; t < 4; ++t) {
+      const __m512i bits = _mm512_multishift_epi64_epi8(_mm512_set1_epi64(fifth_bits(t)), words);
+      v[t] = _mm512_or_si512(v[t], _mm512_and_si512(bits, _mm512_set1_epi8(16)));
+    }
+  }
+  for (int t = 0; t < 4; ++t) codes[t].v = v[t];
+}
+
+/// GGUF: a block begins with its scale, and its minimum if it has one: two halves for a pair of lanes.
+template <class B>
+class BlockSource {
+ public:
+  explicit BlockSource(const FewRowsProduct& a) : begin_(a.begin / 32 * B::kHalf), blocks_(a.count / 32) {}
+  static constexpr Order kOrder = block_order(B::zero == 128);
+  [[gnu::always_inline]] Chunk chunk(const RowBytes& row, std::int64_t c) const {
+    static_assert(B::minimum == 0 || B::minimum == 2);
+    Chunk chunk;
+    const unsigned char* in = row.component[0] + begin_ + c * 8 * B::kHalf;
+    fetch_ahead<8 * B::kHalf>(in);
+    const std::int64_t left = blocks_ - 8 * c;
+    const Blocks<B> blocks{in, (left < 8 ? left : 8) - 1};
+    block_chunk<B>(blocks, chunk.codes);
+    const __m512 both = _mm512_cvtph_ps(load_words(blocks, 0));
+    chunk.scale.v = _mm512_moveldup_ps(both);
+    chunk.bias.v = B::minimum != 0 ? _mm512_movehdup_ps(both) : _mm512_mul_ps(chunk.scale.v, _mm512_set1_ps(-B::zero));
+    return chunk;
+  }
+
+ private:
+  std::int64_t begin_, blocks_;
+};
+
+constexpr FewRowsKernel kKernels[] = {
+    few_rows_kernel<AffineSource<2>>("affine2"),    few_rows_kernel<AffineSource<3>>("affine3"),
+    few_rows_kernel<AffineSource<4>>("affine4"),    few_rows_kernel<AffineSource<5>>("affine5"),
+    few_rows_kernel<AffineSource<6>>("affine6"),    few_rows_kernel<AffineSource<8>>("affine8"),
+    few_rows_kernel<BlockSource<Block4_0>>("q4_0"), few_rows_kernel<BlockSource<Block4_1>>("q4_1"),
+    few_rows_kernel<BlockSource<Block5_0>>("q5_0"), few_rows_kernel<BlockSource<Block5_1>>("q5_1"),
+    few_rows_kernel<BlockSource<Block8_0>>("q8_0"),
+};
+
+}  // namespace
+
+extern const FewRowsUnit NIBBLE_FEW_ROWS;
+const FewRowsUnit NIBBLE_FEW_ROWS = {
+    kChunkWeights,
+    {few_rows_scheme<Standard>(), few_rows_scheme<Fast>()},
+    reduce,
+    kKernels,
+    sizeof(kKernels) / sizeof(FewRowsKernel),
+};
+
+}  // namespace cpu
+}  // namespace detail
+}  // namespace v0
+}  // namespace nibble

@@ -1,0 +1,120 @@
+// The microkernel for few rows of x, written once. Included inside a unit's unnamed namespace after its floats and, for
+// each scheme,
+//   kMost       the largest rounded activation
+//   kBytes      bytes of a vector of activations and its low halves, if any
+//   round       eight activations to a piece of the packed row
+//   Sum, add    integer sums of a chunk, and how a vector of codes times one of activations joins them.
+
+/// Which activation of a block stands where in the packed row.
+struct Order {
+  std::uint8_t v[kFewBlock];
+};
+
+constexpr int kChunkBlocks = kLanes / 2;
+constexpr int kChunkWeights = kChunkBlocks * kFewBlock;
+constexpr int kVectorBytes = 4 * kLanes;
+
+/// Of one chunk of a packed row of x: the rounded activations, a vector of their units and one of their sums.
+template <class Scheme>
+constexpr int kXBytes = kChunkVectors* Scheme::kBytes + 2 * kVectorBytes;
+
+/// Outside of these magnitudes a scale or a partial sum could leave fp32's range where the dense product does not.
+constexpr float kLeastMagnitude = 1e-25f, kMostMagnitude = 1e30f;
+
+/// Block `j` of a chunk. The sum is that of the rounded activations, exact: with the original ones their rounding would
+/// meet uncentred codes.
+template <class Scheme>
+bool pack_block(const float* x, const std::uint8_t* order, int j, unsigned char* out) {
+  const std::uint32_t bits = max_magnitude(x, kFewBlock);
+  const float most = __builtin_bit_cast(float, bits);
+  if (bits >= 0x7f800000u || most > kMostMagnitude || (bits != 0 && most < kLeastMagnitude)) return false;
+  const std::int32_t total = Scheme::round(x, bits == 0 ? 0.f : Scheme::kMost / most, order, j, out);
+  const float unit = most / Scheme::kMost;
+  const float units[2] = {unit, unit}, sums[2] = {unit * static_cast<float>(total), 0};  // the lanes of the block
+  unsigned char* tail = out + kChunkVectors * Scheme::kBytes + 8 * j;
+  __builtin_memcpy(tail, units, 8);
+  __builtin_memcpy(tail + kVectorBytes, sums, 8);
+  return true;
+}
+
+template <class Scheme>
+bool pack_row(const float* x, std::int64_t k, const std::uint8_t* order, std::int64_t pitch, unsigned char* packed) {
+  for (std::int64_t i = 0; i < k; i += kChunkWeights, packed += pitch) {
+    if (k - i < kChunkWeights) __builtin_memset(packed, 0, kXBytes<Scheme>);
+    for (int j = 0; j < kChunkBlocks && i + j * kFewBlock < k; ++j) {
+      if (!pack_block<Scheme>(x + i + j * kFewBlock, order, j, packed)) return false;
+    }
+  }
+  return true;
+}
+
+/// kRows rows of x against kWide packed rows from `first` on. All short loops unroll, so that sums stay in registers.
+template <class Source, class Scheme, int kRows, int kWide>
+void multiply_rows(const FewRowsProduct& a, int first) {
+  constexpr int kX = kXBytes<Scheme>, kUnits = kChunkVectors * Scheme::kBytes, kSums = kUnits + kVectorBytes;
+  const Source source(a);
+  F y[kWide][kRows];
+#pragma GCC unroll 8
+  for (int r = 0; r < kWide; ++r) {
+#pragma GCC unroll 8
+    for (int m = 0; m < kRows; ++m) y[r][m] = load_f32(a.acc[first + r] + m * kLanes);
+  }
+  const std::int64_t chunks = (a.count + kChunkWeights - 1) / kChunkWeights;
+  const unsigned char* x = a.x;
+  for (std::int64_t c = 0; c < chunks; ++c, x += kRows * kX) {
+    Chunk w[kWide];
+#pragma GCC unroll 8
+    for (int r = 0; r < kWide; ++r) w[r] = source.chunk(a.w[first + r], c);
+#pragma GCC unroll 8
+    for (int m = 0; m < kRows; ++m) {
+      const unsigned char* row = x + m * kX;
+      const F units = load_f32(reinterpret_cast<const float*>(row + kUnits));
+      const F sums = load_f32(reinterpret_cast<const float*>(row + kSums));
+      typename Scheme::Sum totals[kWide] = {};
+#pragma GCC unroll 8
+      for (int t = 0; t < kChunkVectors; ++t) {
+        const auto xs = Scheme::load(row + t * kVectorBytes);
+#pragma GCC unroll 8
+        for (int r = 0; r < kWide; ++r) Scheme::add(totals[r], w[r].codes[t], xs);
+      }
+#pragma GCC unroll 8
+      for (int r = 0; r < kWide; ++r) {
+        y[r][m] = fma(mul(w[r].scale, units), Scheme::total(totals[r]), y[r][m]);
+        y[r][m] = fma(w[r].bias, sums, y[r][m]);
+      }
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < kWide; ++r) {
+#pragma GCC unroll 8
+    for (int m = 0; m < kRows; ++m) store_f32(a.acc[first + r] + m * kLanes, y[r][m]);
+  }
+}
+
+template <class Source, class Scheme, int kRows>
+void multiply(const FewRowsProduct& a) {
+  if constexpr (kRows <= 2) {
+    multiply_rows<Source, Scheme, kRows, 2>(a, 0);
+  } else {
+    multiply_rows<Source, Scheme, kRows, 1>(a, 0);
+    multiply_rows<Source, Scheme, kRows, 1>(a, 1);
+  }
+}
+
+inline void reduce(const float* acc, std::int64_t n, float* out) {
+  for (std::int64_t i = 0; i < n; ++i) out[i] = sum(load_f32(acc + i * kLanes));
+}
+
+template <class Scheme>
+constexpr FewRowsScheme few_rows_scheme() {
+  return {kXBytes<Scheme>, pack_row<Scheme>};
+}
+template <class Source>
+constexpr FewRowsKernel few_rows_kernel(const char* format) {
+  return {
+      format,
+      Source::kOrder.v,
+      {{multiply<Source, Standard, 1>, multiply<Source, Standard, 2>, multiply<Source, Standard, 4>,
+        multiply<Source, Standard, 8>},
+       {multiply<Source, Fast, 1>, multiply<Source, Fast, 2>, multiply<Source, Fast, 4>, multiply<Source, Fast, 8>}}};
+}
