@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::int64_t kRowBlock = 512;  // rows of x that one decoding of w serves: (rows, kPanelDepth) fit into the second cache
 constexpr std::int64_t kSlab = 256;      // outputs of a task: their panels pass by the same piece of x
+constexpr std::int64_t kAcrossStep = 128;  // outputs side by side in memory that are read together
 constexpr std::int64_t kTask = 1 << 15;  // multiply-adds that are worth a thread
 constexpr std::int64_t kFewRows = 4;     // for so few, panels are not worth their making
 
@@ -30,24 +31,28 @@ struct Rows {
   std::int64_t at(std::int64_t i) const { return only.empty() ? i : only[static_cast<std::size_t>(i)]; }
 };
 
-/// A block of rows of x as fp32, cut along the contracted axis: (chunk, row, kPanelDepth).
+/// A block of rows of x in the words of panels, fp32 or pairs of bf16, cut along the contracted axis: (chunk, row, kPanelDepth).
 class XBlock {
  public:
-  XBlock(const Unit& unit, const Rows& rows, std::int64_t first, std::int64_t count)
+  XBlock(const Unit& unit, const Rows& rows, std::int64_t first, std::int64_t count, std::int64_t steps)
       : rows_(count),
-        memory_(Scratch::need<float>(pieces(rows.x.columns, kPanelDepth) * count * kPanelDepth)),
-        data_(memory_.get<float>(pieces(rows.x.columns, kPanelDepth) * count * kPanelDepth)) {
+        memory_(Scratch::need<float>(pieces(rows.x.columns, steps * kPanelDepth) * count * kPanelDepth)),
+        data_(memory_.get<float>(pieces(rows.x.columns, steps * kPanelDepth) * count * kPanelDepth)) {
     const Matrix& x = rows.x;
     parallel_ranges(count, std::max<std::int64_t>(1, kTask / x.columns), 1, [&](std::int64_t begin, std::int64_t end) {
+      float line[2 * kPanelDepth];
       for (std::int64_t i = begin; i < end; ++i) {
-        for (std::int64_t k = 0; k < x.columns; k += kPanelDepth) {
-          unit.load(x.at(rows.at(first + i), k), x.element, x.column_stride, std::min(kPanelDepth, x.columns - k), at(i, k));
+        for (std::int64_t k = 0; k < x.columns; k += steps * kPanelDepth) {
+          const std::int64_t here = std::min(steps * kPanelDepth, x.columns - k);
+          float* out = at(i, k / steps);
+          unit.load(x.at(rows.at(first + i), k), x.element, x.column_stride, here, steps == 1 ? out : line);
+          if (steps == 2) unit.store(line, here, out, Element::bf16, 1);
         }
       }
     });
   }
   std::int64_t rows() const { return rows_; }
-  /// Row i from place k, a multiple of kPanelDepth; the next row is kPanelDepth further on.
+  /// Row i from word k, a multiple of kPanelDepth; the next row is kPanelDepth further on.
   float* at(std::int64_t i, std::int64_t k) const { return data_ + k * rows_ + i * kPanelDepth; }
 
  private:
@@ -56,7 +61,7 @@ class XBlock {
   float* data_;
 };
 
-/// Where panels come from: weights of outputs n … at places k … of the contracted axis.
+/// Where panels come from: weights of outputs n … at words k … of the contracted axis.
 class Panels {
  public:
   virtual ~Panels() = default;
@@ -66,11 +71,14 @@ class Panels {
   std::int64_t step() const { return step_; }
   /// The panels of outputs [n, n + step), each (kPanelDepth, columns) of which `count` rows are filled.
   virtual void fill(std::int64_t n, std::int64_t k, std::int64_t count, float* panels) const = 0;
+  /// Places along the contracted axis in a word, and the product of such words.
+  virtual std::int64_t steps() const { return 1; }
+  virtual void multiply(const PanelProduct& args) const { unit_.floats->multiply(args); }
 
  protected:
-  Panels(const WeightRows& w, std::int64_t outputs, std::int64_t depth, std::int64_t step)
-      : w_(w), outputs_(outputs), depth_(depth), step_(step) {}
-  const WeightRows& w_;
+  Panels(const Unit& unit, std::int64_t outputs, std::int64_t depth, std::int64_t least)
+      : unit_(unit), outputs_(outputs), depth_(depth), step_(round_up(least, unit.floats->panel_columns)) {}
+  const Unit& unit_;
 
  private:
   std::int64_t outputs_, depth_, step_;
@@ -79,31 +87,72 @@ class Panels {
 /// One output for each row of weights.
 class PanelsAlong final : public Panels {
  public:
-  PanelsAlong(const Unit& unit, const WeightRows& w) : Panels(w, w.rows(), w.length(), unit.floats->panel_columns) {}
+  PanelsAlong(const Unit& unit, const WeightRows& w) : Panels(unit, w.rows(), w.length(), 1), w_(w) {}
   void fill(std::int64_t n, std::int64_t k, std::int64_t count, float* panels) const override {
     w_.panel(n, k, count, panels);
   }
+
+ private:
+  const WeightRows& w_;
 };
 
 /// One output for each place along the rows.
 class PanelsAcross final : public Panels {
  public:
   PanelsAcross(const Unit& unit, const WeightRows& w)
-      : Panels(w, w.length(), w.rows(), round_up(std::max<std::int64_t>(128, w.cut()), unit.floats->panel_columns)),
-        columns_(unit.floats->panel_columns) {}
+      : Panels(unit, w.length(), w.rows(), std::max(kAcrossStep, w.cut())), w_(w) {}
   void fill(std::int64_t n, std::int64_t k, std::int64_t count, float* panels) const override {
-    const std::int64_t real = std::min(step(), outputs() - n);
+    const std::int64_t real = std::min(step(), outputs() - n), columns = unit_.floats->panel_columns;
     float line[kChunk] = {};
     for (std::int64_t i = 0; i < count; ++i) {
       w_.values(k + i, n, real, line);
-      for (std::int64_t c = 0; c < real; c += columns_) {
-        std::memcpy(panels + c * kPanelDepth + i * columns_, line + c, static_cast<std::size_t>(columns_) * sizeof(float));
+      for (std::int64_t c = 0; c < real; c += columns) {
+        std::memcpy(panels + c * kPanelDepth + i * columns, line + c, static_cast<std::size_t>(columns) * sizeof(float));
       }
     }
   }
 
  private:
-  std::int64_t columns_;
+  const WeightRows& w_;
+};
+
+/// Pairs of bf16, an even number of them along the contracted axis.
+class Pairs : public Panels {
+ public:
+  std::int64_t steps() const override { return 2; }
+  void multiply(const PanelProduct& args) const override { unit_.pairs->multiply(args); }
+
+ protected:
+  Pairs(const Unit& unit, const Matrix& w, std::int64_t outputs, std::int64_t contracted, std::int64_t least)
+      : Panels(unit, outputs, contracted / 2, least), w_(w) {}
+  const Matrix& w_;
+};
+
+/// A pair is a word of a row: its bits are turned as those of a float.
+class PairsAlong final : public Pairs {
+ public:
+  PairsAlong(const Unit& unit, const Matrix& w) : Pairs(unit, w, w.rows, w.columns, 1) {}
+  void fill(std::int64_t n, std::int64_t k, std::int64_t count, float* panels) const override {
+    unit_.floats->turn(w_.at(n, 2 * k), Element::f32, w_.row_stride * w_.size, std::min(step(), outputs() - n), count, panels);
+  }
+};
+
+/// A pair comes from two rows.
+class PairsAcross final : public Pairs {
+ public:
+  PairsAcross(const Unit& unit, const Matrix& w) : Pairs(unit, w, w.columns, w.rows, kAcrossStep) {}
+  void fill(std::int64_t n, std::int64_t k, std::int64_t count, float* panels) const override {
+    const std::int64_t real = std::min(step(), outputs() - n), columns = unit_.floats->panel_columns;
+    for (std::int64_t i = 0; i < count; ++i) {
+      const auto* even = reinterpret_cast<const std::uint16_t*>(w_.at(2 * (k + i), n));
+      const auto* odd = reinterpret_cast<const std::uint16_t*>(w_.at(2 * (k + i) + 1, n));
+      for (std::int64_t c = 0; c < real; c += columns) {
+        auto* words = reinterpret_cast<std::uint32_t*>(panels + c * kPanelDepth + i * columns);
+        const std::int64_t here = std::min(columns, real - c);
+        for (std::int64_t j = 0; j < here; ++j) words[j] = even[c + j] | static_cast<std::uint32_t>(odd[c + j]) << 16;
+      }
+    }
+  }
 };
 
 /// Outputs [begin, end) of rows [first, first + rows) of a block of x.
@@ -136,7 +185,7 @@ class Slab {
     const std::int64_t count = std::min(kPanelDepth, panels_.depth() - k), tiles = pieces(rows_, floats_.panel_rows);
     for (std::int64_t t = 0; t < tiles; ++t) {
       const std::int64_t row = rows_ * t / tiles, end = rows_ * (t + 1) / tiles;
-      floats_.multiply({.x = x_.at(first_ + row, k),
+      panels_.multiply({.x = x_.at(first_ + row, k),
                         .panel = panel,
                         .k = count,
                         .rows = end - row,
@@ -155,7 +204,7 @@ void multiply_panels(const Unit& unit, const Rows& rows, const Panels& panels) {
   const Matrix& y = rows.y;
   if (y.columns == 0) return;
   for (std::int64_t first = 0; first < rows.count(); first += kRowBlock) {
-    const XBlock x(unit, rows, first, std::min(kRowBlock, rows.count() - first));
+    const XBlock x(unit, rows, first, std::min(kRowBlock, rows.count() - first), panels.steps());
     const std::int64_t work = panels.outputs() * panels.depth() * x.rows();
     const std::int64_t threads = std::clamp<std::int64_t>(work / kTask, 1, num_threads());
     // As many slabs for each thread, all alike; where outputs are few, threads share out rows.
@@ -180,16 +229,26 @@ void multiply_panels(const Unit& unit, const Rows& rows, const Panels& panels) {
   }
 }
 
+/// The weights of a product of bf16 with bf16 whose unit takes them in pairs; else null.
+const Matrix* pairs_of(const Unit& unit, const Matrix& x, const WeightRows& w) {
+  const Matrix* matrix = w.in_place();
+  const bool suits = matrix != nullptr && matrix->element == Element::bf16 && x.element == Element::bf16 &&
+                     x.columns % 2 == 0 && unit.pairs != nullptr && unit.pairs->runs_here();
+  return suits ? matrix : nullptr;
+}
+
 }  // namespace
 
 void multiply_along(const Unit& unit, const Matrix& x, const WeightRows& w, const Matrix& y, bool deterministic,
                     std::span<const std::int64_t> only) {
   if (x.rows <= kFewRows && !deterministic && only.empty()) return multiply_along_few(unit, x, w, y);
+  if (const Matrix* pairs = pairs_of(unit, x, w)) return multiply_panels(unit, {x, y, only}, PairsAlong(unit, *pairs));
   multiply_panels(unit, {x, y, only}, PanelsAlong(unit, w));
 }
 
 void multiply_across(const Unit& unit, const Matrix& x, const WeightRows& w, const Matrix& y, bool deterministic) {
   if (x.rows <= kFewRows && !deterministic) return multiply_across_few(unit, x, w, y);
+  if (const Matrix* pairs = pairs_of(unit, x, w)) return multiply_panels(unit, {x, y, {}}, PairsAcross(unit, *pairs));
   multiply_panels(unit, {x, y, {}}, PanelsAcross(unit, w));
 }
 

@@ -62,7 +62,7 @@ void sum_outputs(const Unit& unit, const Matrix& y, std::int64_t begin, std::int
 void multiply_along_few(const Unit& unit, const Matrix& x, const WeightRows& w, const Matrix& y) {
   const FloatProducts& floats = *unit.floats;
   const XRows xs(unit, x);
-  const std::int64_t chunk = w.in_place() ? w.length() : kChunk;
+  const std::int64_t chunk = w.in_place() != nullptr ? w.length() : kChunk;
   const auto add = [&](std::int64_t begin, std::int64_t end, float* sums, std::int64_t width) {
     Scratch scratch(Scratch::need<float>(kRows * kChunk));
     float* room = scratch.get<float>(kRows * kChunk);
@@ -96,7 +96,7 @@ void multiply_across_few(const Unit& unit, const Matrix& x, const WeightRows& w,
     }
   };
   const std::int64_t step = std::max<std::int64_t>(64, w.cut());
-  const std::int64_t most = (w.in_place() ? kMostSums : kChunk) / step * step;
+  const std::int64_t most = (w.in_place() != nullptr ? kMostSums : kChunk) / step * step;
   parallel_ranges(w.length(), grain_for(w.rows() * (x.rows + kDecodeCost)), step, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t c = begin; c < end; c += most) {
       const std::int64_t count = std::min(most, end - c);

@@ -70,7 +70,7 @@ void WeightRows::panel(std::int64_t row, std::int64_t begin, std::int64_t count,
 }
 
 Lines DenseRows::lines(std::int64_t row, std::int64_t rows, std::int64_t begin, std::int64_t count, float* room) const {
-  if (!in_place()) return WeightRows::lines(row, rows, begin, count, room);
+  if (in_place() == nullptr) return WeightRows::lines(row, rows, begin, count, room);
   return {matrix_.at(row, begin), matrix_.element, matrix_.row_stride * matrix_.size};
 }
 

@@ -53,8 +53,8 @@ class WeightRows {
   std::int64_t cut() const { return cut_; }
   /// Weights [begin, begin + count) of a row; begin is a multiple of cut(), count at most kChunk.
   virtual void values(std::int64_t row, std::int64_t begin, std::int64_t count, float* out) const = 0;
-  /// Whether weights lie side by side in memory as numbers.
-  virtual bool in_place() const { return false; }
+  /// The matrix of weights that lie side by side in memory as numbers; else null.
+  virtual const Matrix* in_place() const { return nullptr; }
   /// Weights [begin, begin + count) of rows [row, row + rows): where they lie, or decoded to `room` for (rows, kChunk).
   virtual Lines lines(std::int64_t row, std::int64_t rows, std::int64_t begin, std::int64_t count, float* room) const;
   /// The same of panel_columns rows as columns of a panel; count at most kPanelDepth. Columns past the last row hold anything.
@@ -76,7 +76,7 @@ class DenseRows final : public WeightRows {
   void values(std::int64_t row, std::int64_t begin, std::int64_t count, float* out) const override {
     unit_.load(matrix_.at(row, begin), matrix_.element, matrix_.column_stride, count, out);
   }
-  bool in_place() const override { return matrix_.column_stride == 1; }
+  const Matrix* in_place() const override { return matrix_.column_stride == 1 ? &matrix_ : nullptr; }
   Lines lines(std::int64_t row, std::int64_t rows, std::int64_t begin, std::int64_t count, float* room) const override;
 
  private:

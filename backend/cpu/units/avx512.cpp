@@ -3,6 +3,7 @@
 #define NIBBLE_UNIT kAvx512Unit
 #define NIBBLE_FLOATS kAvx512Floats
 #define NIBBLE_FEW_ROWS kAvx512FewRows
+#define NIBBLE_PAIRS kAvx512Bf16Pairs
 #include <immintrin.h>
 #endif
 
@@ -313,11 +314,13 @@ constexpr SumsFunction kFastSums = block_sums<Source, FastDot>;
 
 extern const FloatProducts NIBBLE_FLOATS;
 extern const FewRowsUnit NIBBLE_FEW_ROWS;
+extern const PairProducts NIBBLE_PAIRS;
 extern const Unit NIBBLE_UNIT;
 const Unit NIBBLE_UNIT = {
     "avx512", kLanes, kLanes * kVectors, kDecoders<transpose_scales>, kDecoderCount,
     load_floats, store_floats, expand, transpose, scheme<Standard>(), scheme<Fast>(), add_blocks, &NIBBLE_FLOATS,
     &NIBBLE_FEW_ROWS,
+    &NIBBLE_PAIRS,
 };
 
 }  // namespace cpu

@@ -14,7 +14,6 @@ namespace {
 #include "backend/cpu/units/avx512_floats.inl.h"
 #include "backend/cpu/units/elements.inl.h"
 
-constexpr int kPanelVectors = 4, kPanelRows = 6;  // 24 sums, four weights and an activation in 32 registers
 constexpr int kFewRows = 4;
 
 inline void transpose(F (&r)[kLanes]) {

@@ -2,6 +2,7 @@
 // files share is written once and still has no external linkage.
 
 constexpr int kLanes = 16;  // floats in a vector
+constexpr int kPanelVectors = 4, kPanelRows = 6;  // 24 sums, four weights and an activation in 32 registers
 
 struct F {
   __m512 v;

@@ -107,6 +107,7 @@ struct Unit {
 
   const FloatProducts* floats;
   const FewRowsUnit* few_rows;  ///< products with few rows of x; null where there are none
+  const PairProducts* pairs = nullptr;  ///< null where there are none
 };
 
 extern const Unit kScalarUnit;

@@ -1,0 +1,35 @@
+// Products of pairs of bf16, of processors that have AVX-512 BF16 beside what the unit avx512 needs.
+#ifndef NIBBLE_PAIRS  // the tests define it to compile this file again through SIMDe
+#define NIBBLE_PAIRS kAvx512Bf16Pairs
+#define NIBBLE_HAS_BF16 (__builtin_cpu_supports("avx512bf16") != 0)
+#include <immintrin.h>
+#endif
+
+#include "backend/cpu/units/float_products.h"
+
+namespace nibble {
+inline namespace v0 {
+namespace detail {
+namespace cpu {
+namespace {
+
+#include "backend/cpu/units/avx512_floats.inl.h"
+
+inline F multiply_add(F a, F b, F c) {
+  __m512bh x, y;
+  __builtin_memcpy(&x, &a.v, sizeof x);
+  __builtin_memcpy(&y, &b.v, sizeof y);
+  return {_mm512_dpbf16_ps(c.v, x, y)};
+}
+
+#include "backend/cpu/units/panel_product.inl.h"
+
+}  // namespace
+
+extern const PairProducts NIBBLE_PAIRS;
+const PairProducts NIBBLE_PAIRS = {multiply_at_most<kPanelRows>, [] { return NIBBLE_HAS_BF16; }};
+
+}  // namespace cpu
+}  // namespace detail
+}  // namespace v0
+}  // namespace nibble
