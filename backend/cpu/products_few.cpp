@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <bit>
 #include <cstring>
 #include <string_view>
 #include <vector>
@@ -20,7 +19,7 @@ constexpr std::int64_t kTaskWeights = 1 << 20;    // of a task, so that threads 
 constexpr std::int64_t kLeastWeights = 1 << 16;   // that are worth a thread
 constexpr std::int64_t kSerialPack = 1 << 16;     // activations that are rounded without help
 
-/// Rows of x packed, in groups of 8, 4, 2 and 1 as the microkernel takes them.
+/// Rows of x packed, in groups that the microkernel takes at once.
 class FewActivations {
  public:
   FewActivations(const FewRowsUnit& few, const FewRowsScheme& scheme, std::int64_t rows, std::int64_t length)
@@ -32,9 +31,7 @@ class FewActivations {
 
   std::int64_t rows() const { return rows_; }
   /// Rows of the group that begins with this one.
-  std::int64_t group(std::int64_t first) const {
-    return static_cast<std::int64_t>(std::bit_floor(static_cast<std::uint64_t>(rows_ - first)));
-  }
+  std::int64_t group(std::int64_t first) const { return std::min<std::int64_t>(kFewRowsAtOnce, rows_ - first); }
   const unsigned char* at(std::int64_t first, std::int64_t chunk) const {
     return data_ + (first * chunks_ + chunk * group(first)) * bytes_;
   }
@@ -45,8 +42,7 @@ class FewActivations {
       float* line = own.get<float>(x.columns);
       for (std::int64_t m = begin; m < end; ++m) {
         unit.load(x.at(m, 0), x.element, x.column_stride, x.columns, line);
-        std::int64_t first = 0;
-        while (first + group(first) <= m) first += group(first);
+        const std::int64_t first = m / kFewRowsAtOnce * kFewRowsAtOnce;
         const std::int64_t pitch = group(first) * bytes_;
         unsigned char* packed = data_ + (first * chunks_ + m - first) * bytes_;
         fits[m] = scheme.pack(line, x.columns, order, pitch, packed);
@@ -74,7 +70,7 @@ const FewRowsKernel* find_kernel(const FewRowsUnit& few, std::string_view format
 /// What all tasks of a product share.
 struct FewProduct {
   const Unit& unit;
-  void (*const* multiply)(const FewRowsProduct& args);  ///< by the rows of x at once, 1 << i
+  void (*const* multiply)(const FewRowsProduct& args);  ///< by the rows of x, less one
   std::int64_t segment;                                 ///< weights of a row of which all rows of x stay in L1
   const FewActivations& x;
   const PackedRows& w;
@@ -88,13 +84,12 @@ void multiply_streams(const FewProduct& p, const RowBytes (&rows)[kStreams], flo
   for (std::int64_t k = 0; k < p.w.length(); k += p.segment) {
     for (std::int64_t m = 0; m < p.x.rows(); m += p.x.group(m)) {
       float* first = acc + m * p.unit.lanes;
-      p.multiply[std::countr_zero(static_cast<std::uint64_t>(p.x.group(m)))](
-          {.w = {rows[0], rows[1]},
-           .begin = p.w.begin() + k,
-           .count = std::min(p.segment, p.w.length() - k),
-           .group = p.w.format().group_size,
-           .x = p.x.at(m, k / chunk),
-           .acc = {first, first + pitch}});
+      p.multiply[p.x.group(m) - 1]({.w = {rows[0], rows[1]},
+                                    .begin = p.w.begin() + k,
+                                    .count = std::min(p.segment, p.w.length() - k),
+                                    .group = p.w.format().group_size,
+                                    .x = p.x.at(m, k / chunk),
+                                    .acc = {first, first + pitch}});
     }
   }
 }

@@ -38,11 +38,13 @@ struct FewRowsScheme {
 
 enum class FewScheme : std::uint8_t { standard, fast };
 
-/// The products with a format: by scheme and by the rows of x at once, 1 << i.
+inline constexpr int kFewRowsAtOnce = 4;
+
+/// The products with a format: by scheme and by the rows of x, less one.
 struct FewRowsKernel {
   const char* format;         ///< its name up to its group suffix
   const std::uint8_t* order;  ///< of the activations of a block, as its codes come out cheapest
-  void (*multiply[2][4])(const FewRowsProduct& args);
+  void (*multiply[2][kFewRowsAtOnce])(const FewRowsProduct& args);
 };
 
 struct FewRowsUnit {

@@ -48,56 +48,46 @@ bool pack_row(const float* x, std::int64_t k, const std::uint8_t* order, std::in
   return true;
 }
 
-/// kRows rows of x against kWide packed rows from `first` on. All short loops unroll, so that sums stay in registers.
-template <class Source, class Scheme, int kRows, int kWide>
-void multiply_rows(const FewRowsProduct& a, int first) {
+/// kRows rows of x against two packed rows. All short loops unroll, so that sums stay in registers.
+template <class Source, class Scheme, int kRows>
+void multiply(const FewRowsProduct& a) {
   constexpr int kX = kXBytes<Scheme>, kUnits = kChunkVectors * Scheme::kBytes, kSums = kUnits + kVectorBytes;
   const Source source(a);
-  F y[kWide][kRows];
+  F y[2][kRows];
 #pragma GCC unroll 8
-  for (int r = 0; r < kWide; ++r) {
+  for (int r = 0; r < 2; ++r) {
 #pragma GCC unroll 8
-    for (int m = 0; m < kRows; ++m) y[r][m] = load_f32(a.acc[first + r] + m * kLanes);
+    for (int m = 0; m < kRows; ++m) y[r][m] = load_f32(a.acc[r] + m * kLanes);
   }
   const std::int64_t chunks = (a.count + kChunkWeights - 1) / kChunkWeights;
   const unsigned char* x = a.x;
   for (std::int64_t c = 0; c < chunks; ++c, x += kRows * kX) {
-    Chunk w[kWide];
+    Chunk w[2];
 #pragma GCC unroll 8
-    for (int r = 0; r < kWide; ++r) w[r] = source.chunk(a.w[first + r], c);
+    for (int r = 0; r < 2; ++r) w[r] = source.chunk(a.w[r], c);
 #pragma GCC unroll 8
     for (int m = 0; m < kRows; ++m) {
       const unsigned char* row = x + m * kX;
       const F units = load_f32(reinterpret_cast<const float*>(row + kUnits));
       const F sums = load_f32(reinterpret_cast<const float*>(row + kSums));
-      typename Scheme::Sum totals[kWide] = {};
+      typename Scheme::Sum totals[2] = {};
 #pragma GCC unroll 8
       for (int t = 0; t < kChunkVectors; ++t) {
         const auto xs = Scheme::load(row + t * kVectorBytes);
 #pragma GCC unroll 8
-        for (int r = 0; r < kWide; ++r) Scheme::add(totals[r], w[r].codes[t], xs);
+        for (int r = 0; r < 2; ++r) Scheme::add(totals[r], w[r].codes[t], xs);
       }
 #pragma GCC unroll 8
-      for (int r = 0; r < kWide; ++r) {
+      for (int r = 0; r < 2; ++r) {
         y[r][m] = fma(mul(w[r].scale, units), Scheme::total(totals[r]), y[r][m]);
         y[r][m] = fma(w[r].bias, sums, y[r][m]);
       }
     }
   }
 #pragma GCC unroll 8
-  for (int r = 0; r < kWide; ++r) {
+  for (int r = 0; r < 2; ++r) {
 #pragma GCC unroll 8
-    for (int m = 0; m < kRows; ++m) store_f32(a.acc[first + r] + m * kLanes, y[r][m]);
-  }
-}
-
-template <class Source, class Scheme, int kRows>
-void multiply(const FewRowsProduct& a) {
-  if constexpr (kRows <= 2) {
-    multiply_rows<Source, Scheme, kRows, 2>(a, 0);
-  } else {
-    multiply_rows<Source, Scheme, kRows, 1>(a, 0);
-    multiply_rows<Source, Scheme, kRows, 1>(a, 1);
+    for (int m = 0; m < kRows; ++m) store_f32(a.acc[r] + m * kLanes, y[r][m]);
   }
 }
 
@@ -111,10 +101,10 @@ constexpr FewRowsScheme few_rows_scheme() {
 }
 template <class Source>
 constexpr FewRowsKernel few_rows_kernel(const char* format) {
-  return {
-      format,
-      Source::kOrder.v,
-      {{multiply<Source, Standard, 1>, multiply<Source, Standard, 2>, multiply<Source, Standard, 4>,
-        multiply<Source, Standard, 8>},
-       {multiply<Source, Fast, 1>, multiply<Source, Fast, 2>, multiply<Source, Fast, 4>, multiply<Source, Fast, 8>}}};
+  return {format,
+          Source::kOrder.v,
+          {{multiply<Source, Standard, 1>, multiply<Source, Standard, 2>, multiply<Source, Standard, 3>,
+            multiply<Source, Standard, 4>},
+           {multiply<Source, Fast, 1>, multiply<Source, Fast, 2>, multiply<Source, Fast, 3>,
+            multiply<Source, Fast, 4>}}};
 }
