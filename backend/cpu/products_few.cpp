@@ -126,12 +126,12 @@ void multiply_few_rows(const Unit& unit, FewScheme scheme, const Matrix& x, cons
     const bool fast = scheme == FewScheme::fast && unit.fast.multiply != nullptr;
     return multiply_along_integer(unit, fast ? unit.fast : unit.standard, x, w, y);
   }
-  const FewRowsScheme& packing = few.schemes[static_cast<int>(scheme)];
-  FewActivations activations(few, packing, x.rows, x.columns);
-  activations.pack(unit, packing, kernel->order, x);
+  const FewRowsScheme& chosen = kernel->schemes[static_cast<int>(scheme)];
+  FewActivations activations(few, chosen, x.rows, x.columns);
+  activations.pack(unit, chosen, kernel->order, x);
   const std::int64_t chunks =
-      std::max<std::int64_t>(1, kActivationBytes / (packing.chunk_bytes * std::max<std::int64_t>(1, x.rows)));
-  const FewProduct product{unit, kernel->multiply[static_cast<int>(scheme)], chunks * few.chunk, activations, w, y};
+      std::max<std::int64_t>(1, kActivationBytes / (chosen.chunk_bytes * std::max<std::int64_t>(1, x.rows)));
+  const FewProduct product{unit, chosen.multiply, chunks * few.chunk, activations, w, y};
   const std::int64_t weights = w.rows() * w.length();
   const std::int64_t most = std::min(w.rows() / kStreams + 1, weights / kLeastWeights + 1);
   const std::int64_t tasks = std::min(most, std::max<std::int64_t>(num_threads(), weights / kTaskWeights));

@@ -2,6 +2,7 @@
 #ifndef NIBBLE_UNIT  // the tests define it to compile this file again through SIMDe
 #define NIBBLE_UNIT kAvx2Unit
 #define NIBBLE_FLOATS kAvx2Floats
+#define NIBBLE_FEW_ROWS kAvx2FewRows
 #include <immintrin.h>
 #endif
 
@@ -255,11 +256,12 @@ constexpr SumsFunction kFastSums = nullptr;
 }  // namespace
 
 extern const FloatProducts NIBBLE_FLOATS;
+extern const FewRowsUnit NIBBLE_FEW_ROWS;
 extern const Unit NIBBLE_UNIT;
 const Unit NIBBLE_UNIT = {
     "avx2", kLanes, kLanes * kVectors, kDecoders<scatter_scales>, kDecoderCount,
     load_floats, store_floats, expand, transpose, scheme<Standard>(), {}, add_blocks, &NIBBLE_FLOATS,
-    nullptr,
+    &NIBBLE_FEW_ROWS,
 };
 
 }  // namespace cpu

@@ -15,6 +15,7 @@ namespace {
 
 #include "backend/cpu/units/avx512_floats.inl.h"
 
+constexpr int kPackedRows = 2;    // that share what is loaded of x
 constexpr int kChunkVectors = 4;  // of a chunk's codes: vector t holds codes 8t … 8t + 7 of its blocks
 
 struct Codes {
@@ -59,7 +60,7 @@ inline void store_pieces(__m512i low, __m512i high, __m256i order, int j, unsign
 }
 
 /// x = 256 · high + low, both int8: first the high halves of a chunk, then the low ones.
-struct Standard {
+struct Halves {
   static constexpr int kBytes = 128;
   static constexpr int kLow = kChunkVectors * 64;
   static constexpr float kMost = 32512.f;
@@ -80,15 +81,17 @@ struct Standard {
     store_pieces(low[0], low[1], load256(order), j, out + kLow);
     return total_of(_mm512_add_epi32(v[0], v[1]));
   }
-  static Activations load(const unsigned char* x) { return {_mm512_load_si512(x), _mm512_load_si512(x + kLow)}; }
-  static void add(Sum& a, Codes w, Activations x) {
+  static Activations load(const unsigned char* x, int t) {
+    return {_mm512_load_si512(x + 64 * t), _mm512_load_si512(x + kLow + 64 * t)};
+  }
+  static void add(Sum& a, Codes w, Activations x, int) {
     a.high = _mm512_dpbusd_epi32(a.high, w.v, x.high);
     a.low = _mm512_dpbusd_epi32(a.low, w.v, x.low);
   }
   static F total(Sum a) { return {_mm512_cvtepi32_ps(_mm512_add_epi32(_mm512_slli_epi32(a.high, 8), a.low))}; }
 };
 
-struct Fast {
+struct Bytes {
   static constexpr int kBytes = 64;
   static constexpr float kMost = 127.f;
   struct Sum {
@@ -99,8 +102,8 @@ struct Fast {
     store_pieces(v[0], v[1], load256(order), j, out);
     return total_of(_mm512_add_epi32(v[0], v[1]));
   }
-  static __m512i load(const unsigned char* x) { return _mm512_load_si512(x); }
-  static void add(Sum& a, Codes w, __m512i x) { a.v = _mm512_dpbusd_epi32(a.v, w.v, x); }
+  static __m512i load(const unsigned char* x, int t) { return _mm512_load_si512(x + 64 * t); }
+  static void add(Sum& a, Codes w, __m512i x, int) { a.v = _mm512_dpbusd_epi32(a.v, w.v, x); }
   static F total(Sum a) { return {_mm512_cvtepi32_ps(a.v)}; }
 };
 
@@ -258,6 +261,8 @@ struct ScaleSpread {
 template <int kBits>
 class AffineSource {
  public:
+  using Standard = Halves;
+  using Fast = Bytes;
   explicit AffineSource(const FewRowsProduct& a)
       : spread_(a.w[0].scale, a.group),
         codes_(a.begin / 8 * kBits),
@@ -358,6 +363,8 @@ template <class B, class P>
 template <class B>
 class BlockSource {
  public:
+  using Standard = Halves;
+  using Fast = Bytes;
   explicit BlockSource(const FewRowsProduct& a) : begin_(a.begin / 32 * B::kHalf), blocks_(a.count / 32) {}
   static constexpr Order kOrder = block_order(B::zero == 128);
   [[gnu::always_inline]] Chunk chunk(const RowBytes& row, std::int64_t c) const {
@@ -392,7 +399,6 @@ constexpr FewRowsKernel kKernels[] = {
 extern const FewRowsUnit NIBBLE_FEW_ROWS;
 const FewRowsUnit NIBBLE_FEW_ROWS = {
     kChunkWeights,
-    {few_rows_scheme<Standard>(), few_rows_scheme<Fast>()},
     reduce,
     kKernels,
     sizeof(kKernels) / sizeof(FewRowsKernel),

@@ -28,28 +28,27 @@ struct FewRowsProduct {
   float* acc[2];
 };
 
-/// How x is rounded.
+inline constexpr int kFewRowsAtOnce = 4;
+
+/// How x is rounded, and the product with it.
 struct FewRowsScheme {
   std::int64_t chunk_bytes;  ///< of a packed row of x, for one chunk
   /// Rounds a row of k activations, `pitch` bytes from chunk to chunk. False where the row cannot be represented (see
   /// IntegerScheme::pack).
   bool (*pack)(const float* x, std::int64_t k, const std::uint8_t* order, std::int64_t pitch, unsigned char* packed);
+  void (*multiply[kFewRowsAtOnce])(const FewRowsProduct& args);  ///< by the rows of x, less one
 };
 
 enum class FewScheme : std::uint8_t { standard, fast };
 
-inline constexpr int kFewRowsAtOnce = 4;
-
-/// The products with a format: by scheme and by the rows of x, less one.
 struct FewRowsKernel {
   const char* format;         ///< its name up to its group suffix
   const std::uint8_t* order;  ///< of the activations of a block, as its codes come out cheapest
-  void (*multiply[2][kFewRowsAtOnce])(const FewRowsProduct& args);
+  FewRowsScheme schemes[2];
 };
 
 struct FewRowsUnit {
   std::int64_t chunk;  ///< weights
-  FewRowsScheme schemes[2];
   /// The sums of the lanes of n vectors.
   void (*reduce)(const float* acc, std::int64_t n, float* out);
   const FewRowsKernel* kernels;
@@ -57,6 +56,7 @@ struct FewRowsUnit {
 };
 
 #if defined(__x86_64__)
+extern const FewRowsUnit kAvx2FewRows;
 extern const FewRowsUnit kAvx512FewRows;
 #endif
 

@@ -2,7 +2,6 @@
 // each scheme,
 //   kMost       the largest rounded activation
 //   kBytes      bytes of a vector of activations and its low halves, if any
-//   round       eight activations to a piece of the packed row
 //   Sum, add    integer sums of a chunk, and how a vector of codes times one of activations joins them.
 
 /// Which activation of a block stands where in the packed row.
@@ -48,63 +47,69 @@ bool pack_row(const float* x, std::int64_t k, const std::uint8_t* order, std::in
   return true;
 }
 
-/// kRows rows of x against two packed rows. All short loops unroll, so that sums stay in registers.
+/// kRows rows of x against kPackedRows packed ones, from `first` on. Short loops unroll, so that sums stay in
+/// registers.
 template <class Source, class Scheme, int kRows>
-void multiply(const FewRowsProduct& a) {
+void multiply_rows(const Source& source, const FewRowsProduct& a, int first) {
   constexpr int kX = kXBytes<Scheme>, kUnits = kChunkVectors * Scheme::kBytes, kSums = kUnits + kVectorBytes;
-  const Source source(a);
-  F y[2][kRows];
+  F y[kPackedRows][kRows];
 #pragma GCC unroll 8
-  for (int r = 0; r < 2; ++r) {
+  for (int r = 0; r < kPackedRows; ++r) {
 #pragma GCC unroll 8
-    for (int m = 0; m < kRows; ++m) y[r][m] = load_f32(a.acc[r] + m * kLanes);
+    for (int m = 0; m < kRows; ++m) y[r][m] = load_f32(a.acc[first + r] + m * kLanes);
   }
   const std::int64_t chunks = (a.count + kChunkWeights - 1) / kChunkWeights;
   const unsigned char* x = a.x;
   for (std::int64_t c = 0; c < chunks; ++c, x += kRows * kX) {
-    Chunk w[2];
+    Chunk w[kPackedRows];
 #pragma GCC unroll 8
-    for (int r = 0; r < 2; ++r) w[r] = source.chunk(a.w[r], c);
+    for (int r = 0; r < kPackedRows; ++r) w[r] = source.chunk(a.w[first + r], c);
 #pragma GCC unroll 8
     for (int m = 0; m < kRows; ++m) {
       const unsigned char* row = x + m * kX;
       const F units = load_f32(reinterpret_cast<const float*>(row + kUnits));
       const F sums = load_f32(reinterpret_cast<const float*>(row + kSums));
-      typename Scheme::Sum totals[2] = {};
+      typename Scheme::Sum totals[kPackedRows] = {};
 #pragma GCC unroll 8
       for (int t = 0; t < kChunkVectors; ++t) {
-        const auto xs = Scheme::load(row + t * kVectorBytes);
+        const auto xs = Scheme::load(row, t);
 #pragma GCC unroll 8
-        for (int r = 0; r < 2; ++r) Scheme::add(totals[r], w[r].codes[t], xs);
+        for (int r = 0; r < kPackedRows; ++r) Scheme::add(totals[r], w[r].codes[t], xs, t);
       }
 #pragma GCC unroll 8
-      for (int r = 0; r < 2; ++r) {
+      for (int r = 0; r < kPackedRows; ++r) {
         y[r][m] = fma(mul(w[r].scale, units), Scheme::total(totals[r]), y[r][m]);
         y[r][m] = fma(w[r].bias, sums, y[r][m]);
       }
     }
   }
 #pragma GCC unroll 8
-  for (int r = 0; r < 2; ++r) {
+  for (int r = 0; r < kPackedRows; ++r) {
 #pragma GCC unroll 8
-    for (int m = 0; m < kRows; ++m) store_f32(a.acc[r] + m * kLanes, y[r][m]);
+    for (int m = 0; m < kRows; ++m) store_f32(a.acc[first + r] + m * kLanes, y[r][m]);
   }
+}
+
+template <class Source, class Scheme, int kRows>
+void multiply(const FewRowsProduct& a) {
+  const Source source(a);
+  for (int first = 0; first < 2; first += kPackedRows) multiply_rows<Source, Scheme, kRows>(source, a, first);
 }
 
 inline void reduce(const float* acc, std::int64_t n, float* out) {
   for (std::int64_t i = 0; i < n; ++i) out[i] = sum(load_f32(acc + i * kLanes));
 }
 
-template <class Scheme>
+template <class Source, class Scheme>
 constexpr FewRowsScheme few_rows_scheme() {
-  return {kXBytes<Scheme>, pack_row<Scheme>};
+  return {kXBytes<Scheme>,
+          pack_row<Scheme>,
+          {multiply<Source, Scheme, 1>, multiply<Source, Scheme, 2>, multiply<Source, Scheme, 3>,
+           multiply<Source, Scheme, 4>}};
 }
 template <class Source>
 constexpr FewRowsKernel few_rows_kernel(const char* format) {
   return {format,
           Source::kOrder.v,
-          {{multiply<Source, Standard, 1>, multiply<Source, Standard, 2>, multiply<Source, Standard, 3>,
-            multiply<Source, Standard, 4>},
-           {multiply<Source, Fast, 1>, multiply<Source, Fast, 2>, multiply<Source, Fast, 3>,
-            multiply<Source, Fast, 4>}}};
+          {few_rows_scheme<Source, typename Source::Standard>(), few_rows_scheme<Source, typename Source::Fast>()}};
 }

@@ -2,4 +2,5 @@
 
 #define NIBBLE_UNIT kAvx2Simde
 #define NIBBLE_FLOATS kAvx2FloatsSimde
+#define NIBBLE_FEW_ROWS kAvx2FewRowsSimde
 #include "backend/cpu/units/avx2.cpp"
