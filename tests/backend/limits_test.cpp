@@ -31,7 +31,9 @@ TEST(Limits, EveryUnitReadsAndMultiplies) {
     for (const auto kind : {nb::Arithmetic::fp32, nb::Arithmetic::bf16, nb::Arithmetic::int16, nb::Arithmetic::int8}) {
       const auto rates = nb::measure_arithmetic(kind, {}, unit);
       expect_rates(rates);
-      if (unit == "scalar") EXPECT_EQ(rates.empty(), kind != nb::Arithmetic::fp32);
+      if (unit == "scalar") {
+        EXPECT_EQ(rates.empty(), kind != nb::Arithmetic::fp32);
+      }
     }
   }
   EXPECT_EQ(nb::measure_reading(buffer).size(), 4u) << "the unit in use";
