@@ -14,7 +14,6 @@ namespace detail {
 namespace cpu {
 namespace {
 
-constexpr int kMostTileRows = 32;
 constexpr int kMostPanelColumns = 64;
 constexpr std::int64_t kMostGroups = kChunk / 16;
 
@@ -121,19 +120,6 @@ void PackedRows::unpack(std::int64_t i, std::int64_t begin, std::int64_t count, 
   const RowBytes bytes = bytes_of_row(row(i));
   decoder_->codes(bytes, begin, count, codes);
   decoder_->scales(&bytes, 1, begin / group, count / group, 1, scales, biases);
-}
-
-void PackedRows::sums(const IntegerScheme& scheme, std::int64_t i, int block, const unsigned char* x,
-                      std::int64_t x_half, std::int32_t* sums) const {
-  decoder_->sums[scheme.sums](bytes_of_row(row(i)), packing_.begin, length(), block, x, x_half, sums);
-}
-
-void PackedRows::scales(std::int64_t first, std::int64_t begin, std::int64_t count, float* scales,
-                        float* biases) const {
-  const std::int64_t group = format().group_size;
-  RowBytes bytes[kMostTileRows];
-  for (int r = 0; r < unit_.tile_rows; ++r) bytes[r] = bytes_of_row(row(std::min(first + r, rows() - 1)));
-  decoder_->scales(bytes, unit_.tile_rows, (packing_.begin + begin) / group, count / group, unit_.tile_rows, scales, biases);
 }
 
 }  // namespace cpu

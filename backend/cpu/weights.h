@@ -103,14 +103,6 @@ class PackedRows final : public WeightRows {
   void unpack(std::int64_t row, std::int64_t begin, std::int64_t count, std::uint8_t* codes, float* scales,
               float* biases) const;
 
-  /// Whether block sums can be had straight from the bytes for that scheme.
-  bool has_sums(const IntegerScheme& scheme) const { return decoder_ && decoder_->sums[scheme.sums] != nullptr; }
-  /// Sums of the blocks of a whole row with one row of x.
-  void sums(const IntegerScheme& scheme, std::int64_t row, int block, const unsigned char* x, std::int64_t x_half,
-            std::int32_t* sums) const;
-  /// Scales and biases of weights [begin, begin + count) as `tile` gives them; for formats that the unit decodes.
-  void scales(std::int64_t row, std::int64_t begin, std::int64_t count, float* scales, float* biases) const;
-
  private:
   /// Row i; found by arithmetic alone, since a product asks for it again and again.
   PackedRow row(std::int64_t i) const {

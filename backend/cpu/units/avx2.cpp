@@ -15,7 +15,6 @@ namespace detail {
 namespace cpu {
 namespace {
 
-constexpr int kVectors = 2;  // vectors of packed rows in an integer tile
 
 #include "backend/cpu/units/avx2_floats.inl.h"
 
@@ -139,7 +138,7 @@ inline std::uint32_t max_magnitude(const float* x, int n) {
 
 /// 16-bit activations; codes are widened, so that no sum of two products saturates.
 struct Standard {
-  static constexpr int kBytes = 2, kStep = 2, kSums = 0;
+  static constexpr int kBytes = 2, kStep = 2;
   static constexpr float kMost = 32512.f;
   static constexpr int kTake = 2, kRun = 32, kTileRows = 4, kCodeBytes = 2;
   using Total = __m256i;
@@ -169,87 +168,6 @@ struct Standard {
   static F total(__m256i t) { return {_mm256_cvtepi32_ps(t)}; }
 };
 
-// ---- block sums straight from the packed bytes ---------------------------------------------------------------------
-
-inline F from_ints(const std::int32_t* p) { return {_mm256_cvtepi32_ps(load256(p))}; }
-inline void transpose_sums(const std::int32_t* sums, std::int64_t pitch, int count, std::int32_t* out) {
-  for (int i = 0; i < count; ++i)
-    for (int r = 0; r < kLanes; ++r) out[i * kLanes + r] = sums[r * pitch + i];
-}
-
-/// Σ code · x of 32 weights, spread over eight lanes.
-template <class Source>
-struct Dot32 {
-  static __m256i of(const unsigned char* in, const unsigned char* x) {
-    const __m256i codes = block_of<Source>(in);
-    const __m256i low = _mm256_cvtepu8_epi16(_mm256_castsi256_si128(codes));
-    const __m256i high = _mm256_cvtepu8_epi16(_mm256_extracti128_si256(codes, 1));
-    return _mm256_add_epi32(_mm256_madd_epi16(low, load256(x)), _mm256_madd_epi16(high, load256(x + 32)));
-  }
-};
-template <class Source>
-  requires(Source::kBits_ > 0)
-struct Dot32<Source> {
-  static __m256i of(const unsigned char* in, const unsigned char* x) {
-    constexpr int kBits = Source::kBits_, kTotal = 4 * kBits;
-    __m256i low, high;
-    if constexpr (kBits == 8) {
-      low = _mm256_cvtepu8_epi16(load128(in));
-      high = _mm256_cvtepu8_epi16(load128(in + 16));
-    } else {
-      unsigned char few[16] = {};
-      if constexpr (kTotal < 16) {
-        __builtin_memcpy(few, in, kTotal);
-        in = few;
-      }
-      low = extract<kBits, kTotal>(in, 0);
-      high = extract<kBits, kTotal>(in, 1);
-    }
-    return _mm256_add_epi32(_mm256_madd_epi16(low, load256(x)), _mm256_madd_epi16(high, load256(x + 32)));
-  }
-};
-
-inline __m256i pair_sum32(__m256i a, __m256i b) {
-  return _mm256_add_epi32(_mm256_unpacklo_epi32(a, b), _mm256_unpackhi_epi32(a, b));
-}
-inline __m256i pair_sum64(__m256i a, __m256i b) {
-  return _mm256_add_epi32(_mm256_unpacklo_epi64(a, b), _mm256_unpackhi_epi64(a, b));
-}
-
-template <class Source>
-void block_sums(const RowBytes& row, std::int64_t begin, std::int64_t count, int block, const unsigned char* x,
-                std::int64_t, std::int32_t* sums) {
-  const unsigned char* in = Source::at(row, begin);
-  for (std::int64_t left = count / block; left > 0; left -= 8, sums += 8) {
-    const int few = static_cast<int>(left < 8 ? left : 8);
-    __m256i v[8];
-    for (int i = 0; i < few; ++i) {
-      v[i] = Dot32<Source>::of(in, x);
-      in += Source::kHalf, x += 64;
-      if (block == 64) {
-        v[i] = _mm256_add_epi32(v[i], Dot32<Source>::of(in, x));
-        in += Source::kHalf, x += 64;
-      }
-    }
-    for (int i = few; i < 8; ++i) v[i] = _mm256_setzero_si256();
-    const __m256i low = pair_sum64(pair_sum32(v[0], v[1]), pair_sum32(v[2], v[3]));
-    const __m256i high = pair_sum64(pair_sum32(v[4], v[5]), pair_sum32(v[6], v[7]));
-    const __m256i all = _mm256_add_epi32(_mm256_permute2x128_si256(low, high, 0x20),
-                                         _mm256_permute2x128_si256(low, high, 0x31));
-    if (few == 8) {
-      store256(sums, all);
-    } else {
-      std::int32_t out[8];
-      store256(out, all);
-      __builtin_memcpy(sums, out, static_cast<unsigned>(few) * 4);
-    }
-  }
-}
-template <class Source>
-constexpr SumsFunction kStandardSums = block_sums<Source>;
-template <class Source>
-constexpr SumsFunction kFastSums = nullptr;
-
 #include "backend/cpu/units/generic.inl.h"
 #include "backend/cpu/units/integer_tile.inl.h"
 
@@ -259,8 +177,8 @@ extern const FloatProducts NIBBLE_FLOATS;
 extern const FewRowsUnit NIBBLE_FEW_ROWS;
 extern const Unit NIBBLE_UNIT;
 const Unit NIBBLE_UNIT = {
-    "avx2", kLanes, kLanes * kVectors, kDecoders<scatter_scales>, kDecoderCount,
-    load_floats, store_floats, expand, transpose, scheme<Standard>(), {}, add_blocks, &NIBBLE_FLOATS,
+    "avx2", kLanes, kDecoders<scatter_scales>, kDecoderCount,
+    load_floats, store_floats, expand, transpose, scheme<Standard>(), {}, &NIBBLE_FLOATS,
     &NIBBLE_FEW_ROWS,
 };
 

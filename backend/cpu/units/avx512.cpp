@@ -16,7 +16,6 @@ namespace detail {
 namespace cpu {
 namespace {
 
-constexpr int kVectors = 2;  // vectors of packed rows in an integer tile
 
 #include "backend/cpu/units/avx512_floats.inl.h"
 
@@ -152,7 +151,7 @@ inline __m512i broadcast_four(const std::uint8_t* codes) {
 
 /// x = 256 · high + low, both int8: a row has first all high halves, then all low ones.
 struct Standard {
-  static constexpr int kBytes = 2, kStep = 1, kSums = 0;
+  static constexpr int kBytes = 2, kStep = 1;
   static constexpr float kMost = 32512.f;
   static constexpr int kTake = 4, kRun = 32, kTileRows = 4, kCodeBytes = 1;
   struct Total {
@@ -186,7 +185,7 @@ struct Standard {
 };
 
 struct Fast {
-  static constexpr int kBytes = 1, kStep = 1, kSums = 1;
+  static constexpr int kBytes = 1, kStep = 1;
   static constexpr float kMost = 127.f;
   static constexpr int kTake = 4, kRun = 32, kTileRows = 8, kCodeBytes = 1;
   using Total = Ints;
@@ -209,104 +208,6 @@ struct Fast {
   static F total(Ints t) { return {_mm512_cvtepi32_ps(reinterpret_cast<__m512i>(t))}; }
 };
 
-// ---- block sums straight from the packed bytes ---------------------------------------------------------------------
-
-inline F from_ints(const std::int32_t* p) { return {_mm512_cvtepi32_ps(_mm512_loadu_si512(p))}; }
-inline void transpose_sums(const std::int32_t* sums, std::int64_t pitch, int count, std::int32_t* out) {
-  const auto some = static_cast<__mmask16>((1u << count) - 1);
-  __m512i r[16];
-  for (int i = 0; i < 16; ++i) r[i] = _mm512_maskz_loadu_epi32(some, sums + i * pitch);
-  transpose16(r);
-  for (int i = 0; i < 16; ++i) _mm512_store_si512(out + i * 16, r[i]);
-}
-
-/// 64 codes of a format, or 32 and whatever.
-template <class Source>
-struct Codes64 {
-  static __m512i whole(const unsigned char* in) {
-    return _mm512_inserti64x4(_mm512_castsi256_si512(block_of<Source>(in)), block_of<Source>(in + Source::kHalf), 1);
-  }
-  static __m512i half(const unsigned char* in) { return _mm512_castsi256_si512(block_of<Source>(in)); }
-};
-template <class Source>
-  requires(Source::kBits_ > 0)
-struct Codes64<Source> {
-  static __m512i whole(const unsigned char* in) { return codes_of<Source::kBits_, 64>(in); }
-  static __m512i half(const unsigned char* in) { return codes_of<Source::kBits_, 32>(in); }
-};
-
-/// Zeros where there are only 32 activations, so that the codes there do not matter.
-inline __m512i load_x(const unsigned char* x, bool whole) {
-  return whole ? _mm512_loadu_si512(x) : _mm512_maskz_loadu_epi8(0xffffffff, x);
-}
-struct StandardDot {
-  static __m512i of(__m512i codes, const unsigned char* x, std::int64_t half, bool whole) {
-    const __m512i high = _mm512_dpbusd_epi32(_mm512_setzero_si512(), codes, load_x(x, whole));
-    return _mm512_dpbusd_epi32(_mm512_slli_epi32(high, 8), codes, load_x(x + half, whole));
-  }
-};
-struct FastDot {
-  static __m512i of(__m512i codes, const unsigned char* x, std::int64_t, bool whole) {
-    return _mm512_dpbusd_epi32(_mm512_setzero_si512(), codes, load_x(x, whole));
-  }
-};
-
-inline __m512i pair_sum32(__m512i a, __m512i b) {
-  return _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
-}
-inline __m512i pair_sum64(__m512i a, __m512i b) {
-  return _mm512_add_epi32(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
-}
-inline __m512i pair_sum128(__m512i a, __m512i b) {
-  return _mm512_add_epi32(_mm512_shuffle_i32x4(a, b, 0x88), _mm512_shuffle_i32x4(a, b, 0xdd));
-}
-/// Sums of the four lanes of each quarter of four vectors, side by side.
-inline __m512i quarters(const __m512i* v) { return pair_sum64(pair_sum32(v[0], v[1]), pair_sum32(v[2], v[3])); }
-
-/// The block sums of sixteen vectors of 64 products: 16 blocks of 64 or 32 of 32.
-inline void fold_blocks(const __m512i (&v)[16], int block, std::int32_t (&out)[32]) {
-  const __m512i low = pair_sum128(quarters(v), quarters(v + 4)), high = pair_sum128(quarters(v + 8), quarters(v + 12));
-  if (block == 64) {
-    _mm512_storeu_si512(out, pair_sum128(low, high));
-  } else {  // low and high hold four first halves, their four second halves, and so on
-    const __m512i order = _mm512_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7, 8, 12, 9, 13, 10, 14, 11, 15);
-    _mm512_storeu_si512(out, _mm512_permutexvar_epi32(order, low));
-    _mm512_storeu_si512(out + 16, _mm512_permutexvar_epi32(order, high));
-  }
-}
-
-template <class Source, class Dot>
-void block_sums(const RowBytes& row, std::int64_t begin, std::int64_t count, int block, const unsigned char* x,
-                std::int64_t x_half, std::int32_t* sums) {
-  const unsigned char* in = Source::at(row, begin);
-  const int per_pass = 1024 / block;
-  for (; count >= 1024; count -= 1024, x += 1024, sums += per_pass) {
-    __m512i v[16];
-    for (int i = 0; i < 16; ++i, in += 2 * Source::kHalf) {
-      v[i] = Dot::of(Codes64<Source>::whole(in), x + 64 * i, x_half, true);
-    }
-    std::int32_t out[32];
-    fold_blocks(v, block, out);
-    __builtin_memcpy(sums, out, static_cast<unsigned>(per_pass) * 4);
-  }
-  if (count == 0) return;
-  __m512i v[16];
-  int i = 0;
-  for (; count >= 64; count -= 64, x += 64, in += 2 * Source::kHalf) {
-    v[i++] = Dot::of(Codes64<Source>::whole(in), x, x_half, true);
-  }
-  const int blocks = i * 64 / block + static_cast<int>(count) / block;
-  if (count > 0) v[i++] = Dot::of(Codes64<Source>::half(in), x, x_half, false);
-  for (; i < 16; ++i) v[i] = _mm512_setzero_si512();
-  std::int32_t out[32];
-  fold_blocks(v, block, out);
-  __builtin_memcpy(sums, out, static_cast<unsigned>(blocks) * 4);
-}
-template <class Source>
-constexpr SumsFunction kStandardSums = block_sums<Source, StandardDot>;
-template <class Source>
-constexpr SumsFunction kFastSums = block_sums<Source, FastDot>;
-
 #include "backend/cpu/units/generic.inl.h"
 #include "backend/cpu/units/integer_tile.inl.h"
 
@@ -317,8 +218,8 @@ extern const FewRowsUnit NIBBLE_FEW_ROWS;
 extern const PairProducts NIBBLE_PAIRS;
 extern const Unit NIBBLE_UNIT;
 const Unit NIBBLE_UNIT = {
-    "avx512", kLanes, kLanes * kVectors, kDecoders<transpose_scales>, kDecoderCount,
-    load_floats, store_floats, expand, transpose, scheme<Standard>(), scheme<Fast>(), add_blocks, &NIBBLE_FLOATS,
+    "avx512", kLanes, kDecoders<transpose_scales>, kDecoderCount,
+    load_floats, store_floats, expand, transpose, scheme<Standard>(), scheme<Fast>(), &NIBBLE_FLOATS,
     &NIBBLE_FEW_ROWS,
     &NIBBLE_PAIRS,
 };

@@ -78,15 +78,8 @@ void affine_scales(const RowBytes* rows, int n, std::int64_t begin, std::int64_t
 }
 
 template <int kBits>
-struct AffineSource {
-  static constexpr int kBits_ = kBits;
-  static const unsigned char* at(const RowBytes& row, std::int64_t k) { return row.component[0] + k * kBits / 8; }
-  static constexpr int kHalf = 4 * kBits;  ///< bytes of 32 weights
-};
-
-template <int kBits>
 void affine_codes(const RowBytes& row, std::int64_t begin, std::int64_t count, std::uint8_t* codes) {
-  const unsigned char* in = AffineSource<kBits>::at(row, begin);
+  const unsigned char* in = row.component[0] + begin * kBits / 8;
   for (; count >= 64; count -= 64, in += 8 * kBits, codes += 64) unpack_bits<kBits, 64>(in, codes);
   if (count > 0) unpack_bits<kBits, 32>(in, codes);
 }
@@ -114,12 +107,11 @@ void block_codes(const RowBytes& row, std::int64_t begin, std::int64_t count, st
 
 template <TransposeScales transpose, int kBits>
 constexpr Decoder affine(const char* name) {
-  using Source = AffineSource<kBits>;
-  return {name, affine_codes<kBits>, affine_scales<transpose>, {kStandardSums<Source>, kFastSums<Source>}};
+  return {name, affine_codes<kBits>, affine_scales<transpose>};
 }
 template <class B>
 constexpr Decoder block(const char* name) {
-  return {name, block_codes<B>, block_scales<B>, {kStandardSums<B>, kFastSums<B>}};
+  return {name, block_codes<B>, block_scales<B>};
 }
 template <TransposeScales transpose>
 constexpr Decoder kDecoders[] = {
@@ -130,25 +122,3 @@ constexpr Decoder kDecoders[] = {
 };
 
 constexpr int kDecoderCount = sizeof(kDecoders<scatter_scales>) / sizeof(Decoder);
-
-// ---- few rows of x ------------------------------------------------------------------------------------------------
-
-void add_blocks(const BlockSums& a) {
-  constexpr int kTileRows = kVectors * kLanes;
-  for (int v = 0; v < kVectors; ++v) {
-    const std::int64_t first = v * kLanes;
-    F y = load_f32(a.acc + first);
-    for (std::int64_t i = 0; i < a.blocks; i += kLanes) {
-      const int few = static_cast<int>(a.blocks - i < kLanes ? a.blocks - i : kLanes);
-      alignas(64) std::int32_t sums[kLanes * kLanes];  // (block, row)
-      transpose_sums(a.sums + first * a.sums_pitch + i, a.sums_pitch, few, sums);
-      for (int j = 0; j < few; ++j) {
-        const std::int64_t group = ((i + j) >> a.group_shift) * kTileRows + first;
-        const F scale = mul(load_f32(a.scales + group), broadcast(a.x_scale[i + j]));
-        y = fma(scale, from_ints(sums + j * kLanes), y);
-        y = fma(load_f32(a.biases + group), broadcast(a.x_sum[i + j]), y);
-      }
-    }
-    store_f32(a.acc + first, y);
-  }
-}

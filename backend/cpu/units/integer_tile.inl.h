@@ -98,5 +98,5 @@ void multiply(const IntegerProduct& a) {
 
 template <class Scheme>
 constexpr IntegerScheme scheme() {
-  return {Scheme::kBytes, Scheme::kStep, pack<Scheme>, multiply<Scheme>, Scheme::kSums, Scheme::kCodeBytes};
+  return {Scheme::kBytes, Scheme::kStep, pack<Scheme>, multiply<Scheme>, Scheme::kCodeBytes};
 }

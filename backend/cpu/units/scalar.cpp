@@ -9,7 +9,6 @@ namespace cpu {
 namespace {
 
 constexpr int kLanes = 8;       // floats in a "vector"
-constexpr int kVectors = 1;     // vectors of packed rows in an integer tile
 
 struct F {
   float v[kLanes];
@@ -94,7 +93,7 @@ std::uint32_t max_magnitude(const float* x, int n) {
 
 /// 16-bit activations; the same integers as the other units make of them.
 struct Standard {
-  static constexpr int kBytes = 2, kStep = 2, kSums = 0;
+  static constexpr int kBytes = 2, kStep = 2;
   static constexpr float kMost = 32512.f;
   static constexpr int kTake = 2, kRun = 32, kTileRows = 1, kCodeBytes = 1;
   struct Total {
@@ -128,24 +127,14 @@ struct Standard {
   static F total(const Total& t) { return each_lane([&](int i) { return static_cast<float>(t.v[i]); }); }
 };
 
-F from_ints(const std::int32_t* p) { return each_lane([=](int i) { return static_cast<float>(p[i]); }); }
-void transpose_sums(const std::int32_t* sums, std::int64_t pitch, int count, std::int32_t* out) {
-  for (int i = 0; i < count; ++i)
-    for (int r = 0; r < kLanes; ++r) out[i * kLanes + r] = sums[r * pitch + i];
-}
-template <class Source>
-constexpr SumsFunction kStandardSums = nullptr;
-template <class Source>
-constexpr SumsFunction kFastSums = nullptr;
-
 #include "backend/cpu/units/generic.inl.h"
 #include "backend/cpu/units/integer_tile.inl.h"
 
 }  // namespace
 
 const Unit kScalarUnit = {
-    "scalar", kLanes, kLanes * kVectors, kDecoders<scatter_scales>, kDecoderCount,
-    load_floats, store_floats, expand, transpose, scheme<Standard>(), {}, add_blocks, &kScalarFloats,
+    "scalar", kLanes, kDecoders<scatter_scales>, kDecoderCount,
+    load_floats, store_floats, expand, transpose, scheme<Standard>(), {}, &kScalarFloats,
     nullptr,
 };
 

@@ -20,10 +20,6 @@ struct RowBytes {
   Element scale;
 };
 
-/// For each block of weights [begin, begin + count) of a row, the integer Σ code · x of one row of x, straight from the packed bytes.
-using SumsFunction = void (*)(const RowBytes& row, std::int64_t begin, std::int64_t count, int block,
-                              const unsigned char* x, std::int64_t x_half, std::int32_t* sums);
-
 /// How a format is unpacked where the scalar reference is too slow: 64 codes to bytes, and their scales.
 struct Decoder {
   const char* format;  ///< the format's name up to its group suffix: "affine4", "q4_0"
@@ -32,8 +28,6 @@ struct Decoder {
   /// Scale and bias of groups [begin, begin + count) of `n` rows; group g of row r goes to [(g - begin) · pitch + r].
   void (*scales)(const RowBytes* rows, int n, std::int64_t begin, std::int64_t count, std::int64_t pitch, float* scales,
                  float* biases);
-  /// For few rows of x, by scheme (standard, fast); null where there is none.
-  SumsFunction sums[2];
 };
 
 /// acc[panel][row][lane] += Σ over blocks of x · w. A panel is a vector of rows of x, a row a lane.
@@ -56,20 +50,6 @@ struct IntegerProduct {
   float* acc;
 };
 
-/// The end of a product with one row of x whose block sums are known: acc[r] += Σ over blocks of scale · unit · sum + bias · x_sum, in
-/// the same order and with the same roundings as IntegerProduct.
-struct BlockSums {
-  const std::int32_t* sums;  ///< (tile_rows, sums_pitch)
-  std::int64_t sums_pitch;
-  const float* x_scale;
-  const float* x_sum;
-  const float* scales;  ///< (group, tile_rows)
-  const float* biases;
-  int group_shift;
-  std::int64_t blocks;
-  float* acc;  ///< (tile_rows)
-};
-
 /// An activation scheme of integers: how x is rounded, and the product with it.
 struct IntegerScheme {
   int bytes;  ///< of one activation
@@ -78,7 +58,6 @@ struct IntegerScheme {
   /// it must take the exact path.
   bool (*pack)(const float* x, std::int64_t k, int block, unsigned char* q, float* scale, float* sum);
   void (*multiply)(const IntegerProduct& args);
-  int sums;        ///< which of Decoder::sums goes with it
   int code_bytes;  ///< of a code in IntegerProduct
 };
 
@@ -87,7 +66,6 @@ struct FewRowsUnit;
 struct Unit {
   const char* name;
   int lanes;      ///< floats in a vector
-  int tile_rows;  ///< packed rows of an integer tile
 
   const Decoder* decoders;
   int decoder_count;
@@ -103,7 +81,6 @@ struct Unit {
 
   IntegerScheme standard;
   IntegerScheme fast;  ///< empty where it would not be faster
-  void (*add_blocks)(const BlockSums& args);
 
   const FloatProducts* floats;
   const FewRowsUnit* few_rows;  ///< products with few rows of x; null where there are none
