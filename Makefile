@@ -4,21 +4,24 @@ JOBS ?= $(shell nproc)
 CMAKE_ARGS ?= $(if $(CI),-DNIBBLE_WERROR=ON)
 PREFIX ?= /usr/local
 MODEL := build/models/SmolLM2-135M-Instruct.Q4_1.gguf
+NIBBLE := build/release/bin/nibble
+BENCH := build/bench
+BENCH_ARGS ?=
 TOOLS := tests/tools
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench deps build soak format lint install
+.PHONY: help demo test bench bench-peers bench-check deps build soak format lint install
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' Makefile | column -t -s '|'
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' Makefile | column -t -s '|'
 	@echo "PRESET=release (default), debug, asan or tsan; JOBS=$(JOBS); CMAKE_ARGS=-D..."
 
 demo: ## from nothing to a model that answers, then a table of what packing costs and gains
 	$(TOOLS)/deps.sh build model
 	cmake --preset release $(CMAKE_ARGS)
 	cmake --build --preset release -j $(JOBS) --target nibble_cli
-	build/release/bin/nibble generate $(MODEL) --chat --prompt "What is gravity?"
-	python3 bench/demo_table.py build/release/bin/nibble $(MODEL)
+	$(NIBBLE) generate $(MODEL) --chat --prompt "What is gravity?"
+	python3 bench/demo_table.py $(NIBBLE) $(MODEL)
 
 test: ## builds and runs every test (PRESET=asan, tsan: under that sanitizer)
 	$(TOOLS)/deps.sh build test model $(filter sanitize,$(PRESET:%san=sanitize))
@@ -29,11 +32,25 @@ test: ## builds and runs every test (PRESET=asan, tsan: under that sanitizer)
 soak: ## the tests with every random shape instead of a fiftieth
 	NIBBLE_SOAK=1 $(MAKE) test
 
-bench: ## builds and runs the benchmarks
-	$(TOOLS)/deps.sh build
+bench: ## the tables of README and a roofline picture in build/bench, beside the peers that are installed
+	$(TOOLS)/deps.sh build model picture
 	cmake --preset release -DNIBBLE_BUILD_BENCH=ON $(CMAKE_ARGS)
-	cmake --build --preset release -j $(JOBS)
-	bench/run.sh build/release/bin
+	cmake --build --preset release -j $(JOBS) --target nibble_cli bench_op_overhead
+	python3 bench/suite.py $(NIBBLE) $(BENCH)/results.json --gguf $(MODEL) $(BENCH_ARGS) \
+	  --peer-python $(firstword $(wildcard $(BENCH)/venv/bin/python) python3) --peer-bin $(BENCH)
+	python3 bench/tables.py $(BENCH)/results.json | tee $(BENCH)/tables.md
+	build/venv/bin/python bench/roofline.py $(BENCH)/results.json $(BENCH)/roofline
+	build/release/bin/bench_op_overhead
+
+bench-peers: ## installs what `make bench` compares with into build/bench: ggml, onnxruntime, MLX, torch, OpenBLAS, Eigen
+	$(TOOLS)/deps.sh build test
+	bench/peers/install.sh $(BENCH)
+
+bench-check: ## whether shares of what the machine can do are what they were; says what fell
+	$(TOOLS)/deps.sh build
+	cmake --preset release $(CMAKE_ARGS)
+	cmake --build --preset release -j $(JOBS) --target nibble_cli
+	python3 bench/check.py $(NIBBLE)
 
 deps: ## installs what building and testing need: Debian packages, and Python ones in build/venv
 	$(TOOLS)/deps.sh build test model sanitize

@@ -71,16 +71,6 @@ void parallel_region(benchmark::State& state) {  // at most 1 µs while warm
 }
 BENCHMARK(parallel_region)->Arg(1)->Arg(2);
 
-void attention(benchmark::State& state) {  // operations a second: two for each multiply-add
-  const std::int64_t queries = state.range(0), keys = state.range(1);
-  const nb::Tensor q = nb::random_normal({1, 9, queries, 64}, 1), k = nb::random_normal({1, 3, keys, 64}, 2),
-                   v = nb::random_normal({1, 3, keys, 64}, 3);
-  for (auto _ : state) benchmark::DoNotOptimize(nb::scaled_dot_product_attention(q, k, v));
-  state.counters["op/s"] = benchmark::Counter(static_cast<double>(4 * 9 * 64 * queries * keys),
-                                              benchmark::Counter::kIsIterationInvariantRate);
-}
-BENCHMARK(attention)->Args({1, 512})->Args({512, 512});
-
 }  // namespace
 
 BENCHMARK_MAIN();

