@@ -16,16 +16,24 @@ STYLES = {"exact": ("tab:blue", "o"), "standard": ("tab:green", "o"), "fast": ("
 PEER_MARKERS = "xv^<>sD*"
 
 
+def roofs_of(limits, threads):
+    """[(peak, label)], those within a tenth of each other as one."""
+    peaks = sorted((limits[key][threads], label) for key, label in ROOFS if limits.get(key, {}).get(threads, 0) > 0)
+    joined = []
+    for peak, label in peaks:
+        if joined and peak < 1.1 * joined[-1][0]:
+            joined[-1] = (peak, f"{joined[-1][1]}, {label}")
+        else:
+            joined.append((peak, label))
+    return joined
+
+
 def draw_roofs(axes, limits, threads, span):
     bandwidth = limits["bandwidth_gb_per_s"][threads]
-    for key, label in ROOFS:
-        peak = limits.get(key, {}).get(threads, 0)
-        if peak <= 0:
-            continue
-        knee = peak / bandwidth
-        axes.plot([span[0], knee, span[1]], [span[0] * bandwidth, peak, peak], color="0.4", linewidth=0.8)
+    for peak, label in roofs_of(limits, threads):
+        axes.plot([span[0], peak / bandwidth, span[1]], [span[0] * bandwidth, peak, peak], color="0.4", linewidth=0.8)
         axes.text(span[1], peak, f" {label} {peak:,.0f}", va="center", fontsize=8)
-    axes.text(span[0] * 1.2, span[0] * bandwidth * 1.5, f"{bandwidth:.0f} GB/s", fontsize=8, rotation=38)
+    axes.text(span[0] * 1.2, span[0] * bandwidth * 1.6, f"{bandwidth:.0f} GB/s", fontsize=8, rotation=38)
 
 
 def draw_points(axes, rows):

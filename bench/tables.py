@@ -64,7 +64,7 @@ def batches(rows, k=4096, name="affine4-g64"):
         found = [rows.ours(format=name, k=k, rows=n, precision=precision) for n in counts]
         if any(found):
             lines.append([precision] + [number(row and row["gops"]) for row in found])
-    return table([f"{name}, Gop/s"] + [f"{n} rows" for n in counts], lines)
+    return table([f"{name}, Gop/s"] + ["1 row" if n == 1 else f"{n} rows" for n in counts], lines)
 
 
 def works(rows, key, label):

@@ -52,8 +52,10 @@ double Meter::bandwidth() {
 double Meter::peak(Arithmetic kind) {
   kind = available(kind);
   std::vector<double>& seen = peaks_[static_cast<std::size_t>(kind)];
-  seen.push_back(fastest(measure_arithmetic(kind)));
-  return seen.back();
+  double rate = 0;  // the best of a few bursts: what else a machine does only ever takes away
+  for (int burst = 0; burst < 3; ++burst) rate = std::max(rate, fastest(measure_arithmetic(kind)));
+  seen.push_back(rate);
+  return rate;
 }
 
 Arithmetic available(Arithmetic kind) {
