@@ -1,11 +1,14 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "dispatch/fallback.h"
 #include "dispatch/layout.h"
 #include "dispatch/packed.h"
 #include "dispatch/product.h"
 #include "dispatch/route.h"
 #include "dispatch/validation.h"
+#include "quant_tensor/formats/format.h"
 #include "quant_tensor/tensor/counters.h"
 #include "quant_tensor/tensor/tensor_impl.h"
 
@@ -23,14 +26,26 @@ void require_index(std::string_view op, const Tensor& x, const Tensor& indices) 
 }
 
 /// Whether writing into x cannot be seen through any other tensor: the handle is the only one of its impl, the impl the
-/// only one of its storage, and no two elements share a place.
+/// only one of its storage (or of its packing, and each component likewise), and no two elements share a place.
 bool is_sole_owner(const Tensor& x) {
   const TensorImpl& impl = x.impl();
-  if (x.impl_ptr().use_count() != 1 || impl.storage.use_count() != 1 || !impl.storage->writable()) return false;
+  if (x.impl_ptr().use_count() != 1) return false;
+  if (impl.packing) {
+    const auto& components = impl.packing->components;
+    return impl.packing.use_count() == 1 && std::all_of(components.begin(), components.end(), is_sole_owner);
+  }
+  if (impl.storage.use_count() != 1 || !impl.storage->writable()) return false;
   for (int a = 0; a < impl.shape.rank(); ++a) {
     if (impl.shape[a] > 1 && impl.strides[a] == 0) return false;
   }
   return true;
+}
+
+Tensor copy_of(const Tensor& x) {
+  Backend& backend = backend_for(x.device());
+  Tensor out = backend.allocate(x.shape(), x.dtype());
+  backend.copy(x, out);
+  return out;
 }
 
 /// x itself if it may be written to, else a counted copy.
@@ -41,10 +56,23 @@ Tensor writable(Tensor x) {
            "another tensor shares its storage, and Fallback::error forbids copying it");
   }
   count(counters().bytes_copied, x.nbytes());
-  Backend& backend = backend_for(x.device());
-  Tensor out = backend.allocate(x.shape(), x.dtype());
-  backend.copy(x, out);
-  return out;
+  if (!x.is_quantized()) return copy_of(x);
+  const Packing& packing = *x.packing();
+  std::vector<Tensor> components;
+  for (const Tensor& component : packing.components) components.push_back(copy_of(component));
+  return make_packed(*packing.format, components, x.shape(), x.dtype());
+}
+
+/// Whether rows can be written over those of x, packed along its last axis, where they lie.
+bool holds_whole_rows(const Tensor& x, int axis) {
+  const TensorImpl& impl = x.impl();
+  const Packing& packing = *impl.packing;
+  Shape rows = impl.shape;
+  Strides strides = impl.strides;
+  rows.erase(packing.axis);
+  strides.erase(packing.axis);
+  return packing.format->encode && packing.axis == x.ndim() - 1 && axis != packing.axis && impl.offset == 0 &&
+         packing.begin == 0 && packing.row_length == x.size(-1) && is_contiguous(rows, strides);
 }
 
 Tensor window(const Tensor& x, int axis, std::int64_t start, std::int64_t count) {
@@ -75,6 +103,32 @@ std::vector<std::int64_t> starts_of(const Tensor& x, const Tensor& rows, const P
     }
   }
   return starts;
+}
+
+/// As many rows of `rows` from row `at` on as lie one after another in x, packed as they are written.
+void encode_rows(const Tensor& rows, const Tensor& x, std::int64_t at) {
+  const Packing& packing = *x.packing();
+  std::vector<Tensor> lines;
+  for (const Tensor& component : packing.components) {
+    const std::int64_t width = component.size(-1);
+    lines.push_back(make_view(component, {rows.size(0), width}, {width, 1}, component.impl().offset + at * width));
+  }
+  backend_for(x.device()).quantize(rows, *packing.format, lines);
+}
+
+/// update_slice of a packed x: x[before, start : start + n, after, K], from (before, n, after, K).
+Tensor update_packed(Tensor x, const Tensor& from, std::span<const std::int64_t> starts, int axis) {
+  const Tensor out = writable(std::move(x));
+  std::int64_t before = 1, after = 1;
+  for (int a = 0; a < axis; ++a) before *= out.size(a);
+  for (int a = axis + 1; a + 1 < out.ndim(); ++a) after *= out.size(a);
+  const std::int64_t each = before / static_cast<std::int64_t>(starts.size()), count = from.size(axis) * after;
+  const Tensor lines = reshape(contiguous(from), {before, count, out.size(-1)});
+  for (std::int64_t i = 0; count > 0 && i < before; ++i) {
+    const std::int64_t start = starts[static_cast<std::size_t>(i / each)];
+    encode_rows(select(lines, 0, i), out, (i * out.size(axis) + start) * after);
+  }
+  return out;
 }
 
 }  // namespace
@@ -138,6 +192,7 @@ Tensor update_slice(Tensor x, const Tensor& rows, const Position& start, int axi
   const std::vector<std::int64_t> starts = starts_of(x, rows, start, axis);
   const Tensor from = dense_operand("update_slice", rows);
   Backend& backend = route("update_slice", x, from);
+  if (x.is_quantized() && holds_whole_rows(x, axis)) return update_packed(std::move(x), from, starts, axis);
   if (x.is_quantized()) x = dense_operand("update_slice", x);
   Tensor out = writable(std::move(x));
   const std::int64_t n = from.shape()[axis];

@@ -122,6 +122,11 @@ void validate_attention(const Tensor& q, const Tensor& k, const Tensor& v) {
     fail(ErrorCode::shape_mismatch, fmt::format("depths {} and {} differ", q.size(3), k.size(3)));
 }
 
+/// Keys or values: dense, or packed along their last axis.
+Tensor attention_rows(const Tensor& t) {
+  return t.is_quantized() && t.packing()->axis != 3 ? dense_operand(kAttention, t) : t;
+}
+
 Tensor attention_mask(const Tensor& mask, const Shape& scores) {
   if (!mask.defined()) return mask;
   Shape common;
@@ -233,8 +238,8 @@ Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tens
   route(kAttention, q, k);
   Backend& backend = route(kAttention, q, v);
   Tensor out = backend.allocate({q.size(0), q.size(1), q.size(2), v.size(3)}, q.dtype());
-  backend.attention(dense_operand(kAttention, q), dense_operand(kAttention, k), dense_operand(kAttention, v), scale,
-                    options.causal, mask, length, out);
+  backend.attention(dense_operand(kAttention, q), attention_rows(k), attention_rows(v), scale, options.causal, mask,
+                    length, out);
   return out;
 }
 

@@ -19,10 +19,27 @@ namespace {
 
 bool is_weight_dtype(DType d) { return d == DType::f32 || d == DType::f16 || d == DType::bf16; }
 
-const detail::Format& resolve(const QuantizeParams& params) {
-  const detail::Format& format = detail::requested_format("quantize", params);
-  if (!format.encode) throw Error(ErrorCode::unsupported, fmt::format("[quantize] {} has no encoder", format.name));
-  return format;
+/// The format, if something can be packed in it along an axis of that length.
+void require_packable(std::string_view op, const std::string& what, const detail::Format& format, const Shape& shape) {
+  const auto fail = [&](ErrorCode code, const std::string& rule) {
+    throw Error(code, fmt::format("[{}] {} to {}: {}", op, what, format.name, rule));
+  };
+  if (!format.encode) fail(ErrorCode::unsupported, "has no encoder");
+  if (shape.rank() == 0) fail(ErrorCode::shape_mismatch, "a number has no axis to pack");
+  if (shape.back() % format.block != 0) {
+    fail(ErrorCode::shape_mismatch, fmt::format("its last axis is no multiple of {} weights", format.block));
+  }
+}
+
+std::vector<Tensor> allocate_components(detail::Backend& backend, const detail::Format& format, const Shape& weights,
+                                        DType scales) {
+  std::vector<Tensor> components;
+  for (std::size_t c = 0; c < format.components.size(); ++c) {
+    Shape shape = detail::leading(weights, 1);
+    shape.push_back(format.width(static_cast<int>(c), weights.back()));
+    components.push_back(backend.allocate(shape, format.components[c].is_scale ? scales : format.components[c].dtype));
+  }
+  return components;
 }
 
 Tensor decode(const Tensor& w, DType dtype) {
@@ -35,26 +52,25 @@ Tensor decode(const Tensor& w, DType dtype) {
 }  // namespace
 
 Tensor quantize(const Tensor& w, const QuantizeParams& params) {
-  const detail::Format& format = resolve(params);
-  const auto fail = [&](ErrorCode code, const std::string& rule) {
-    throw Error(code, fmt::format("[quantize] w {} to {}: {}", describe(w), format.name, rule));
-  };
-  if (!is_weight_dtype(w.dtype())) fail(ErrorCode::dtype_mismatch, "weights are f32, f16 or bf16");
-  if (w.ndim() == 0) fail(ErrorCode::shape_mismatch, "a number has no axis to pack");
-  const std::int64_t k = w.size(-1);
-  if (k % format.block != 0) {
-    fail(ErrorCode::shape_mismatch, fmt::format("its last axis is no multiple of {} weights", format.block));
+  const detail::Format& format = detail::requested_format("quantize", params);
+  require_packable("quantize", "w " + describe(w), format, w.shape());
+  if (!is_weight_dtype(w.dtype())) {
+    throw Error(ErrorCode::dtype_mismatch,
+                fmt::format("[quantize] w {} to {}: weights are f32, f16 or bf16", describe(w), format.name));
   }
   const Tensor dense = contiguous(dequantize(w));
   detail::Backend& backend = detail::route("quantize", dense);
-  std::vector<Tensor> components;
-  for (std::size_t c = 0; c < format.components.size(); ++c) {
-    Shape shape = detail::leading(w.shape(), 1);
-    shape.push_back(format.width(static_cast<int>(c), k));
-    components.push_back(backend.allocate(shape, format.components[c].is_scale ? w.dtype() : format.components[c].dtype));
-  }
+  const std::vector<Tensor> components = allocate_components(backend, format, w.shape(), w.dtype());
   backend.quantize(dense, format, components);
   return detail::make_packed(format, components, w.shape(), w.dtype());
+}
+
+Tensor empty(const Shape& shape, std::string_view storage) {
+  if (const std::optional<DType> dtype = parse_dtype(storage)) return empty(shape, *dtype);
+  const detail::Format& format = detail::format_named("empty", storage);
+  require_packable("empty", to_string(shape), format, shape);
+  detail::Backend& backend = detail::backend_for(options().device);
+  return detail::make_packed(format, allocate_components(backend, format, shape, DType::f32), shape, DType::f32, "empty");
 }
 
 Tensor dequantize(const Tensor& w, std::optional<DType> dtype) {

@@ -38,7 +38,7 @@ class Chat final : public Command {
     constexpr std::int64_t kMost = 8192;
     llm::Session session(loaded.model,
                          context_.value_or(std::min(kMost, loaded.model.config().max_position_embeddings)),
-                         compute_.kv_dtype());
+                         compute_.kv_storage());
 
     Json turns = Json::array();
     std::vector<llm::ChatMessage> messages;

@@ -45,7 +45,7 @@ class Generate final : public Command {
     if (!ignore_eos_) options.stop = end_tokens(loaded.checkpoint);
 
     const std::int64_t context = context_.value_or(loaded.model.config().max_position_embeddings);
-    llm::Session session(loaded.model, std::min(context, asked + max_tokens_), compute_.kv_dtype());
+    llm::Session session(loaded.model, std::min(context, asked + max_tokens_), compute_.kv_storage());
     Progress progress("prompt", asked);
     const bool continues_text = !chat_ && !prompt_.empty();
     TextPrinter printer(loaded.tokenizer(), continues_text, !console.json);

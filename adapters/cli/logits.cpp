@@ -39,7 +39,7 @@ class Logits final : public Command {
     NpyWriter out(out_, count, vocabulary);
     Progress progress("logits", count);
     constexpr std::int64_t kChunk = 128;
-    llm::for_each_logits(loaded.model, tokens, kChunk, compute_.kv_dtype(),
+    llm::for_each_logits(loaded.model, tokens, kChunk, compute_.kv_storage(),
                          [&](std::int64_t first, std::int64_t rows, std::span<const float> values) {
                            interrupt.check();
                            out.write(values);

@@ -17,6 +17,7 @@
 #include "adapters/cli/progress.h"
 #include "adapters/llm/loader.h"
 #include "nibble/error.h"
+#include "nibble/quantization.h"
 
 namespace nibble::cli {
 namespace {
@@ -73,6 +74,14 @@ Precision parse_precision(const std::string& text) {
   refuse(fmt::format("--precision {}: exact, standard or fast", text));
 }
 
+void check_kv_storage(const std::string& text) {
+  const std::optional<DType> dtype = parse_dtype(text);
+  const std::vector<FormatInfo> packed = formats();
+  const bool known = dtype ? *dtype == DType::f32 || *dtype == DType::f16 || *dtype == DType::bf16
+                           : std::any_of(packed.begin(), packed.end(), [&](const auto& f) { return f.name == text; });
+  if (!known && !text.empty()) refuse(fmt::format("--kv-dtype {}: f32, f16, bf16 or a packed format, as q8_0", text));
+}
+
 DType parse_float_dtype(const char* option, const std::string& text) {
   const std::optional<DType> dtype = parse_dtype(text);
   if (!dtype || (*dtype != DType::f32 && *dtype != DType::f16 && *dtype != DType::bf16)) {
@@ -87,12 +96,12 @@ void ComputeOptions::declare(CLI::App& app) {
   app.add_option("--precision", precision_, "of products with packed weights: exact, standard or fast")
       ->capture_default_str();
   app.add_option("--dtype", dtype_, "of activations: f32, f16 or bf16")->capture_default_str();
-  app.add_option("--kv-dtype", kv_dtype_, "of the KV cache (default: --dtype)");
+  app.add_option("--kv-dtype", kv_storage_, "of the KV cache: also a packed format, q8_0, ... (default: --dtype)");
 }
 
 void ComputeOptions::apply() const {
   dtype();
-  kv_dtype();
+  check_kv_storage(kv_storage_);
   if (threads_ < 0) refuse(fmt::format("--threads {}: at least 1", threads_));
   if (threads_ > 0) set_num_threads(threads_);
   Options options = nibble::options();
@@ -102,11 +111,6 @@ void ComputeOptions::apply() const {
 }
 
 DType ComputeOptions::dtype() const { return parse_float_dtype("--dtype", dtype_); }
-
-std::optional<DType> ComputeOptions::kv_dtype() const {
-  if (kv_dtype_.empty()) return std::nullopt;
-  return parse_float_dtype("--kv-dtype", kv_dtype_);
-}
 
 const llm::Tokenizer& LoadedModel::tokenizer() const {
   if (!tokenizer_) tokenizer_ = llm::Tokenizer::make(checkpoint.tokenizer());

@@ -27,10 +27,11 @@ class ComputeOptions {
   void apply() const;
 
   DType dtype() const;
-  std::optional<DType> kv_dtype() const;
+  /// What --kv-dtype names: a dtype, a packed format, or nothing.
+  const std::string& kv_storage() const { return kv_storage_; }
 
  private:
-  std::string device_ = "cpu", precision_ = "standard", dtype_ = "f32", kv_dtype_;
+  std::string device_ = "cpu", precision_ = "standard", dtype_ = "f32", kv_storage_;
   int threads_ = 0;
 };
 
@@ -75,6 +76,8 @@ class SamplingFlags {
 
 /// exact, standard or fast; anything else is refused in --precision's name.
 Precision parse_precision(const std::string& text);
+/// A dtype, a packed format or nothing; anything else is refused in --kv-dtype's name.
+void check_kv_storage(const std::string& text);
 /// f32, f16 or bf16; anything else is refused in the option's name.
 DType parse_float_dtype(const char* option, const std::string& text);
 /// The ids of a text as the model expects it: BOS in front where the tokenizer asks for it.

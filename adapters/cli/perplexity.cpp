@@ -46,7 +46,7 @@ class Perplexity final : public Command {
     }
     llm::ScoreOptions options;
     options.context = context_.value_or(0);
-    options.kv_dtype = compute_.kv_dtype();
+    options.kv_storage = compute_.kv_storage();
     options.reference = reference ? &reference->model : nullptr;
     llm::Score score;
     Progress progress("scoring", total);

@@ -56,9 +56,9 @@ std::uint64_t DecoderModel::weight_bytes() const {
   return total;
 }
 
-KvCache DecoderModel::make_cache(std::int64_t batch, std::int64_t capacity, std::optional<DType> dtype) const {
+KvCache DecoderModel::make_cache(std::int64_t batch, std::int64_t capacity, std::string_view storage) const {
   return KvCache({config_.num_hidden_layers, batch, config_.num_key_value_heads, capacity, config_.head_dim},
-                 dtype.value_or(dtype_));
+                 storage.empty() ? name(dtype_) : storage);
 }
 
 Tensor DecoderModel::hidden(const Tensor& tokens, KvCache& cache, std::span<const std::int32_t> counts) const {

@@ -5,6 +5,7 @@
 #include <optional>
 #include <span>
 #include <variant>
+#include <string_view>
 #include <vector>
 
 #include "adapters/files/config.h"
@@ -52,8 +53,9 @@ class DecoderModel {
   /// Bytes that the weights take in storage; a tied head counts once.
   std::uint64_t weight_bytes() const;
 
-  /// A cache for `batch` rows of up to `capacity` tokens each, in the computation's dtype unless another is asked for.
-  KvCache make_cache(std::int64_t batch, std::int64_t capacity, std::optional<DType> dtype = {}) const;
+  /// A cache for `batch` rows of up to `capacity` tokens each, stored in the computation's dtype unless `storage` names
+  /// another or a packed format (KvCache).
+  KvCache make_cache(std::int64_t batch, std::int64_t capacity, std::string_view storage = {}) const;
 
   /// Runs tokens (B, T) behind what the cache holds; gives the last hidden states, normalised: (B, T, hidden).
   /// Rows may be ragged: of row b the first `counts[b]` tokens count, the rest is padding on the right (none given: all

@@ -24,8 +24,8 @@ std::vector<float> to_floats(const Tensor& logits) { return cast(logits, DType::
 
 }  // namespace
 
-Session::Session(const DecoderModel& model, std::int64_t capacity, std::optional<DType> kv_dtype)
-    : model_(model), cache_(model.make_cache(1, capacity, kv_dtype)) {}
+Session::Session(const DecoderModel& model, std::int64_t capacity, std::string_view kv_storage)
+    : model_(model), cache_(model.make_cache(1, capacity, kv_storage)) {}
 
 std::vector<float> Session::prefill(std::span<const std::int32_t> tokens, std::int64_t chunk,
                                     const DecoderModel::Progress& progress) {

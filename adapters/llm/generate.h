@@ -5,6 +5,7 @@
 #include <optional>
 #include <set>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "adapters/llm/decoder.h"
@@ -41,7 +42,7 @@ struct Generation {
 /// One conversation: a model and the cache that remembers what was said.
 class Session {
  public:
-  Session(const DecoderModel& model, std::int64_t capacity, std::optional<DType> kv_dtype = {});
+  Session(const DecoderModel& model, std::int64_t capacity, std::string_view kv_storage = {});
 
   /// What the cache holds, token by token.
   const std::vector<std::int32_t>& history() const { return history_; }

@@ -6,11 +6,11 @@ namespace nibble {
 inline namespace v0 {
 namespace llm {
 
-KvCache::KvCache(const Sizes& sizes, DType dtype)
-    : sizes_(sizes), dtype_(dtype), lengths_(static_cast<std::size_t>(sizes.batch), 0) {
+KvCache::KvCache(const Sizes& sizes, std::string_view storage)
+    : sizes_(sizes), storage_(storage), lengths_(static_cast<std::size_t>(sizes.batch), 0) {
   const Shape shape{sizes.batch, sizes.heads, sizes.capacity, sizes.head_dim};
   for (std::int64_t layer = 0; layer < sizes.layers; ++layer) {
-    layers_.push_back({empty(shape, dtype), empty(shape, dtype)});
+    layers_.push_back({empty(shape, storage), empty(shape, storage)});
   }
 }
 
@@ -18,8 +18,8 @@ Tensor KvCache::lengths_tensor() const { return from_data(std::span<const std::i
 
 KvCache::View KvCache::append(std::int64_t layer, const Tensor& keys, const Tensor& values, const Tensor& starts) {
   View& held = layers_[static_cast<std::size_t>(layer)];
-  held.keys = update_slice(std::move(held.keys), cast(keys, dtype_), starts, 2);
-  held.values = update_slice(std::move(held.values), cast(values, dtype_), starts, 2);
+  held.keys = update_slice(std::move(held.keys), keys, starts, 2);
+  held.values = update_slice(std::move(held.values), values, starts, 2);
   return held;
 }
 

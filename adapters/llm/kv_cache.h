@@ -2,6 +2,8 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "nibble/ops.h"
@@ -17,11 +19,12 @@ class KvCache {
   struct Sizes {
     std::int64_t layers, batch, heads, capacity, head_dim;
   };
-  KvCache(const Sizes& sizes, DType dtype);
+  /// Stored as a dtype's name says, or packed in the format of that name: see nibble::empty.
+  KvCache(const Sizes& sizes, std::string_view storage);
 
   std::int64_t batch() const { return sizes_.batch; }
   std::int64_t capacity() const { return sizes_.capacity; }
-  DType dtype() const { return dtype_; }
+  const std::string& storage() const { return storage_; }
   /// Tokens that each row holds.
   std::span<const std::int32_t> lengths() const { return lengths_; }
   /// The same as an i32 tensor (B,).
@@ -40,7 +43,7 @@ class KvCache {
 
  private:
   Sizes sizes_;
-  DType dtype_;
+  std::string storage_;
   std::vector<View> layers_;
   std::vector<std::int32_t> lengths_;
 };

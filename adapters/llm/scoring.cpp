@@ -43,9 +43,9 @@ Score score_window(const DecoderModel& model, std::span<const std::int32_t> toke
                    const DecoderModel::Progress& progress) {
   Score result;
   const auto capacity = static_cast<std::int64_t>(tokens.size());
-  KvCache cache = model.make_cache(1, capacity, options.kv_dtype);
+  KvCache cache = model.make_cache(1, capacity, options.kv_storage);
   KvCache reference_cache =
-      options.reference ? options.reference->make_cache(1, capacity, options.kv_dtype) : model.make_cache(1, 1);
+      options.reference ? options.reference->make_cache(1, capacity, options.kv_storage) : model.make_cache(1, 1);
   const auto vocabulary = static_cast<std::size_t>(model.config().vocab_size);
 
   // The last token foretells nothing that is scored, so it is not run.
@@ -108,8 +108,8 @@ Score score(const DecoderModel& model, std::span<const std::int32_t> tokens, con
 }
 
 void for_each_logits(const DecoderModel& model, std::span<const std::int32_t> tokens, std::int64_t chunk,
-                     std::optional<DType> kv_dtype, const VisitLogits& visit) {
-  KvCache cache = model.make_cache(1, static_cast<std::int64_t>(tokens.size()), kv_dtype);
+                     std::string_view kv_storage, const VisitLogits& visit) {
+  KvCache cache = model.make_cache(1, static_cast<std::int64_t>(tokens.size()), kv_storage);
   for (std::size_t begin = 0; begin < tokens.size(); begin += static_cast<std::size_t>(chunk)) {
     const std::size_t count = std::min(tokens.size() - begin, static_cast<std::size_t>(chunk));
     const std::vector<float> logits = run_chunk(model, cache, tokens.subspan(begin, count));

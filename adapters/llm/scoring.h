@@ -2,8 +2,9 @@
 
 #include <cstdint>
 #include <functional>
-#include <optional>
 #include <span>
+#include <string>
+#include <string_view>
 
 #include "adapters/llm/decoder.h"
 
@@ -28,7 +29,7 @@ struct Score {
 struct ScoreOptions {
   std::int64_t context = 0;  ///< a longer text is cut in windows of so many tokens, each scored alone; 0: the model's
   std::int64_t chunk = 128;  ///< tokens a pass
-  std::optional<DType> kv_dtype = {};
+  std::string kv_storage = {};  ///< of the cache; empty: the computation's dtype
   const DecoderModel* reference = nullptr;  ///< with the same vocabulary
 };
 
@@ -40,7 +41,7 @@ Score score(const DecoderModel& model, std::span<const std::int32_t> tokens, con
 /// row-major order.
 using VisitLogits = std::function<void(std::int64_t first, std::int64_t rows, std::span<const float> logits)>;
 void for_each_logits(const DecoderModel& model, std::span<const std::int32_t> tokens, std::int64_t chunk,
-                     std::optional<DType> kv_dtype, const VisitLogits& visit);
+                     std::string_view kv_storage, const VisitLogits& visit);
 
 }  // namespace llm
 }  // namespace v0

@@ -61,6 +61,10 @@ NIBBLE_API Tensor ones(const Shape& shape, DType dtype = DType::f32);
 NIBBLE_API Tensor full(const Shape& shape, Scalar value, DType dtype = DType::f32);
 /// Uninitialised memory, to be filled by update_slice.
 NIBBLE_API Tensor empty(const Shape& shape, DType dtype = DType::f32);
+/// The same, stored as a dtype's name says, or packed along the last axis ("q8_0"): update_slice then packs the rows that
+/// it writes. Throws Error(shape_mismatch) where a group does not divide the axis, Error(unsupported) for a format without
+/// an encoder.
+NIBBLE_API Tensor empty(const Shape& shape, std::string_view storage);
 /// start, start + step, … below stop: (⌈(stop − start)/step⌉,).
 NIBBLE_API Tensor arange(Scalar start, Scalar stop, Scalar step = 1, DType dtype = DType::i32);
 /// Uniform in [low, high), by the counter-based Philox4x32-10 (Salmon et al., SC 2011): the same seed gives the same

@@ -14,6 +14,8 @@ TEST(Failures, OptionsThatAreNotUnderstood) {
   expect_failure({"info", model, "--nonsense"}, "invalid_argument", "--nonsense");
   expect_failure({"generate", model, "--prompt", "a", "--precision", "perfect"}, "invalid_argument", "perfect");
   expect_failure({"generate", model, "--prompt", "a", "--dtype", "i32"}, "invalid_argument", "i32");
+  expect_failure({"generate", model, "--prompt", "a", "--kv-dtype", "q9_9"}, "invalid_argument", "q9_9");
+  expect_failure({"generate", model, "--prompt", "a", "--kv-dtype", "q8_0"}, "shape_mismatch", "multiple of 32");
   expect_failure({"generate", model, "--prompt", "a", "--threads", "-1"}, "invalid_argument", "--threads");
   expect_failure({"generate", model, "--prompt", "a", "--max-tokens", "0"}, "invalid_argument", "--max-tokens");
   expect_failure({"generate", model, "--prompt", "a", "--top-p", "2"}, "invalid_argument", "top-p");

@@ -9,6 +9,7 @@
 #include "nibble/device.h"
 #include "nibble/error.h"
 #include "nibble/ops.h"
+#include "nibble/quantization.h"
 
 namespace nb = nibble;
 using nb::DType;
@@ -398,6 +399,38 @@ TEST(Attention, FastStaysWithinItsPrecision) {
       EXPECT_LT(std::sqrt(error / norm), 1e-2) << name(d) << " depth " << depth;
     }
   }
+}
+
+TEST(Attention, PackedCachesAreReadAsTheyLie) {
+  struct Case {
+    const char* format;
+    std::int64_t Tq, D, Dv;
+  };
+  for (const Case& c : {Case{"q8_0", 1, 64, 96}, Case{"q8_0", 40, 64, 96}, Case{"q8_0", 3, 32, 32},
+                        Case{"affine8-g64", 2, 128, 64}, Case{"q4_0", 30, 32, 64}}) {
+    const Tensor q = nb::random_normal({2, 4, c.Tq, c.D}, 1);
+    const Tensor k = nb::quantize(nb::random_normal({2, 2, 300, c.D}, 2), {.format = c.format}),
+                 v = nb::quantize(nb::random_normal({2, 2, 300, c.Dv}, 3), {.format = c.format});
+    nb::AttentionOptions o;
+    o.causal = true;
+    o.key_length = nb::tensor<std::int32_t>({300, 131}, {2});
+    const std::string what = fmt::format("{} {} queries", c.format, c.Tq);
+    const nb::with strict({.fallback = nb::Fallback::error});
+    const auto want = naive(q, nb::dequantize(k), nb::dequantize(v), 1 / std::sqrt(static_cast<double>(c.D)),
+                            {true, {300, 131}, {}});
+    expect_near(nb::scaled_dot_product_attention(q, k, v, o), want, 3e-6, what);
+    o.key_length = 131;
+    const Tensor got = nb::scaled_dot_product_attention(nb::slice(q, 0, 1, 2), nb::slice(k, 0, 1, 2), nb::slice(v, 0, 1, 2), o);
+    const std::vector<double> tail(want.begin() + static_cast<std::ptrdiff_t>(want.size() / 2), want.end());
+    expect_near(got, tail, 3e-6, what + " of the second entry");
+  }
+  // Along another axis it is decoded first, and that is counted.
+  const Tensor q = nb::random_normal({1, 2, 3, 32}, 1), v = nb::random_normal({1, 1, 64, 32}, 2);
+  const Tensor k = nb::swapaxes(nb::quantize(nb::random_normal({1, 1, 32, 64}, 3), {.format = "q8_0"}), 2, 3);
+  const auto want = naive(q, nb::dequantize(k), v, 1 / std::sqrt(32.0), {});
+  nb::reset_stats();
+  expect_near(nb::scaled_dot_product_attention(q, k, v), want, 3e-6, "packed along the keys");
+  EXPECT_GT(nb::stats().bytes_dequantized, 0u);
 }
 
 TEST(Attention, OneRowEqualsItsPlaceInABatch) {

@@ -263,6 +263,49 @@ TEST(UpdateSlice, WritesInPlaceOnlyWhereNobodyElseLooks) {
               ElementsAre(0, 1, 0));
 }
 
+TEST(UpdateSlice, RowsOfAPackedTensorArePackedInPlace) {
+  const Tensor rows = nb::random_normal({2, 3, 4, 64}, 1);
+  for (const char* format : {"q8_0", "affine4-g32"}) {
+    const Tensor packed = nb::dequantize(nb::quantize(rows, {.format = format}));
+    nb::reset_stats();
+    Tensor cache = nb::empty({2, 3, 9, 64}, format);
+    EXPECT_TRUE(cache.is_quantized());
+    cache = nb::update_slice(std::move(cache), rows, nb::tensor<std::int32_t>({5, 1}, {2}), 2);
+    EXPECT_EQ(nb::stats().bytes_copied, 0u);
+    EXPECT_EQ(nb::stats().bytes_dequantized, 0u);
+    const Tensor values = nb::dequantize(cache);
+    for (const auto& [entry, start] : {std::pair{0, 5}, {1, 1}}) {
+      EXPECT_EQ(floats(nb::slice(nb::select(values, 0, entry), 1, start, start + 4)),
+                floats(nb::select(packed, 0, entry)));
+    }
+    // Along another axis, of other dtypes and strides.
+    const Tensor turned = nb::swapaxes(nb::contiguous(nb::swapaxes(nb::cast(rows, DType::bf16), 2, 3)), 2, 3);
+    const Tensor bf16 = nb::dequantize(nb::quantize(nb::cast(nb::cast(rows, DType::bf16), DType::f32), {.format = format}));
+    Tensor wide = nb::empty({2, 5, 4, 64}, format);
+    wide = nb::update_slice(std::move(wide), turned, 2, 1);
+    EXPECT_EQ(floats(nb::slice(nb::dequantize(wide), 1, 2, 5)), floats(bf16));
+    // Shared with another handle it is copied; what the other one sees stays.
+    const Tensor other = cache;
+    cache = nb::update_slice(std::move(cache), nb::zeros({2, 3, 1, 64}), 5, 2);
+    EXPECT_EQ(nb::stats().bytes_copied, other.nbytes());
+    EXPECT_EQ(floats(nb::select(nb::select(nb::dequantize(other), 0, 0), 1, 5)), floats(nb::select(nb::select(packed, 0, 0), 1, 0)));
+    EXPECT_EQ(floats(nb::select(nb::select(nb::dequantize(cache), 0, 0), 1, 5)), std::vector<float>(3 * 64, 0.0f));
+    const nb::with strict({.fallback = nb::Fallback::error});
+    const Tensor shared = cache;
+    EXPECT_THROW(nb::update_slice(cache, nb::zeros({2, 3, 1, 64}), 5, 2), nb::Error);
+  }
+  // Where rows are not whole it is decoded, and that is counted.
+  nb::reset_stats();
+  const Tensor dense = nb::update_slice(nb::quantize(rows, {.format = "q8_0"}), nb::zeros({2, 3, 4, 1}), 7, 3);
+  EXPECT_FALSE(dense.is_quantized());
+  EXPECT_GT(nb::stats().bytes_dequantized, 0u);
+
+  EXPECT_EQ(nb::empty({2, 3}, "bf16").dtype(), DType::bf16);
+  EXPECT_THROW(nb::empty({2, 48}, "q8_0"), nb::Error);
+  EXPECT_THROW(nb::empty({}, "q8_0"), nb::Error);
+  EXPECT_THROW(nb::empty({2, 64}, "q9_9"), nb::Error);
+}
+
 TEST(UpdateSlice, StartsMayBeTensors) {
   const Tensor rows = nb::reshape(nb::arange(1, 5, 1, DType::f32), {2, 2});
   EXPECT_THAT(floats(nb::update_slice(nb::zeros({2, 4}), rows, nb::tensor<std::int32_t>({1}, {}), 1)),

@@ -104,8 +104,8 @@ TEST_P(Decoder, NarrowKeysAndValuesStayNear) {
   const with precise(exact());
   const TensorMap expected = reference();
   const llm::DecoderModel model = load_model(folder());
-  llm::KvCache cache = model.make_cache(2, 24, DType::bf16);
-  EXPECT_EQ(cache.dtype(), DType::bf16);
+  llm::KvCache cache = model.make_cache(2, 24, "bf16");
+  EXPECT_EQ(cache.storage(), "bf16");
   const Tensor got = model.logits(model.hidden(ids(expected.at("tokens")), cache));
   const double difference = max_difference(got, expected.at("logits"));
   EXPECT_GT(difference, kExact) << "the cache was not bf16 at all";
@@ -119,7 +119,7 @@ TEST_P(Decoder, NarrowActivationsGiveTheirOwnDtype) {
     llm::LoadOptions options;
     options.dtype = dtype;
     const llm::DecoderModel model = load_model(folder(), options);
-    EXPECT_EQ(model.make_cache(1, 1).dtype(), dtype);
+    EXPECT_EQ(model.make_cache(1, 1).storage(), name(dtype));
     const Tensor got = model.logits_of(ids(expected.at("tokens")));
     EXPECT_EQ(got.dtype(), dtype);
     EXPECT_LT(max_difference(got, expected.at("logits")), dtype == DType::bf16 ? 1.5 : 0.2);

@@ -27,6 +27,27 @@ TEST_F(SessionTest, GoesOnFromWhatItHolds) {
   EXPECT_EQ(went_on, fresh.generate(whole, greedy_for(5)).tokens);
 }
 
+TEST(PackedCache, StaysNearAndGoesOnAsOneShot) {
+  const with precise(exact());
+  const llm::DecoderModel model = load_model(models() / "qwen3");
+  const std::vector<std::int32_t> tokens{3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5};
+  const Tensor batch = from_data(std::span<const std::int32_t>(tokens), {1, static_cast<std::int64_t>(tokens.size())});
+  const Tensor plain = model.logits_of(batch);
+  reset_stats();
+  llm::KvCache cache = model.make_cache(1, 16, "q8_0");
+  const Tensor at_once = model.logits(model.hidden(batch, cache));
+  EXPECT_GT(max_difference(at_once, plain), 1e-4) << "the cache was not packed at all";
+  EXPECT_LT(max_difference(at_once, plain), 0.3);
+
+  llm::KvCache other = model.make_cache(1, 16, "q8_0");
+  model.hidden(slice(batch, 1, 0, 6), other);
+  Tensor last;
+  for (std::int64_t t = 6; t < 11; ++t) last = model.logits(model.hidden(slice(batch, 1, t, t + 1), other));
+  EXPECT_LT(max_difference(last, slice(at_once, 1, 10, 11)), 1e-4);
+  EXPECT_EQ(stats().bytes_copied, 0u);
+  EXPECT_EQ(stats().bytes_dequantized, 0u);
+}
+
 TEST_F(SessionTest, RewindForgetsTheRest) {
   const with precise(exact());
   llm::Session session(model_, 64);

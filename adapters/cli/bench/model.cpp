@@ -46,12 +46,12 @@ struct Timeline {
 };
 
 Timeline run_once(const llm::DecoderModel& model, std::int64_t prompt_length, std::int64_t gen_length,
-                  std::optional<DType> kv_dtype) {
+                  const std::string& kv_storage) {
   std::vector<std::int32_t> prompt;
   for (std::int64_t i = 0; i < prompt_length; ++i) {
     prompt.push_back(static_cast<std::int32_t>((7919 * i + 17) % model.config().vocab_size));
   }
-  llm::Session session(model, prompt_length + gen_length + 1, kv_dtype);
+  llm::Session session(model, prompt_length + gen_length + 1, kv_storage);
   llm::GenerateOptions options;
   options.max_tokens = gen_length + 1;  // the first one comes with the prompt
   std::vector<Clock::time_point> times;
@@ -107,7 +107,7 @@ class Model final : public Command {
     add_list(app, "--prompt-lengths", prompt_lengths_, "in tokens");
     add_list(app, "--gen-lengths", gen_lengths_, "in tokens");
     app.add_option("--dtype", dtype_, "of activations: f32, f16 or bf16")->capture_default_str();
-    app.add_option("--kv-dtype", kv_dtype_, "of the KV cache (default: --dtype)");
+    app.add_option("--kv-dtype", kv_storage_, "of the KV cache: also a packed format, q8_0, ... (default: --dtype)");
     options_.declare_precisions(app);
     options_.declare(app);
   }
@@ -120,7 +120,8 @@ class Model final : public Command {
       throw Error(ErrorCode::invalid_argument, "[bench model] either MODEL or --shape must be given");
     }
     const DType dtype = parse_float_dtype("--dtype", dtype_);
-    const DType kv_dtype = kv_dtype_.empty() ? dtype : parse_float_dtype("--kv-dtype", kv_dtype_);
+    check_kv_storage(kv_storage_);
+    const std::string kv_storage(kv_storage_.empty() ? name(dtype) : kv_storage_);
     const Subject subject = path_.empty() ? make_random(dtype) : load(dtype);
     Meter meter(options_.seconds());
     Json results = Json::array();
@@ -128,7 +129,7 @@ class Model final : public Command {
       Options options = nibble::options();
       options.precision = precision;
       const with in_force(options);
-      for (const std::int64_t length : prompt_lengths_) measure(subject, precision, length, kv_dtype, meter, &results);
+      for (const std::int64_t length : prompt_lengths_) measure(subject, precision, length, kv_storage, meter, &results);
     }
     return {{"machine", meter.machine()}, {"results", std::move(results)}};
   }
@@ -160,13 +161,13 @@ class Model final : public Command {
     return {checkpoint.path().filename().string(), stored, std::move(model), bytes};
   }
 
-  void measure(const Subject& subject, Precision precision, std::int64_t prompt_length, DType kv_dtype, Meter& meter,
+  void measure(const Subject& subject, Precision precision, std::int64_t prompt_length, const std::string& kv_storage, Meter& meter,
                Json* results) const {
     const std::int64_t longest = *std::max_element(gen_lengths_.begin(), gen_lengths_.end());
     const Arithmetic kind = is_dense_format(subject.format) ? Arithmetic::fp32 : peak_of_packed(precision);
     std::vector<Timeline> rounds;
     std::vector<double> bandwidths, peaks;
-    run_once(subject.model, std::min<std::int64_t>(prompt_length, 8), 1, kv_dtype);  // what is made at the first call
+    run_once(subject.model, std::min<std::int64_t>(prompt_length, 8), 1, kv_storage);  // what is made at the first call
     const auto begin = Clock::now();
     const auto probe = [&] {
       bandwidths.push_back(meter.bandwidth());
@@ -175,12 +176,12 @@ class Model final : public Command {
     probe();
     constexpr std::size_t kLeastRounds = 3;
     while (rounds.size() < kLeastRounds || Clock::now() - begin < std::chrono::duration<double>(options_.seconds())) {
-      rounds.push_back(run_once(subject.model, prompt_length, longest, kv_dtype));
+      rounds.push_back(run_once(subject.model, prompt_length, longest, kv_storage));
       probe();
     }
     for (const std::int64_t gen_length : gen_lengths_) {
       Spreads spreads;
-      const double bytes = bytes_a_token(subject, prompt_length, gen_length, kv_dtype);
+      const double bytes = bytes_a_token(subject, prompt_length, gen_length, kv_storage);
       for (std::size_t i = 0; i < rounds.size(); ++i) {
         const double prefill = static_cast<double>(prompt_length) / rounds[i].prefill_seconds;
         const double decode =
@@ -195,7 +196,7 @@ class Model final : public Command {
                   {"prompt_length", prompt_length},  {"gen_length", gen_length},
                   {"precision", name_of(precision)}, {"isa", cpu_unit()},
                   {"threads", num_threads()},        {"dtype", dtype_},
-                  {"kv_dtype", name(kv_dtype)},      {"weight_bytes", subject.model.weight_bytes()},
+                  {"kv_dtype", kv_storage},      {"weight_bytes", subject.model.weight_bytes()},
                   {"bytes_per_token", bytes},        {"peak", name_of(available(kind))}};
       row.update(spreads.json());
       results->push_back(std::move(row));
@@ -204,15 +205,16 @@ class Model final : public Command {
 
   /// What one token of the answer reads, on average: weights, and the keys and values before it.
   static double bytes_a_token(const Subject& subject, std::int64_t prompt_length, std::int64_t gen_length,
-                              DType kv_dtype) {
+                              const std::string& kv_storage) {
     const files::ModelConfig& c = subject.model.config();
     const double held = static_cast<double>(prompt_length) + 0.5 * static_cast<double>(gen_length + 1);
-    const auto per_position = static_cast<double>(2 * c.num_hidden_layers * c.num_key_value_heads * c.head_dim);
-    return static_cast<double>(subject.bytes_a_token) + held * per_position * static_cast<double>(itemsize(kv_dtype));
+    const auto heads = static_cast<double>(2 * c.num_hidden_layers * c.num_key_value_heads);
+    const auto bytes_a_head = static_cast<double>(empty({c.head_dim}, kv_storage).nbytes());
+    return static_cast<double>(subject.bytes_a_token) + held * heads * bytes_a_head;
   }
 
   BenchOptions options_;
-  std::string path_, shape_, format_, dtype_ = "f32", kv_dtype_;
+  std::string path_, shape_, format_, dtype_ = "f32", kv_storage_;
   std::vector<std::int64_t> prompt_lengths_{1, 32, 128, 512}, gen_lengths_{32, 128};
 };
 
