@@ -4,8 +4,8 @@
 #include <functional>
 #include <optional>
 #include <span>
-#include <variant>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "adapters/files/config.h"

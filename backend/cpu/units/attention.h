@@ -53,7 +53,7 @@ struct PanelTile {
   float* largest;  ///< (panel), −∞ at first
   float* total;    ///< (panel)
 };
-inline constexpr std::int64_t kTileKeys = 64;
+inline constexpr std::int64_t kTileKeys = 128;
 
 /// One arithmetic for panels.
 struct PanelKernel {
