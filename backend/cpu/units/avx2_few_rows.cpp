@@ -182,9 +182,15 @@ template <int kBytes>  // gcc would drop a call of it, having no effect
 
 // ---- blocks --------------------------------------------------------------------------------------------------------
 
-/// Where the four blocks of a chunk lie; past the end of the row, the last one again.
+/// Where the four blocks of a chunk lie.
 template <int kStride>
-struct Blocks {
+struct WholeChunk {
+  const unsigned char* first;
+  const unsigned char* at(int j) const { return first + j * kStride; }
+};
+/// The same at the end of a row; past it, the last block again.
+template <int kStride>
+struct PartOfChunk {
   const unsigned char* first;
   std::int64_t last;
   const unsigned char* at(int j) const { return first + (j < last ? j : last) * kStride; }
@@ -246,8 +252,8 @@ inline __m256i extract(__m256i windows, int t) {
   return _mm256_srli_epi16(_mm256_mullo_epi16(words, _mm256_broadcastsi128_si256(load128(e.factor))), 16 - kBits);
 }
 
-template <int kBits>
-[[gnu::always_inline]] inline void affine_chunk(Blocks<4 * kBits> blocks, Codes (&codes)[4]) {
+template <int kBits, class P>
+[[gnu::always_inline]] inline void affine_chunk(P blocks, Codes (&codes)[4]) {
   __m256i half[2];
   if constexpr (kBits == 2) {
     const __m256i all = pair(_mm_unpacklo_epi64(load64(blocks.at(0)), load64(blocks.at(1))),
@@ -332,7 +338,11 @@ class AffineSource : public Schemes<kBits> {
     const unsigned char* codes = row.component[0] + codes_ + c * 16 * kBits;
     fetch_ahead<16 * kBits>(codes);
     const std::int64_t left = blocks_ - 4 * c;
-    affine_chunk<kBits>({codes, (left < 4 ? left : 4) - 1}, chunk.codes);
+    if (left >= 4) [[likely]] {
+      affine_chunk<kBits>(WholeChunk<4 * kBits>{codes}, chunk.codes);
+    } else {
+      affine_chunk<kBits>(PartOfChunk<4 * kBits>{codes, left - 1}, chunk.codes);
+    }
     const std::int64_t skip = c * scales_step_, rest = scale_bytes_ - skip;
     const std::int64_t bytes = rest < scales_step_ ? rest : scales_step_;
     chunk.scale = spread_.of(row.component[1] + scales_ + skip, bytes);
@@ -367,16 +377,24 @@ class BlockSource : public Schemes<B::zero == 128 ? 8
     const unsigned char* in = row.component[0] + begin_ + c * 4 * B::kHalf;
     fetch_ahead<4 * B::kHalf>(in);
     const std::int64_t left = blocks_ - 4 * c;
-    const Blocks<B::kHalf> blocks{in, (left < 4 ? left : 4) - 1};
-    read(blocks, chunk.codes);
-    const __m256 both = _mm256_cvtph_ps(load_words(blocks, 0));
-    chunk.scale.v = _mm256_moveldup_ps(both);
-    chunk.bias.v = B::minimum != 0 ? _mm256_movehdup_ps(both) : _mm256_mul_ps(chunk.scale.v, _mm256_set1_ps(-B::zero));
+    if (left >= 4) [[likely]] {
+      read(WholeChunk<B::kHalf>{in}, chunk);
+    } else {
+      read(PartOfChunk<B::kHalf>{in, left - 1}, chunk);
+    }
     return chunk;
   }
 
  private:
-  [[gnu::always_inline]] static void read(Blocks<B::kHalf> blocks, Codes (&codes)[4]) {
+  template <class P>
+  [[gnu::always_inline]] static void read(P blocks, Chunk& chunk) {
+    read_codes(blocks, chunk.codes);
+    const __m256 both = _mm256_cvtph_ps(load_words(blocks, 0));
+    chunk.scale.v = _mm256_moveldup_ps(both);
+    chunk.bias.v = B::minimum != 0 ? _mm256_movehdup_ps(both) : _mm256_mul_ps(chunk.scale.v, _mm256_set1_ps(-B::zero));
+  }
+  template <class P>
+  [[gnu::always_inline]] static void read_codes(P blocks, Codes (&codes)[4]) {
     __m256i half[2];
     if constexpr (B::zero == 128) {
       for (int t = 0; t < 4; t += 2) {

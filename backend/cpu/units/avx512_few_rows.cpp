@@ -290,9 +290,15 @@ class AffineSource {
 
 // ---- blocks --------------------------------------------------------------------------------------------------------
 
-/// Where the eight blocks of a chunk lie; past the end of the row, the last one again.
+/// Where the eight blocks of a chunk lie.
 template <class B>
-struct Blocks {
+struct WholeChunk {
+  const unsigned char* first;
+  const unsigned char* at(int j) const { return first + j * B::kHalf; }
+};
+/// The same at the end of a row; past it, the last block again.
+template <class B>
+struct PartOfChunk {
   const unsigned char* first;
   std::int64_t last;
   const unsigned char* at(int j) const { return first + (j < last ? j : last) * B::kHalf; }
@@ -326,7 +332,7 @@ constexpr long long fifth_bits(int t) {
   return static_cast<long long>(shifts);
 }
 
-constexpr Order block_order(bool) {
+constexpr Order natural_order() {
   Order order{};
   for (int i = 0; i < kFewBlock; ++i) order.v[i] = static_cast<std::uint8_t>(i);
   return order;
@@ -366,22 +372,30 @@ class BlockSource {
   using Standard = Halves;
   using Fast = Bytes;
   explicit BlockSource(const FewRowsProduct& a) : begin_(a.begin / 32 * B::kHalf), blocks_(a.count / 32) {}
-  static constexpr Order kOrder = block_order(B::zero == 128);
+  static constexpr Order kOrder = natural_order();
   [[gnu::always_inline]] Chunk chunk(const RowBytes& row, std::int64_t c) const {
     static_assert(B::minimum == 0 || B::minimum == 2);
     Chunk chunk;
     const unsigned char* in = row.component[0] + begin_ + c * 8 * B::kHalf;
     fetch_ahead<8 * B::kHalf>(in);
     const std::int64_t left = blocks_ - 8 * c;
-    const Blocks<B> blocks{in, (left < 8 ? left : 8) - 1};
-    block_chunk<B>(blocks, chunk.codes);
-    const __m512 both = _mm512_cvtph_ps(load_words(blocks, 0));
-    chunk.scale.v = _mm512_moveldup_ps(both);
-    chunk.bias.v = B::minimum != 0 ? _mm512_movehdup_ps(both) : _mm512_mul_ps(chunk.scale.v, _mm512_set1_ps(-B::zero));
+    if (left >= 8) [[likely]] {
+      read(WholeChunk<B>{in}, chunk);
+    } else {
+      read(PartOfChunk<B>{in, left - 1}, chunk);
+    }
     return chunk;
   }
 
  private:
+  template <class P>
+  [[gnu::always_inline]] static void read(P blocks, Chunk& chunk) {
+    block_chunk<B>(blocks, chunk.codes);
+    const __m512 both = _mm512_cvtph_ps(load_words(blocks, 0));
+    chunk.scale.v = _mm512_moveldup_ps(both);
+    chunk.bias.v = B::minimum != 0 ? _mm512_movehdup_ps(both) : _mm512_mul_ps(chunk.scale.v, _mm512_set1_ps(-B::zero));
+  }
+
   std::int64_t begin_, blocks_;
 };
 
