@@ -1,8 +1,10 @@
-// The microkernel for few rows of x, written once. Included inside a unit's unnamed namespace after its floats and, for
-// each scheme,
-//   kMost       the largest rounded activation
-//   kBytes      bytes of a vector of activations and its low halves, if any
-//   Sum, add    integer sums of a chunk, and how a vector of codes times one of activations joins them.
+// The microkernel for few rows of x, written once. Included inside a unit's unnamed namespace after its floats,
+// max_magnitude, Codes, Chunk, kChunkVectors of codes in a chunk, kPackedRows at once, and its schemes, each of
+//   kMost             the largest rounded activation
+//   kBytes            bytes of x that meet a vector of codes
+//   round             a block of activations into piece j of the chunk; returns their sum
+//   Sum, add, total   integer sums of a chunk; how vector t of codes and of x joins them; the sum of each lane's block.
+// A format is a Source: its schemes Standard and Fast, kOrder, and chunk(row, c).
 
 /// Which activation of a block stands where in the packed row.
 struct Order {
