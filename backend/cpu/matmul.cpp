@@ -67,7 +67,10 @@ void packed_across(const Unit& unit, const MatmulArgs& args) {
 template <IntegerScheme Unit::* scheme>
 void affine_along(const Unit& unit, const MatmulArgs& args) {
   if (nothing_to_sum(args)) return;
-  multiply_along_integer(unit, unit.*scheme, x_of(args), PackedRows(unit, args.w), y_of(args));
+  const PackedRows w(unit, args.w);
+  // Codes too wide for the faster scheme take the more precise one.
+  const bool fits = w.format().bits <= (unit.*scheme).most_bits;
+  multiply_along_integer(unit, fits ? unit.*scheme : unit.standard, x_of(args), w, y_of(args));
 }
 
 template <FewScheme scheme>

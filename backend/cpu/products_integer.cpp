@@ -1,9 +1,12 @@
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <cstring>
+#include <span>
 #include <vector>
 
 #include "backend/common/executor.h"
+#include "backend/cpu/integer_panels.h"
 #include "backend/cpu/products.h"
 #include "backend/cpu/scratch.h"
 
@@ -14,161 +17,181 @@ namespace cpu {
 namespace {
 
 constexpr std::int64_t kRowBlock = 512;  // rows of x that one pass over w serves
-constexpr std::int64_t kTask = 1 << 16;  // multiply-adds that are worth a thread
 
-std::int64_t grain_for(std::int64_t cost) { return std::max<std::int64_t>(1, kTask / std::max<std::int64_t>(1, cost)); }
+/// How a product is cut. A sheet of decoded weights and a pair of panels should stay in the first cache, a sheet's share of x or the sheet
+/// itself in the second.
+struct Cut {
+  std::int64_t tile;   ///< rows of w, columns of y, that a thread computes together
+  std::int64_t sheet;  ///< rows of them that are decoded together
+  std::int64_t depth;  ///< weights of a row that are decoded together
+};
+constexpr std::int64_t kMostDepth = 2048;
+constexpr Cut kShortCut = {32, 8, kMostDepth};  // few rows of x pass over a sheet, so it must be read soon
+constexpr Cut kTallCut = {64, 64, 1024};        // many do, so they must not come from far
+constexpr std::int64_t kShortRows = 128;
 
-constexpr std::int64_t kTile = 32;  // rows of w that are decoded together
+constexpr std::int64_t kLine = 64;  // bytes that memory is fetched by
 
-/// A block of rows of x as integers, transposed into panels of a vector of rows each, shared by all threads of one call.
-struct Panels {
-  Panels(const Unit& unit, const IntegerScheme& scheme, std::int64_t rows_, std::int64_t length, int size)
-      : rows(rows_),
-        count((rows_ + unit.lanes - 1) / unit.lanes),
-        block(size),
-        blocks(length / size),
-        bytes(unit.lanes * length * scheme.bytes),
-        floats(unit.lanes * blocks),
-        memory(Scratch::need<unsigned char>(count * bytes) + 2 * Scratch::need<float>(count * floats) +
-               Scratch::need<unsigned char>(rows)),
-        q(memory.get<unsigned char>(count * bytes)),
-        scale(memory.get<float>(count * floats)),
-        sum(memory.get<float>(count * floats)),
-        fits(memory.get<unsigned char>(rows)) {}
-
-  void pack(const Unit& unit, const IntegerScheme& scheme, const Matrix& x, std::int64_t first) {
-    parallel_ranges(count, grain_for(x.columns * unit.lanes * 4), 1, [&](std::int64_t begin, std::int64_t end) {
-      Scratch own(Scratch::need<float>(x.columns) + Scratch::need<unsigned char>(bytes) + 2 * Scratch::need<float>(floats));
-      float* line = own.get<float>(x.columns);
-      unsigned char* lines = own.get<unsigned char>(bytes);
-      float* scales = own.get<float>(floats);
-      float* sums = own.get<float>(floats);
-      const std::int64_t pitch = x.columns * scheme.bytes;
-      for (std::int64_t panel = begin; panel < end; ++panel) {
-        for (std::int64_t lane = 0; lane < unit.lanes; ++lane) {
-          const std::int64_t row = panel * unit.lanes + lane;
-          bool good = false;
-          if (row < rows) {
-            unit.load(x.at(first + row, 0), x.element, x.column_stride, x.columns, line);
-            good = scheme.pack(line, x.columns, block, lines + lane * pitch, scales + lane * blocks, sums + lane * blocks);
-            fits[row] = good;
-          }
-          if (good) continue;
-          std::memset(lines + lane * pitch, 0, static_cast<std::size_t>(pitch));
-          std::fill_n(scales + lane * blocks, blocks, 0.f);
-          std::fill_n(sums + lane * blocks, blocks, 0.f);
-        }
-        const std::int64_t parts = scheme.bytes / scheme.step, vector = unit.lanes * 4;
-        for (std::int64_t part = 0; part < parts; ++part) {
-          unit.transpose(lines + part * x.columns, pitch, x.columns * scheme.step / 4, q + panel * bytes + part * vector,
-                         parts * vector);
-        }
-        unit.transpose(scales, blocks * 4, blocks, scale + panel * floats, vector);
-        unit.transpose(sums, blocks * 4, blocks, sum + panel * floats, vector);
-      }
-    });
+/// y = x · wᵀ in pieces: a tile of columns of y by some panels of x, which threads claim one after the other.
+template <class Store>
+class IntegerTiles {
+ public:
+  IntegerTiles(const Unit& unit, const IntegerScheme& scheme, const ActivationPanels& x, const PackedRows& w, Store& store)
+      : unit_(unit), scheme_(scheme), x_(x), w_(w), store_(store), cut_(x.rows <= kShortRows ? kShortCut : kTallCut) {
+    const std::int64_t tiles = (w.rows() + cut_.tile - 1) / cut_.tile, pairs = (x.count + 1) / 2;
+    const std::int64_t threads = num_threads(), wanted = threads == 1 ? 1 : 8 * threads;
+    parts_ = std::clamp((wanted + tiles - 1) / tiles, std::int64_t{1}, pairs);
+    pieces_ = tiles * parts_;
   }
 
-  std::int64_t rows, count;
-  int block;
-  std::int64_t blocks;         ///< in a row
-  std::int64_t bytes, floats;  ///< of a panel: its activations, and its scales or sums
-  Scratch memory;
-  unsigned char* q;
-  float* scale;
-  float* sum;
-  unsigned char* fits;
-};
+  void run() {
+    const std::int64_t worth = x_.rows * w_.rows() * w_.length() / kTask + 1;
+    parallel_for(std::min({std::int64_t{num_threads()}, pieces_, worth}), [&](std::int64_t) { work(); });
+  }
 
-/// Rows [n, n + kTile) of w, the last one repeated past the end, for a chunk of their weights.
-struct WeightTile {
-  WeightTile(const PackedRows& rows, const IntegerScheme& scheme)
-      : w(rows),
-        code_bytes(scheme.code_bytes),
-        groups(kChunk / rows.format().group_size),
-        memory(Scratch::need<std::uint8_t>(kTile * kChunk * code_bytes) + 2 * Scratch::need<float>(kTile * groups)),
-        codes(memory.get<std::uint8_t>(kTile * kChunk * code_bytes)),
-        scales(memory.get<float>(kTile * groups)),
-        biases(memory.get<float>(kTile * groups)) {}
+ private:
+  /// Where a sheet of decoded weights begins.
+  struct Place {
+    std::int64_t row, k;
+  };
+  struct Memory {
+    explicit Memory(const IntegerTiles& t)
+        : groups(t.cut_.depth / t.w_.format().group_size),
+          lines(t.cut_.sheet * t.w_.most_lines(t.cut_.depth)),
+          panel(t.cut_.tile * t.unit_.lanes),
+          scratch(Scratch::need<std::uint8_t>(t.cut_.sheet * t.cut_.depth * t.scheme_.code_bytes) +
+                  2 * Scratch::need<float>(t.cut_.sheet * groups) + Scratch::need<const unsigned char*>(lines) +
+                  Scratch::need<float>((t.x_.count + 1) * panel)),
+          codes(scratch.get<std::uint8_t>(t.cut_.sheet * t.cut_.depth * t.scheme_.code_bytes)),
+          scales(scratch.get<float>(t.cut_.sheet * groups)),
+          biases(scratch.get<float>(t.cut_.sheet * groups)),
+          ahead(scratch.get<const unsigned char*>(lines)),
+          out(scratch.get<float>(panel)),
+          acc(scratch.get<float>(t.x_.count * panel)) {}
 
-  void decode(std::int64_t n, std::int64_t k, std::int64_t count) {
-    for (std::int64_t r = 0; r < kTile; ++r) {
-      const std::int64_t row = std::min(n + r, w.rows() - 1);
-      std::uint8_t* line = codes + r * kChunk * code_bytes;
-      if (code_bytes == 1) {
-        w.unpack(row, k, count, line, scales + r * groups, biases + r * groups);
+    std::int64_t groups, lines, panel;
+    Scratch scratch;
+    std::uint8_t* codes;
+    float* scales;
+    float* biases;
+    const unsigned char** ahead;
+    float* out;
+    float* acc;
+  };
+
+  std::int64_t claim() { return next_.fetch_add(1, std::memory_order_relaxed); }
+  std::int64_t row_of(std::int64_t piece) const { return piece / parts_ * cut_.tile; }
+  std::int64_t panel_of(std::int64_t part) const { return std::min((x_.count + 1) / 2 * part / parts_ * 2, x_.count); }
+
+  /// A thread claims the next piece before it computes one, so that the weights of the next can be fetched meanwhile.
+  void work() {
+    Memory memory(*this);
+    std::int64_t piece = claim();
+    if (piece >= pieces_) return;
+    const std::int64_t lines = locate({row_of(piece), 0}, memory.ahead);
+    for (std::int64_t i = 0; i < lines; ++i) __builtin_prefetch(memory.ahead[i]);
+    while (piece < pieces_) {
+      const std::int64_t next = claim();
+      compute(piece, next, memory);
+      piece = next;
+    }
+  }
+
+  void compute(std::int64_t piece, std::int64_t next, const Memory& memory) {
+    const std::int64_t n = row_of(piece), begin = panel_of(piece % parts_), end = panel_of(piece % parts_ + 1);
+    std::memset(memory.acc, 0, static_cast<std::size_t>((end - begin) * memory.panel) * sizeof(float));
+    for (std::int64_t k = 0; k < w_.length(); k += cut_.depth) {
+      const std::int64_t here = std::min(cut_.tile, w_.rows() - n);
+      for (std::int64_t r = 0; r < here; r += cut_.sheet) {
+        Place following{n + r + cut_.sheet, k};
+        if (r + cut_.sheet >= here) following = {n, k + cut_.depth};
+        if (following.k >= w_.length()) following = {next < pieces_ ? row_of(next) : w_.rows(), 0};
+        decode({n + r, k}, memory);
+        multiply({n + r, k}, r, begin, end, locate(following, memory.ahead), memory);
+      }
+    }
+    put(n, begin, end, memory);
+  }
+
+  void decode(Place at, const Memory& memory) const {
+    const std::int64_t count = std::min(cut_.depth, w_.length() - at.k);
+    const std::int64_t rows = std::min(cut_.sheet, (w_.rows() - at.row + 7) / 8 * 8);
+    for (std::int64_t r = 0; r < rows; ++r) {
+      const std::int64_t row = std::min(at.row + r, w_.rows() - 1);  // the last one again past the end
+      float* scales = memory.scales + r * memory.groups;
+      float* biases = memory.biases + r * memory.groups;
+      std::uint8_t* codes = memory.codes + r * cut_.depth * scheme_.code_bytes;
+      if (scheme_.code_bytes == 1) {
+        w_.unpack(row, at.k, count, codes, scales, biases);
       } else {
-        std::uint8_t narrow[kChunk];
-        w.unpack(row, k, count, narrow, scales + r * groups, biases + r * groups);
-        std::copy_n(narrow, count, reinterpret_cast<std::uint16_t*>(line));
+        std::uint8_t narrow[kMostDepth];
+        w_.unpack(row, at.k, count, narrow, scales, biases);
+        std::copy_n(narrow, count, reinterpret_cast<std::uint16_t*>(codes));
       }
     }
   }
 
-  const PackedRows& w;
-  int code_bytes;
-  std::int64_t groups;
-  Scratch memory;
-  std::uint8_t* codes;
-  float* scales;
-  float* biases;
+  void multiply(Place at, std::int64_t r, std::int64_t begin, std::int64_t end, std::int64_t lines,
+                const Memory& memory) const {
+    const std::int64_t count = std::min(cut_.depth, w_.length() - at.k), first = at.k / x_.block * unit_.lanes;
+    scheme_.multiply({.x = x_.q + begin * x_.bytes + at.k * unit_.lanes * scheme_.bytes,
+                      .x_panel = x_.bytes,
+                      .x_scale = x_.scale + begin * x_.floats + first,
+                      .x_sum = x_.sum + begin * x_.floats + first,
+                      .x_blocks = x_.blocks,
+                      .panels = end - begin,
+                      .codes = memory.codes,
+                      .code_pitch = cut_.depth * scheme_.code_bytes,
+                      .scales = memory.scales,
+                      .biases = memory.biases,
+                      .groups = memory.groups,
+                      .bits = w_.format().bits,
+                      .block = x_.block,
+                      .group_shift = std::countr_zero(static_cast<unsigned>(w_.format().group_size / x_.block)),
+                      .blocks = count / x_.block,
+                      .rows = std::min(cut_.sheet, (w_.rows() - at.row + 7) / 8 * 8),
+                      .acc = memory.acc + r * unit_.lanes,
+                      .acc_panel = memory.panel,
+                      .ahead = memory.ahead,
+                      .ahead_count = lines});
+  }
+
+  /// The lines of memory that a sheet is decoded from.
+  std::int64_t locate(Place at, const unsigned char** lines) const {
+    const std::int64_t count = std::min(cut_.depth, w_.length() - at.k),
+                       last = std::min(at.row + cut_.sheet, w_.rows());
+    std::int64_t found = 0;
+    for (std::int64_t row = at.row; row < last; ++row) {
+      for (int c = 0; c < w_.components(); ++c) {
+        const std::span<const unsigned char> bytes = w_.bytes(row, c, at.k, count);
+        for (std::size_t i = 0; i < bytes.size(); i += kLine) lines[found++] = bytes.data() + i;
+      }
+    }
+    return found;
+  }
+
+  void put(std::int64_t n, std::int64_t begin, std::int64_t end, const Memory& memory) const {
+    const std::int64_t here = std::min(cut_.tile, w_.rows() - n), lanes = unit_.lanes;
+    for (std::int64_t p = begin; p < end; ++p) {
+      const float* acc = memory.acc + (p - begin) * memory.panel;
+      for (std::int64_t r = 0; r < cut_.tile; r += lanes)
+        unit_.transpose(acc + r * lanes, lanes * 4, lanes, memory.out + r, cut_.tile * 4);
+      for (std::int64_t m = p * lanes; m < std::min((p + 1) * lanes, x_.rows); ++m) {
+        if (x_.fits[m]) store_(m, n, here, memory.out + (m - p * lanes) * cut_.tile);
+      }
+    }
+  }
+
+  const Unit& unit_;
+  const IntegerScheme& scheme_;
+  const ActivationPanels& x_;
+  const PackedRows& w_;
+  Store& store_;
+  const Cut cut_;
+  std::int64_t parts_;  ///< of the panels
+  std::int64_t pieces_;
+  std::atomic<std::int64_t> next_{0};
 };
-
-/// Columns [n, n + kTile) of y for panels [begin, end).
-template <class Store>
-void multiply_tile(const Unit& unit, const IntegerScheme& scheme, const Panels& x, const PackedRows& w, std::int64_t n,
-                   std::int64_t begin, std::int64_t end, Store&& store) {
-  const std::int64_t panel = kTile * unit.lanes, group = w.format().group_size;
-  WeightTile tile(w, scheme);
-  Scratch scratch(Scratch::need<float>((end - begin) * panel) + Scratch::need<float>(panel));
-  float* acc = scratch.get<float>((end - begin) * panel);
-  float* lines = scratch.get<float>(panel);
-  std::memset(acc, 0, static_cast<std::size_t>((end - begin) * panel) * sizeof(float));
-  for (std::int64_t k = 0; k < w.length(); k += kChunk) {
-    const std::int64_t count = std::min(kChunk, w.length() - k), block = k / x.block;
-    tile.decode(n, k, count);
-    scheme.multiply({.x = x.q + begin * x.bytes + k * unit.lanes * scheme.bytes,
-                     .x_panel = x.bytes,
-                     .x_scale = x.scale + begin * x.floats + block * unit.lanes,
-                     .x_sum = x.sum + begin * x.floats + block * unit.lanes,
-                     .x_blocks = x.blocks,
-                     .panels = end - begin,
-                     .codes = tile.codes,
-                     .code_pitch = kChunk * scheme.code_bytes,
-                     .scales = tile.scales,
-                     .biases = tile.biases,
-                     .groups = tile.groups,
-                     .block = x.block,
-                     .group_shift = std::countr_zero(static_cast<unsigned>(group / x.block)),
-                     .blocks = count / x.block,
-                     .rows = kTile,
-                     .acc = acc});
-  }
-  const std::int64_t here = std::min(kTile, w.rows() - n);
-  for (std::int64_t p = begin; p < end; ++p) {
-    for (std::int64_t r = 0; r < kTile; r += unit.lanes) {
-      unit.transpose(acc + (p - begin) * panel + r * unit.lanes, unit.lanes * 4, unit.lanes, lines + r, kTile * 4);
-    }
-    const std::int64_t first = p * unit.lanes, last = std::min(first + unit.lanes, x.rows);
-    for (std::int64_t m = first; m < last; ++m) {
-      if (x.fits[m]) store(m, n, here, lines + (m - first) * kTile);
-    }
-  }
-}
-
-/// All of y, in pieces of a tile by some panels: as many as keep all threads busy to the end.
-template <class Store>
-void multiply_tiles(const Unit& unit, const IntegerScheme& scheme, const Panels& x, const PackedRows& w, Store&& store) {
-  if (w.rows() == 0) return;
-  const std::int64_t tiles = (w.rows() + kTile - 1) / kTile, pairs = (x.count + 1) / 2;
-  const std::int64_t wanted = num_threads() == 1 ? 1 : 8 * num_threads();
-  const std::int64_t parts = std::clamp<std::int64_t>((wanted + tiles - 1) / tiles, 1, pairs);
-  parallel_for(tiles * parts, [&](std::int64_t i) {
-    const std::int64_t part = i % parts;
-    multiply_tile(unit, scheme, x, w, i / parts * kTile, pairs * part / parts * 2,
-                  std::min(pairs * (part + 1) / parts * 2, x.count), store);
-  });
-}
 
 }  // namespace
 
@@ -187,9 +210,9 @@ void multiply_along_integer(const Unit& unit, const IntegerScheme& scheme, const
     const auto store = [&](std::int64_t m, std::int64_t n, std::int64_t count, const float* sums) {
       unit.store(sums, count, y.at(first + m, n), y.element, y.column_stride);
     };
-    Panels panels(unit, scheme, rows, w.length(), block);
+    ActivationPanels panels(unit, scheme, rows, w.length(), block);
     panels.pack(unit, scheme, x, first);
-    multiply_tiles(unit, scheme, panels, w, store);
+    if (w.rows() > 0) IntegerTiles(unit, scheme, panels, w, store).run();
     for (std::int64_t m = 0; m < rows; ++m) {
       if (!panels.fits[m]) exact.push_back(first + m);
     }

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <sys/mman.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -39,16 +41,24 @@ class Scratch {
 
  private:
   static constexpr std::size_t kKept = std::size_t{32} << 20;
+  static constexpr std::size_t kHugePage = std::size_t{2} << 20;
   struct Free {
-    void operator()(std::byte* p) const { ::operator delete[](p, std::align_val_t{64}); }
+    std::align_val_t alignment;
+    void operator()(std::byte* p) const { ::operator delete[](p, alignment); }
   };
   using Bytes = std::unique_ptr<std::byte[], Free>;
   struct Block {
-    Bytes data;
+    Bytes data{nullptr, Free{std::align_val_t{64}}};
     std::size_t bytes = 0;
   };
+  /// Large blocks ask for huge pages: kernels read them again and again, and hardware prefetches no further than a
+  /// page.
   static Bytes make(std::size_t bytes) {
-    return Bytes(static_cast<std::byte*>(::operator new[](bytes, std::align_val_t{64})));
+    const bool large = bytes >= kHugePage;
+    const std::align_val_t alignment{large ? kHugePage : 64};
+    auto* p = static_cast<std::byte*>(::operator new[](bytes, alignment));
+    if (large) madvise(p, bytes, MADV_HUGEPAGE);
+    return Bytes(p, Free{alignment});
   }
   static std::vector<Block>& free_list() {
     thread_local std::vector<Block> blocks;
@@ -56,7 +66,7 @@ class Scratch {
   }
   static Block take() {
     std::vector<Block>& blocks = free_list();
-    if (blocks.empty()) return {};
+    if (blocks.empty()) return Block();
     Block block = std::move(blocks.back());
     blocks.pop_back();
     return block;

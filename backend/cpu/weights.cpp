@@ -81,7 +81,11 @@ PackedRows::PackedRows(const Unit& unit, const Packing& packing, std::int64_t ro
       origin_(packed_row(packing, first)),
       components_(packing.components.size()) {
   const PackedRow next = packed_row(packing, first + step);
-  for (std::size_t c = 0; c < components_; ++c) pitch_[c] = next.component[c] - origin_.component[c];
+  for (std::size_t c = 0; c < components_; ++c) {
+    pitch_[c] = next.component[c] - origin_.component[c];
+    block_bytes_[c] = packing.format->width(static_cast<int>(c), packing.format->block) *
+                      static_cast<std::int64_t>(itemsize(packing.components[c].dtype()));
+  }
 }
 
 PackedRows::PackedRows(const Unit& unit, const Tensor& w)
@@ -120,6 +124,20 @@ void PackedRows::unpack(std::int64_t i, std::int64_t begin, std::int64_t count, 
   const RowBytes bytes = bytes_of_row(row(i));
   decoder_->codes(bytes, begin, count, codes);
   decoder_->scales(&bytes, 1, begin / group, count / group, 1, scales, biases);
+}
+
+std::span<const unsigned char> PackedRows::bytes(std::int64_t i, int c, std::int64_t begin, std::int64_t count) const {
+  const auto component = static_cast<std::size_t>(c);
+  const std::int64_t first = (packing_.begin + begin) / format().block * block_bytes_[component];
+  const std::byte* at = origin_.component[component] + i * pitch_[component] + first;
+  return {reinterpret_cast<const unsigned char*>(at),
+          static_cast<std::size_t>(count / format().block * block_bytes_[component])};
+}
+
+std::int64_t PackedRows::most_lines(std::int64_t count) const {
+  std::int64_t lines = 0;
+  for (const std::int64_t bytes : block_bytes_) lines += (count / format().block * bytes + 63) / 64;
+  return lines;
 }
 
 }  // namespace cpu

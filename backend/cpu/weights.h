@@ -103,6 +103,12 @@ class PackedRows final : public WeightRows {
   void unpack(std::int64_t row, std::int64_t begin, std::int64_t count, std::uint8_t* codes, float* scales,
               float* biases) const;
 
+  /// Where component c of weights [begin, begin + count) of a row lies.
+  std::span<const unsigned char> bytes(std::int64_t row, int c, std::int64_t begin, std::int64_t count) const;
+  /// No more than this many lines of 64 bytes hold `count` weights of a row.
+  std::int64_t most_lines(std::int64_t count) const;
+  int components() const { return static_cast<int>(components_); }
+
  private:
   /// Row i; found by arithmetic alone, since a product asks for it again and again.
   PackedRow row(std::int64_t i) const {
@@ -115,6 +121,7 @@ class PackedRows final : public WeightRows {
   const Decoder* decoder_;  ///< null: the format's own functions
   PackedRow origin_;        ///< row 0
   std::array<std::int64_t, kMaxComponents> pitch_{};  ///< bytes of each component from row to row
+  std::array<std::int64_t, kMaxComponents> block_bytes_{};  ///< of each component for a block of weights
   std::size_t components_;
 };
 

@@ -346,6 +346,23 @@ TEST_P(Kernels, ManyRowsCrossTheBlocks) {
   }
 }
 
+/// Rows of weights longer than are decoded at once, more of them than a tile has, and panels of rows of x that are not full.
+TEST_P(Kernels, LongRowsCrossTheCuts) {
+  Random random = this->random();
+  for (const auto& [name, length] : {std::pair{"affine4-g64", 4160}, {"affine3-g128", 2176}, {"affine5-g32", 2080}, {"q8_0", 1056}}) {
+    const Format& format = *nb::detail::find_format(name);
+    for (const int rows : unit().emulated ? std::vector<int>{9} : std::vector<int>{9, 145}) {
+      Case c{dense_matrix(rows, length, DType::f32, Layout::contiguous),
+             packed_matrix(format, unit().emulated ? 11 : 67, length, DType::bf16, random), {}, {}, Orientation::along, name};
+      fill_normal(c.x, random, Values::outliers);
+      c.y = dense_matrix(rows, c.w.size(0), DType::f32, Layout::gaps);
+      const std::vector<float> weights = decoded(c.w);
+      c.weights.assign(weights.begin(), weights.end());
+      check(unit(), c);
+    }
+  }
+}
+
 TEST_P(Kernels, SupportsOnlyWhatItStates) {
   for (const MatmulKernel& kernel : unit().kernels) {
     EXPECT_FALSE(kernel.supports({nullptr, DType::i32, Orientation::along, 1, Precision::fast, false})) << kernel.name;

@@ -136,40 +136,88 @@ inline std::uint32_t max_magnitude(const float* x, int n) {
   return static_cast<std::uint32_t>(_mm_cvtsi128_si32(a));
 }
 
+/// Sums in types of their elements, which gcc 12 keeps in a register through a loop where it copies a __m256i.
+using Ints = int __attribute__((vector_size(32)));
+using Shorts = short __attribute__((vector_size(32)));
+
+inline std::int32_t total_of(__m256i v) {
+  __m128i a = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+  a = _mm_add_epi32(a, _mm_shuffle_epi32(a, 0x4e));
+  a = _mm_add_epi32(a, _mm_shuffle_epi32(a, 0xb1));
+  return _mm_cvtsi128_si32(a);
+}
+/// Eight activations in 16 bits; adds them to `total`.
+inline __m128i round_eight(const float* x, float inverse, __m256i& total) {
+  const __m256i v = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x), _mm256_set1_ps(inverse)));
+  total = _mm256_add_epi32(total, v);
+  return _mm_packs_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+}
+inline __m256i broadcast_four(const std::uint8_t* codes) {
+  std::int32_t four;
+  __builtin_memcpy(&four, codes, 4);
+  return _mm256_set1_epi32(four);
+}
+
 /// 16-bit activations; codes are widened, so that no sum of two products saturates.
 struct Standard {
   static constexpr int kBytes = 2, kStep = 2;
   static constexpr float kMost = 32512.f;
-  static constexpr int kTake = 2, kRun = 32, kTileRows = 4, kCodeBytes = 2;
-  using Total = __m256i;
-  using Sums = __m256i;
+  static constexpr int kTake = 2, kRun = 64, kTileRows = 4, kCodeBytes = 2, kMostBits = 8;
+  using Total = Ints;
+  using Sums = Ints;
   using X = __m256i;
   static std::int32_t round(const float* x, int n, float inverse, unsigned char* q, std::int64_t) {
     __m256i total = _mm256_setzero_si256();
-    for (int i = 0; i < n; i += 8) {
-      const __m256i v = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + i), _mm256_set1_ps(inverse)));
-      store128(q + 2 * i, _mm_packs_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1)));
-      total = _mm256_add_epi32(total, v);
-    }
-    __m128i a = _mm_add_epi32(_mm256_castsi256_si128(total), _mm256_extracti128_si256(total, 1));
-    a = _mm_add_epi32(a, _mm_shuffle_epi32(a, 0x4e));
-    a = _mm_add_epi32(a, _mm_shuffle_epi32(a, 0xb1));
-    return _mm_cvtsi128_si32(a);
+    for (int i = 0; i < n; i += 8) store128(q + 2 * i, round_eight(x + i, inverse, total));
+    return total_of(total);
   }
   static __m256i load(const unsigned char* x) { return load256(x); }
-  static __m256i broadcast(const std::uint8_t* codes) {
-    std::int32_t two;
-    __builtin_memcpy(&two, codes, 4);
-    return _mm256_set1_epi32(two);
+  static __m256i broadcast(const std::uint8_t* codes) { return broadcast_four(codes); }
+  static Ints start(Ints total) { return total; }
+  static void accumulate(Ints& sums, __m256i w, __m256i x) { sums += reinterpret_cast<Ints>(_mm256_madd_epi16(w, x)); }
+  static void finish(Ints& total, Ints sums) { total = sums; }
+  static F total(Ints t) { return {_mm256_cvtepi32_ps(reinterpret_cast<__m256i>(t))}; }
+};
+
+/// 8-bit activations against codes of up to kBits: products of a run of weights are summed in 16 bits, which holds as many pairs as
+/// 2 · 127 · (2^kBits - 1) goes into 32767.
+template <int kBits, int kWeights>
+struct FastRun {
+  static_assert(kWeights / 4 * 2 * 127 * ((1 << kBits) - 1) <= 32767);
+  static constexpr int kBytes = 1, kStep = 1;
+  static constexpr float kMost = 127.f;
+  static constexpr int kTake = 4, kRun = kWeights, kTileRows = 4, kCodeBytes = 1, kMostBits = 6;
+  using Total = Ints;
+  using Sums = Shorts;
+  using X = __m256i;
+  static std::int32_t round(const float* x, int n, float inverse, unsigned char* q, std::int64_t) {
+    __m256i total = _mm256_setzero_si256();
+    for (int i = 0; i < n; i += 16) {
+      const __m128i low = round_eight(x + i, inverse, total), high = round_eight(x + i + 8, inverse, total);
+      store128(q + i, _mm_packs_epi16(low, high));
+    }
+    return total_of(total);
   }
-  static __m256i start(__m256i total) { return total; }
-  static void accumulate(__m256i& sums, __m256i w, __m256i x) { sums = _mm256_add_epi32(sums, _mm256_madd_epi16(w, x)); }
-  static void finish(__m256i& total, __m256i sums) { total = sums; }
-  static F total(__m256i t) { return {_mm256_cvtepi32_ps(t)}; }
+  static __m256i load(const unsigned char* x) { return load256(x); }
+  static __m256i broadcast(const std::uint8_t* codes) { return broadcast_four(codes); }
+  static Shorts start(Ints) { return Shorts{}; }
+  static void accumulate(Shorts& sums, __m256i w, __m256i x) { sums += reinterpret_cast<Shorts>(_mm256_maddubs_epi16(w, x)); }
+  static void finish(Ints& total, Shorts sums) {
+    total += reinterpret_cast<Ints>(_mm256_madd_epi16(reinterpret_cast<__m256i>(sums), _mm256_set1_epi16(1)));
+  }
+  static F total(Ints t) { return {_mm256_cvtepi32_ps(reinterpret_cast<__m256i>(t))}; }
 };
 
 #include "backend/cpu/units/generic.inl.h"
 #include "backend/cpu/units/integer_tile.inl.h"
+
+/// What FastRun a product takes depends on its codes.
+void multiply_fast(const IntegerProduct& a) {
+  if (a.bits <= 3) return multiply<FastRun<3, 64>>(a);
+  if (a.bits == 4) return multiply<FastRun<4, 32>>(a);
+  if (a.bits == 5) return multiply<FastRun<5, 16>>(a);
+  multiply<FastRun<6, 8>>(a);
+}
 
 }  // namespace
 
@@ -178,7 +226,7 @@ extern const FewRowsUnit NIBBLE_FEW_ROWS;
 extern const Unit NIBBLE_UNIT;
 const Unit NIBBLE_UNIT = {
     "avx2", kLanes, kDecoders<scatter_scales>, kDecoderCount,
-    load_floats, store_floats, expand, transpose, scheme<Standard>(), {}, &NIBBLE_FLOATS,
+    load_floats, store_floats, expand, transpose, scheme<Standard>(), scheme<FastRun<4, 32>>(multiply_fast), &NIBBLE_FLOATS,
     &NIBBLE_FEW_ROWS,
 };
 

@@ -153,7 +153,7 @@ inline __m512i broadcast_four(const std::uint8_t* codes) {
 struct Standard {
   static constexpr int kBytes = 2, kStep = 1;
   static constexpr float kMost = 32512.f;
-  static constexpr int kTake = 4, kRun = 32, kTileRows = 4, kCodeBytes = 1;
+  static constexpr int kTake = 4, kRun = 64, kTileRows = 4, kCodeBytes = 1, kMostBits = 8;
   struct Total {
     Ints high, low;
   };
@@ -187,7 +187,7 @@ struct Standard {
 struct Fast {
   static constexpr int kBytes = 1, kStep = 1;
   static constexpr float kMost = 127.f;
-  static constexpr int kTake = 4, kRun = 32, kTileRows = 8, kCodeBytes = 1;
+  static constexpr int kTake = 4, kRun = 64, kTileRows = 8, kCodeBytes = 1, kMostBits = 8;
   using Total = Ints;
   using Sums = Ints;
   using X = __m512i;

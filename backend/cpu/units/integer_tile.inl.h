@@ -38,22 +38,24 @@ template <int kCount, class Body>
   }
 }
 
-/// Sums of kPanels vectors of rows of x with kRows rows of w. A block's sum is exact in integers and blocks are added
-/// in order, so a row's result depends neither on kPanels nor on the other rows.
+/// Sums of kPanels vectors of rows of x with kRows rows of w, for `count` blocks. A block's sum is exact in integers
+/// and blocks are added in order, so a row's result depends neither on kPanels nor on the other rows.
 template <class Scheme, int kPanels, int kRows>
-void multiply_tile(const IntegerProduct& a, std::int64_t panel, std::int64_t row) {
+void multiply_tile(const IntegerProduct& a, std::int64_t panel, std::int64_t row, std::int64_t first,
+                   std::int64_t count) {
   constexpr std::int64_t kStepBytes = kLanes * 4 * Scheme::kBytes / Scheme::kStep;
-  const unsigned char* x = a.x + panel * a.x_panel;
+  const unsigned char* x = a.x + panel * a.x_panel + first * (a.block / Scheme::kTake * kStepBytes);
   const float* x_scale = a.x_scale + panel * a.x_blocks * kLanes;
   const float* x_sum = a.x_sum + panel * a.x_blocks * kLanes;
-  const std::uint8_t* codes = a.codes + row * a.code_pitch;
-  float* acc = a.acc + (panel * a.rows + row) * kLanes;
-  for (std::int64_t i = 0; i < a.blocks; ++i) {
+  const std::uint8_t* codes = a.codes + row * a.code_pitch + first * (a.block * Scheme::kCodeBytes);
+  float* acc = a.acc + panel * a.acc_panel + row * kLanes;
+  const int run = a.block < Scheme::kRun ? a.block : Scheme::kRun;  // a constant would let compilers unroll and spill
+  for (std::int64_t i = first; i < first + count; ++i) {
     typename Scheme::Total totals[kRows][kPanels] = {};
-    for (int k = 0; k < a.block; k += Scheme::kRun) {
+    for (int k = 0; k < a.block; k += run) {
       typename Scheme::Sums sums[kRows][kPanels];
       each<kRows>([&](auto n) { each<kPanels>([&](auto v) { sums[n][v] = Scheme::start(totals[n][v]); }); });
-      for (int j = 0; j < Scheme::kRun; j += Scheme::kTake) {
+      for (int j = 0; j < run; j += Scheme::kTake) {
         typename Scheme::X xs[kPanels];
         each<kPanels>([&](auto v) { xs[v] = Scheme::load(x + v * a.x_panel); });
         each<kRows>([&](auto n) {
@@ -74,7 +76,7 @@ void multiply_tile(const IntegerProduct& a, std::int64_t panel, std::int64_t row
     each<kRows>([&](auto n) {
       const F scale = broadcast(a.scales[group + n * a.groups]), bias = broadcast(a.biases[group + n * a.groups]);
       each<kPanels>([&](auto v) {
-        float* out = acc + (v * a.rows + n) * kLanes;
+        float* out = acc + v * a.acc_panel + n * kLanes;
         const F y = fma(mul(scale, units[v]), Scheme::total(totals[n][v]), load_f32(out));
         store_f32(out, fma(bias, x_sums[v], y));
       });
@@ -85,18 +87,29 @@ void multiply_tile(const IntegerProduct& a, std::int64_t panel, std::int64_t row
 template <class Scheme>
 void multiply(const IntegerProduct& a) {
   constexpr int kRows = Scheme::kTileRows;
+  constexpr std::int64_t kBlocks = 8;
+  // Lines are asked for little by little: a processor waits once it has some twenty under way.
+  const std::int64_t calls = a.rows / kRows * ((a.blocks + kBlocks - 1) / kBlocks);
+  std::int64_t call = 0, fetched = 0;
   for (std::int64_t panel = 0; panel < a.panels; panel += 2) {
-    for (std::int64_t row = 0; row < a.rows; row += kRows) {
-      if (panel + 1 < a.panels) {
-        multiply_tile<Scheme, 2, kRows>(a, panel, row);
-      } else {
-        multiply_tile<Scheme, 1, kRows>(a, panel, row);
+    for (std::int64_t block = 0; block < a.blocks; block += kBlocks) {
+      for (std::int64_t row = 0; row < a.rows; row += kRows) {
+        for (const std::int64_t due = ++call < calls ? a.ahead_count * call / calls : a.ahead_count; fetched < due;
+             ++fetched) {
+          __builtin_prefetch(a.ahead[fetched], 0, 2);
+        }
+        const std::int64_t blocks = a.blocks - block < kBlocks ? a.blocks - block : kBlocks;
+        if (panel + 1 < a.panels) {
+          multiply_tile<Scheme, 2, kRows>(a, panel, row, block, blocks);
+        } else {
+          multiply_tile<Scheme, 1, kRows>(a, panel, row, block, blocks);
+        }
       }
     }
   }
 }
 
 template <class Scheme>
-constexpr IntegerScheme scheme() {
-  return {Scheme::kBytes, Scheme::kStep, pack<Scheme>, multiply<Scheme>, Scheme::kCodeBytes};
+constexpr IntegerScheme scheme(void (*product)(const IntegerProduct&) = multiply<Scheme>) {
+  return {Scheme::kBytes, Scheme::kStep, pack<Scheme>, product, Scheme::kCodeBytes, Scheme::kMostBits};
 }

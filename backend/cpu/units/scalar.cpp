@@ -95,7 +95,7 @@ std::uint32_t max_magnitude(const float* x, int n) {
 struct Standard {
   static constexpr int kBytes = 2, kStep = 2;
   static constexpr float kMost = 32512.f;
-  static constexpr int kTake = 2, kRun = 32, kTileRows = 1, kCodeBytes = 1;
+  static constexpr int kTake = 2, kRun = 64, kTileRows = 1, kCodeBytes = 1, kMostBits = 8;
   struct Total {
     std::int32_t v[kLanes];
   };

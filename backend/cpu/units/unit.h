@@ -32,22 +32,26 @@ struct Decoder {
 
 /// acc[panel][row][lane] += Σ over blocks of x · w. A panel is a vector of rows of x, a row a lane.
 struct IntegerProduct {
-  const unsigned char* x;  ///< (panel, step, part, lane, 4 bytes): quantized by `pack`, then transposed; at the first block
-  std::int64_t x_panel;    ///< bytes from panel to panel
-  const float* x_scale;    ///< (panel, block, lane): the unit of a quantized activation
-  const float* x_sum;      ///< (panel, block, lane): the exact sum of the rounded activations, times their unit
-  std::int64_t x_blocks;   ///< blocks from panel to panel of the two
+  const unsigned char* x;  ///< (panel, step, part, lane, 4 bytes): quantized by `pack`, then transposed; at block 0
+  std::int64_t x_panel;   ///< bytes from panel to panel
+  const float* x_scale;   ///< (panel, block, lane): the unit of a quantized activation
+  const float* x_sum;     ///< (panel, block, lane): the exact sum of the rounded activations, times their unit
+  std::int64_t x_blocks;  ///< blocks from panel to panel of the two
   std::int64_t panels;
   const std::uint8_t* codes;  ///< (row, code), of the scheme's `code_bytes`
   std::int64_t code_pitch;    ///< bytes from row to row
   const float* scales;        ///< (row, group)
   const float* biases;
   std::int64_t groups;  ///< from row to row of the two
+  int bits;             ///< of a code
   int block;            ///< weights that share x_scale: 32 or 64
   int group_shift;      ///< log2 of the blocks in a group
   std::int64_t blocks;
   std::int64_t rows;  ///< of w, a multiple of 8
   float* acc;
+  std::int64_t acc_panel;             ///< floats from panel to panel
+  const unsigned char* const* ahead;  ///< lines of memory to fetch meanwhile
+  std::int64_t ahead_count;
 };
 
 /// An activation scheme of integers: how x is rounded, and the product with it.
@@ -59,6 +63,7 @@ struct IntegerScheme {
   bool (*pack)(const float* x, std::int64_t k, int block, unsigned char* q, float* scale, float* sum);
   void (*multiply)(const IntegerProduct& args);
   int code_bytes;  ///< of a code in IntegerProduct
+  int most_bits;   ///< of a code that it can take
 };
 
 struct FewRowsUnit;
