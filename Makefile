@@ -43,7 +43,7 @@ bench: ## the tables of README and a roofline picture in build/bench, beside the
 	build/release/bin/bench_op_overhead
 
 bench-peers: ## installs what `make bench` compares with into build/bench: ggml, onnxruntime, MLX, torch, OpenBLAS, Eigen
-	$(TOOLS)/deps.sh build test
+	$(TOOLS)/deps.sh build picture
 	bench/peers/install.sh $(BENCH)
 
 bench-check: ## whether shares of what the machine can do are what they were; says what fell
