@@ -36,6 +36,7 @@ Shape product_shape(const Tensor& a, const Tensor& b) {
 Tensor matmul(const Tensor& a, const Tensor& b) { return matmul(a, b, options()); }
 
 Tensor matmul(const Tensor& a, const Tensor& b, const Options& options) {
+  const with in_force(options);
   detail::require_product_dtype("matmul", "x", a);
   detail::require_product_dtype("matmul", "w", b);
   if (a.ndim() == 0 || b.ndim() == 0) {

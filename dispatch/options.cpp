@@ -3,6 +3,7 @@
 #include <mutex>
 
 #include "dispatch/route.h"
+#include "nibble/error.h"
 #include "quant_tensor/tensor/counters.h"
 
 namespace nibble {
@@ -27,12 +28,22 @@ const Options& thread_default() noexcept {
   return copy;
 }
 
+/// Throws Error where operations could not run under these options.
+void require_usable(const Options& options) {
+  detail::backend_for(options.device);
+  const Executor* executor = options.executor;
+  if (executor && (!executor->parallel_for || executor->threads < 1)) {
+    throw Error(ErrorCode::invalid_argument,
+                "[options] executor: parallel_for must be set, and threads at least 1");
+  }
+}
+
 }  // namespace
 
 const Options& options() noexcept { return override_options ? *override_options : thread_default(); }
 
 void set_default_options(const Options& options) {
-  detail::backend_for(options.device);
+  require_usable(options);
   const std::lock_guard lock(default_mutex);
   default_options = options;
   default_version.fetch_add(1, std::memory_order_release);
@@ -45,7 +56,10 @@ void set_default_device(Device device) {
   default_version.fetch_add(1, std::memory_order_release);
 }
 
-with::with(const Options& options) : options_(options), previous_(override_options) { override_options = &options_; }
+with::with(const Options& options) : options_(options), previous_(override_options) {
+  require_usable(options_);
+  override_options = &options_;
+}
 with::~with() { override_options = previous_; }
 
 Stats stats() noexcept {

@@ -119,6 +119,7 @@ class FolderWriter {
   }
 
   void decide() {
+    if (options_.plan) options_.plan->require_keep_to_match(source_.tensors());
     for (const TensorInfo& tensor : source_.tensors()) {
       const Decision decision = decide(tensor);
       decisions_.push_back(decision);

@@ -1,6 +1,9 @@
 #include "adapters/files/pack_plan.h"
 
 #include <fmt/format.h>
+#include <fnmatch.h>
+
+#include <algorithm>
 
 #include <algorithm>
 #include <array>
@@ -22,25 +25,9 @@ bool is_router(std::string_view module) {
 
 }  // namespace
 
-bool glob_matches(std::string_view glob, std::string_view text) {
-  // The last star is remembered: on a mismatch it takes one character more.
-  std::size_t g = 0, t = 0, star = std::string_view::npos, after_star = 0;
-  while (t < text.size()) {
-    if (g < glob.size() && glob[g] == '*') {
-      star = g++;
-      after_star = t;
-    } else if (g < glob.size() && (glob[g] == '?' || glob[g] == text[t])) {
-      ++g;
-      ++t;
-    } else if (star != std::string_view::npos) {
-      g = star + 1;
-      t = ++after_star;
-    } else {
-      return false;
-    }
-  }
-  while (g < glob.size() && glob[g] == '*') ++g;
-  return g == glob.size();
+bool PackPlan::keeps(std::string_view name, const std::string& glob) {
+  return fnmatch(glob.c_str(), std::string(name).c_str(), 0) == 0 ||
+         fnmatch(glob.c_str(), std::string(stem_of(name)).c_str(), 0) == 0;
 }
 
 bool PackPlan::packs(const TensorInfo& tensor) const {
@@ -49,10 +36,14 @@ bool PackPlan::packs(const TensorInfo& tensor) const {
   if (!tensor.packed && !is_floating(tensor.dtype)) return false;
   if (is_router(stem_of(tensor.name))) return false;
   if (tensor.shape.back() % find_format_info(format)->group_size != 0) return false;
+  return std::none_of(keep.begin(), keep.end(), [&](const std::string& glob) { return keeps(tensor.name, glob); });
+}
+
+void PackPlan::require_keep_to_match(std::span<const TensorInfo> tensors) const {
   for (const std::string& glob : keep) {
-    if (glob_matches(glob, tensor.name) || glob_matches(glob, stem_of(tensor.name))) return false;
+    if (std::any_of(tensors.begin(), tensors.end(), [&](const TensorInfo& t) { return keeps(t.name, glob); })) continue;
+    throw Error(ErrorCode::invalid_argument, fmt::format("[pack] keep {}: no tensor or module has such a name", shown(glob)));
   }
-  return true;
 }
 
 QuantizeParams PackPlan::params() const {

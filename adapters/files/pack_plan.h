@@ -1,5 +1,6 @@
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,14 +20,16 @@ struct PackPlan {
   /// Whether the plan packs this tensor: a floating `….weight` of two or three axes whose last one the group divides (a
   /// linear layer, an embedding, a stack of experts), not named in `keep` and not the router of a mixture of experts.
   bool packs(const TensorInfo& tensor) const;
+  /// Throws Error(invalid_argument) for a glob of `keep` that names nothing: a slip of the pen would pack what should stay.
+  void require_keep_to_match(std::span<const TensorInfo> tensors) const;
   QuantizeParams params() const;
+
+ private:
+  static bool keeps(std::string_view name, const std::string& glob);
 };
 
 /// Throws Error(invalid_argument) for a format that cannot be made.
 PackPlan make_pack_plan(const std::string& format, std::vector<std::string> keep = {});
-
-/// Shell globs: '*' any run of characters, '?' one.
-bool glob_matches(std::string_view glob, std::string_view text);
 
 /// What `tensor` is once the plan has packed it, with scales of `scale_dtype`.
 TensorInfo packed_info(const PackPlan& plan, const TensorInfo& tensor, DType scale_dtype);

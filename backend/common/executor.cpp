@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "nibble/error.h"
+#include "nibble/options.h"
 
 namespace nibble {
 inline namespace v0 {
@@ -232,18 +233,20 @@ class Pool {
 };
 
 /// The embedder's pool, if it gave one. Set while nothing runs, hence never freed under a reader.
-struct Host {
-  ParallelFor parallel_for;
-  int threads;
-};
-std::atomic<const Host*> host{nullptr};
+std::atomic<const Executor*> host{nullptr};
+
+/// Whose threads this call runs on; null for the pool here.
+const Executor* executor_in_force() {
+  const Executor* own = options().executor;
+  return own ? own : host.load(std::memory_order_acquire);
+}
 
 /// A loop inside a task of the host's runs on that thread alone: the host's pool need not be able to wait for itself.
 thread_local bool in_task_of_host = false;
 
-void run_on_host(const Host& host, std::int64_t count, TaskRef task) {
+void run_on(const Executor& executor, std::int64_t count, TaskRef task) {
   Job job(count, task);
-  host.parallel_for(count, [&job](std::int64_t i) {
+  executor.parallel_for(count, [&job](std::int64_t i) {
     const bool outer = std::exchange(in_task_of_host, true);
     job.run(i);
     in_task_of_host = outer;
@@ -259,7 +262,7 @@ void parallel_for(std::int64_t count, TaskRef task) {
     for (std::int64_t i = 0; i < count; ++i) task(i);
     return;
   }
-  if (const Host* h = host.load(std::memory_order_acquire)) return run_on_host(*h, count, task);
+  if (const Executor* executor = executor_in_force()) return run_on(*executor, count, task);
   Pool::instance().run(count, task);
 }
 
@@ -273,7 +276,7 @@ void set_num_threads(int count) {
 }
 
 int num_threads() {
-  if (const detail::Host* h = detail::host.load(std::memory_order_acquire)) return h->threads;
+  if (const Executor* executor = detail::executor_in_force()) return executor->threads;
   return detail::Pool::instance().threads();
 }
 
@@ -282,7 +285,7 @@ void set_parallel_for(ParallelFor parallel_for, int threads) {
     throw Error(ErrorCode::invalid_argument,
                 "[set_parallel_for] " + std::to_string(threads) + " threads: must be at least 1");
   }
-  const detail::Host* next = parallel_for ? new detail::Host{std::move(parallel_for), threads} : nullptr;
+  const Executor* next = parallel_for ? new Executor{std::move(parallel_for), threads} : nullptr;
   delete detail::host.exchange(next, std::memory_order_acq_rel);
 }
 

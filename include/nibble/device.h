@@ -42,14 +42,19 @@ NIBBLE_API std::vector<std::string> cpu_units();
 /// names no unit of this machine makes the first operation throw Error(invalid_argument).
 NIBBLE_API std::string cpu_unit();
 
-/// Threads that operations on the CPU share, the calling one included. The default is the number of cores that
-/// the process may use. Throws Error(invalid_argument) below 1.
+/// Threads that operations on the CPU share, the calling one included; those of the executor in force, if there is one.
+/// The default is the number of cores that the process may use. Throws Error(invalid_argument) below 1.
 NIBBLE_API void set_num_threads(int count);
 NIBBLE_API int num_threads();
 
 /// A host's own thread pool: called with a task count and a task, it must call `task(i)` once for each i in
 /// [0, count), in any order and on any threads, and return when all have returned. Tasks do not throw.
 using ParallelFor = std::function<void(std::int64_t count, const std::function<void(std::int64_t)>& task)>;
+/// A pool for some operations only, named by Options::executor; it must outlive them.
+struct Executor {
+  ParallelFor parallel_for;
+  int threads = 1;  ///< workers that loops are split for, at least 1
+};
 /// Makes nibble run its parallel loops on the host's pool, split for `threads` workers; an empty function
 /// brings nibble's own pool back. Call it while no operation runs.
 NIBBLE_API void set_parallel_for(ParallelFor parallel_for, int threads);

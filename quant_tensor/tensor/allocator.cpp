@@ -34,9 +34,7 @@ int class_of(std::size_t bytes) {
 std::size_t class_bytes(int c) {
   if (c == 0) return kAlignment;
   const int log = (c - 1) / 4, quarter = (c - 1) % 4;
-  const std::size_t whole = std::size_t{1} << log;
-  const std::size_t units = log >= 2 ? whole + (static_cast<std::size_t>(quarter + 1) << (log - 2))
-                                     : whole + (static_cast<std::size_t>(quarter) >> (2 - log)) + 1;
+  const std::size_t units = ((static_cast<std::size_t>(5 + quarter) << log) + 3) / 4;
   return units * kAlignment;
 }
 

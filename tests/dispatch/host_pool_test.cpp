@@ -41,4 +41,30 @@ TEST(HostPool, RunsOperationsWithTheSameResults) {
   nb::set_num_threads(before);
 }
 
+TEST(HostPool, SomeCallsMayHaveAPoolOfTheirOwn) {
+  const nb::Tensor w = nb::quantize(nb::random_normal({512, 1024}, 1));
+  const nb::Tensor x = nb::random_normal({64, 1024}, 2);
+  const std::vector<float> want = nb::matmul(x, nb::transpose(w)).to_vector<float>();
+  std::int64_t tasks = 0;
+  const nb::Executor pool{[&](std::int64_t count, const std::function<void(std::int64_t)>& task) {
+                            tasks += count;
+                            for (std::int64_t i = 0; i < count; ++i) task(i);
+                          },
+                          5};
+  EXPECT_EQ(nb::matmul(x, nb::transpose(w), {.executor = &pool}).to_vector<float>(), want);
+  EXPECT_GE(tasks, 5) << "the call's own pool was not used, or not for all its threads";
+  const std::int64_t seen = tasks;
+  {
+    const nb::with scope({.executor = &pool});
+    EXPECT_EQ(nb::num_threads(), 5);
+    EXPECT_EQ(nb::matmul(x, nb::transpose(w)).to_vector<float>(), want);
+  }
+  EXPECT_GT(tasks, seen);
+  const std::int64_t all = tasks;
+  EXPECT_EQ(nb::matmul(x, nb::transpose(w)).to_vector<float>(), want);
+  EXPECT_EQ(tasks, all) << "used after its scope had ended";
+  const nb::Executor empty{};
+  EXPECT_THROW(nb::with({.executor = &empty}), nb::Error);
+}
+
 }  // namespace

@@ -269,14 +269,31 @@ TEST(Checkpoint, AnUnknownArchitectureIsOpenedButHasNoConfiguration) {
   EXPECT_THAT(error_text([&] { model.config(); }), HasSubstr("mamba"));
 }
 
-TEST(PackPlan, Globs) {
-  using nb::files::glob_matches;
-  EXPECT_TRUE(glob_matches("*", ""));
-  EXPECT_TRUE(glob_matches("*lm_head*", "lm_head.weight"));
-  EXPECT_TRUE(glob_matches("model.layers.?.mlp.*", "model.layers.3.mlp.up_proj"));
-  EXPECT_FALSE(glob_matches("model.layers.?.mlp", "model.layers.13.mlp"));
-  EXPECT_TRUE(glob_matches("a*b*c", "axxbxbyc"));
-  EXPECT_FALSE(glob_matches("a*b*c", "axxbxby"));
+nb::files::TensorInfo weight_named(const std::string& name) {
+  nb::files::TensorInfo tensor;
+  tensor.name = name;
+  tensor.shape = {64, 64};
+  tensor.dtype = nb::DType::f32;
+  return tensor;
+}
+
+TEST(PackPlan, KeepTakesGlobsOfTensorsAndModules) {
+  const auto packs = [](const char* keep, const char* name) {
+    return nb::files::make_pack_plan("affine4-g64", {keep}).packs(weight_named(name));
+  };
+  EXPECT_FALSE(packs("*", "a.weight"));
+  EXPECT_FALSE(packs("*lm_head*", "lm_head.weight"));
+  EXPECT_FALSE(packs("model.layers.?.mlp.up_proj", "model.layers.3.mlp.up_proj.weight"));
+  EXPECT_FALSE(packs("model.layers.[3-5].*", "model.layers.4.mlp.up_proj.weight"));
+  EXPECT_TRUE(packs("model.layers.?.mlp.up_proj", "model.layers.13.mlp.up_proj.weight"));
+  EXPECT_TRUE(packs("up_proj", "model.layers.3.mlp.up_proj.weight"));
+}
+
+TEST(PackPlan, AGlobThatNamesNothingIsRefused) {
+  const std::vector<nb::files::TensorInfo> tensors{weight_named("lm_head.weight")};
+  nb::files::make_pack_plan("affine4-g64", {"lm_head"}).require_keep_to_match(tensors);
+  EXPECT_THAT(error_text([&] { nb::files::make_pack_plan("affine4-g64", {"lm_haed"}).require_keep_to_match(tensors); }),
+              HasSubstr("lm_haed"));
 }
 
 }  // namespace
