@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "nibble/device.h"
+#include "nibble/error.h"
 #include "nibble/ops.h"
 
 namespace {
@@ -64,7 +65,7 @@ TEST(HostPool, SomeCallsMayHaveAPoolOfTheirOwn) {
   EXPECT_EQ(nb::matmul(x, nb::transpose(w)).to_vector<float>(), want);
   EXPECT_EQ(tasks, all) << "used after its scope had ended";
   const nb::Executor empty{};
-  EXPECT_THROW(nb::with({.executor = &empty}), nb::Error);
+  EXPECT_THROW(nb::with scope({.executor = &empty}), nb::Error);
 }
 
 }  // namespace

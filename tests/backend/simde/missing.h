@@ -1,7 +1,7 @@
 #pragma once
 
-// The intrinsics of our units that SIMDe 0.8.2 lacks, lane by lane as Intel's guide describes them; and masked loads, of which
-// SIMDe reads the lanes that the mask leaves out.
+// The intrinsics of our units that SIMDe 0.8.2 lacks, lane by lane as Intel's guide describes them; and masked loads and stores,
+// of which SIMDe touches the lanes that the mask leaves out.
 
 #include <cstdint>
 #include <cstring>
@@ -99,6 +99,13 @@ Vector load_lanes(std::uint64_t mask, const void* p) {
 #undef _mm512_maskz_loadu_epi32
 [[maybe_unused]] __m512i _mm512_maskz_loadu_epi32(std::uint16_t mask, const void* p) {
   return load_lanes<__m512i, std::int32_t>(mask, p);
+}
+#undef _mm512_mask_storeu_epi32
+[[maybe_unused]] void _mm512_mask_storeu_epi32(void* p, std::uint16_t mask, __m512i a) {
+  const auto in = same_bytes<Lanes<std::int32_t, 16>>(a);
+  for (int i = 0; i < 16; ++i) {
+    if (mask >> i & 1) std::memcpy(static_cast<std::int32_t*>(p) + i, &in.v[i], sizeof(std::int32_t));
+  }
 }
 [[maybe_unused]] __m256i _mm256_mask_add_epi8(__m256i src, std::uint32_t mask, __m256i a, __m256i b) {
   auto out = same_bytes<Lanes<std::uint8_t, 32>>(src);
