@@ -11,16 +11,23 @@ namespace detail {
 namespace cpu {
 namespace {
 
-constexpr std::int64_t kRowBlock = 512;  // rows of x that one decoding of w serves: (rows, kPanelDepth) fit into the second cache
-constexpr std::int64_t kSlab = 256;      // outputs of a task: their panels pass by the same piece of x
+constexpr std::int64_t kRowBlock = 512;    // rows of x that one decoding of w serves
+constexpr std::int64_t kSlab = 256;        // outputs of a task: their panels pass by the same piece of x
 constexpr std::int64_t kAcrossStep = 128;  // outputs side by side in memory that are read together
-constexpr std::int64_t kTask = 1 << 15;  // multiply-adds that are worth a thread
-constexpr std::int64_t kFewRows = 4;     // for so few, panels are not worth their making
+constexpr std::int64_t kAhead = 8;         // rows asked for before they are read, in runs too short for processors to foresee
+constexpr std::int64_t kLine = 64;         // bytes that memory gives at once
+constexpr std::int64_t kTask = 1 << 15;    // multiply-adds that are worth a thread
+constexpr std::int64_t kFewRows = 4;       // for so few, panels are not worth their making
 
 std::int64_t round_up(std::int64_t value, std::int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
 std::int64_t pieces(std::int64_t value, std::int64_t size) { return (value + size - 1) / size; }
 
 void zero(float* p, std::int64_t count) { std::memset(p, 0, static_cast<std::size_t>(count) * sizeof(float)); }
+
+/// Asks for bytes that are read soon.
+inline void fetch(const std::byte* p, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; i += kLine) __builtin_prefetch(p + i);
+}
 
 /// Rows of x, all or those listed, and where their products go.
 struct Rows {
@@ -104,7 +111,9 @@ class PanelsAcross final : public Panels {
   void fill(std::int64_t n, std::int64_t k, std::int64_t count, float* panels) const override {
     const std::int64_t real = std::min(step(), outputs() - n), columns = unit_.floats->panel_columns;
     float line[kChunk] = {};
+    const Matrix* matrix = w_.in_place();
     for (std::int64_t i = 0; i < count; ++i) {
+      if (matrix != nullptr && k + i + kAhead < matrix->rows) fetch(matrix->at(k + i + kAhead, n), real * matrix->size);
       w_.values(k + i, n, real, line);
       for (std::int64_t c = 0; c < real; c += columns) {
         std::memcpy(panels + c * kPanelDepth + i * columns, line + c, static_cast<std::size_t>(columns) * sizeof(float));
@@ -146,6 +155,9 @@ class PairsAcross final : public Pairs {
     for (std::int64_t i = 0; i < count; ++i) {
       const auto* even = reinterpret_cast<const std::uint16_t*>(w_.at(2 * (k + i), n));
       const auto* odd = reinterpret_cast<const std::uint16_t*>(w_.at(2 * (k + i) + 1, n));
+      for (const std::int64_t ahead : {kAhead, kAhead + 1}) {
+        if (2 * (k + i) + ahead < w_.rows) fetch(w_.at(2 * (k + i) + ahead, n), real * w_.size);
+      }
       for (std::int64_t c = 0; c < real; c += columns) {
         auto* words = reinterpret_cast<std::uint32_t*>(panels + c * kPanelDepth + i * columns);
         const std::int64_t here = std::min(columns, real - c);
