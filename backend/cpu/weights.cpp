@@ -79,6 +79,7 @@ PackedRows::PackedRows(const Unit& unit, const Packing& packing, std::int64_t ro
       packing_(packing),
       decoder_(find_decoder(unit, packing.format->name)),
       origin_(packed_row(packing, first)),
+      origin_bytes_(bytes_of_row(origin_)),
       components_(packing.components.size()) {
   const PackedRow next = packed_row(packing, first + step);
   for (std::size_t c = 0; c < components_; ++c) {
@@ -90,8 +91,6 @@ PackedRows::PackedRows(const Unit& unit, const Packing& packing, std::int64_t ro
 
 PackedRows::PackedRows(const Unit& unit, const Tensor& w)
     : PackedRows(unit, *w.packing(), w.size(0), w.size(1), w.impl().offset, w.impl().strides[0]) {}
-
-RowBytes PackedRows::bytes(std::int64_t i) const { return bytes_of_row(row(i)); }
 
 void PackedRows::values(std::int64_t i, std::int64_t begin, std::int64_t count, float* out) const {
   if (decoder_ == nullptr) return format().decode(row(i), packing_.begin + begin, count, out);
@@ -105,14 +104,14 @@ void PackedRows::panel(std::int64_t first, std::int64_t begin, std::int64_t coun
   if (decoder_ == nullptr) return WeightRows::panel(first, begin, count, out);
   begin += packing_.begin;
   const std::int64_t group = format().group_size, columns = unit_.floats->panel_columns;
-  RowBytes bytes[kMostPanelColumns];
+  RowBytes lines[kMostPanelColumns];
   std::uint8_t codes[kMostPanelColumns * kPanelDepth];
   float scales[kMostPanelColumns * kPanelDepth / 16], biases[kMostPanelColumns * kPanelDepth / 16];
   for (std::int64_t r = 0; r < columns; ++r) {
-    bytes[r] = bytes_of_row(row(std::min(first + r, rows() - 1)));
-    decoder_->codes(bytes[r], begin, count, codes + r * kPanelDepth);
+    lines[r] = bytes(std::min(first + r, rows() - 1));
+    decoder_->codes(lines[r], begin, count, codes + r * kPanelDepth);
   }
-  decoder_->scales(bytes, static_cast<int>(columns), begin / group, count / group, columns, scales, biases);
+  decoder_->scales(lines, static_cast<int>(columns), begin / group, count / group, columns, scales, biases);
   unit_.floats->expand({codes, scales, biases, count, group, out});
 }
 
@@ -121,9 +120,9 @@ void PackedRows::unpack(std::int64_t i, std::int64_t begin, std::int64_t count, 
   begin += packing_.begin;
   if (decoder_ == nullptr) return format().codes(row(i), begin, count, codes, scales, biases);
   const std::int64_t group = format().group_size;
-  const RowBytes bytes = bytes_of_row(row(i));
-  decoder_->codes(bytes, begin, count, codes);
-  decoder_->scales(&bytes, 1, begin / group, count / group, 1, scales, biases);
+  const RowBytes packed = bytes(i);
+  decoder_->codes(packed, begin, count, codes);
+  decoder_->scales(&packed, 1, begin / group, count / group, 1, scales, biases);
 }
 
 std::span<const unsigned char> PackedRows::bytes(std::int64_t i, int c, std::int64_t begin, std::int64_t count) const {

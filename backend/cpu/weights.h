@@ -95,7 +95,12 @@ class PackedRows final : public WeightRows {
   const Format& format() const { return *packing_.format; }
   /// The first weight of the view along its stored rows.
   std::int64_t begin() const { return packing_.begin; }
-  RowBytes bytes(std::int64_t row) const;
+  /// Row i; found by arithmetic alone, since a product asks for it again and again.
+  RowBytes bytes(std::int64_t i) const {
+    RowBytes row = origin_bytes_;
+    for (std::size_t c = 0; c < components_; ++c) row.component[c] += i * pitch_[c];
+    return row;
+  }
   void values(std::int64_t row, std::int64_t begin, std::int64_t count, float* out) const override;
   void panel(std::int64_t row, std::int64_t begin, std::int64_t count, float* out) const override;
 
@@ -110,7 +115,6 @@ class PackedRows final : public WeightRows {
   int components() const { return static_cast<int>(components_); }
 
  private:
-  /// Row i; found by arithmetic alone, since a product asks for it again and again.
   PackedRow row(std::int64_t i) const {
     PackedRow row = origin_;
     for (std::size_t c = 0; c < components_; ++c) row.component[c] += i * pitch_[c];
@@ -120,6 +124,7 @@ class PackedRows final : public WeightRows {
   const Packing& packing_;
   const Decoder* decoder_;  ///< null: the format's own functions
   PackedRow origin_;        ///< row 0
+  RowBytes origin_bytes_;   ///< the same for units
   std::array<std::int64_t, kMaxComponents> pitch_{};  ///< bytes of each component from row to row
   std::array<std::int64_t, kMaxComponents> block_bytes_{};  ///< of each component for a block of weights
   std::size_t components_;
