@@ -208,7 +208,10 @@ template <int kBits>
   const __m512i mask = _mm512_set1_epi8(static_cast<char>((1 << kBits) - 1));
   if constexpr (kBits == 2) {
     const __m512i all = load_bytes(in, 0, bytes);
-    for (int t = 0; t < 4; ++t) codes[t].v = _mm512_and_si512(_mm512_srli_epi16(all, 2 * t), mask);
+    codes[0].v = _mm512_and_si512(all, mask);
+    codes[1].v = _mm512_and_si512(_mm512_srli_epi16(all, 2), mask);
+    codes[2].v = _mm512_and_si512(_mm512_srli_epi16(all, 4), mask);
+    codes[3].v = _mm512_and_si512(_mm512_srli_epi16(all, 6), mask);
   } else if constexpr (kBits == 4) {
     const __m512i first = load_bytes(in, 0, bytes), second = load_bytes(in, 64, bytes);
     for (int h = 0; h < 2; ++h) {
