@@ -6,12 +6,12 @@ inline F multiply_add(F a, F b, F c) { return fma(a, b, c); }
 
 #include "backend/cpu/units/panel_product.inl.h"
 
-/// `count` ≤ kLanes weights, the rest zeros.
+/// `count` ≤ kLanes weights, the rest zeros. Pairs of bf16 come as words that need not lie at a word's boundary.
 template <class T>
 F load_some(const typename T::Word* p, std::int64_t count) {
   if (count >= kLanes) return T::load(p);
   typename T::Word some[kLanes] = {};
-  for (std::int64_t i = 0; i < count; ++i) some[i] = p[i];
+  __builtin_memcpy(some, p, static_cast<unsigned long>(count) * sizeof(typename T::Word));
   return T::load(some);
 }
 
