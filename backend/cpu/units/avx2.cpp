@@ -1,4 +1,4 @@
-// AVX2 with FMA and F16C: a tile of 16 packed rows, a row a lane, activations of 16 bits.
+// AVX2 with FMA and F16C: in integer products a row of x has a lane.
 #ifndef NIBBLE_UNIT  // the tests define it to compile this file again through SIMDe
 #define NIBBLE_UNIT kAvx2Unit
 #define NIBBLE_FLOATS kAvx2Floats
@@ -17,6 +17,7 @@ namespace {
 
 
 #include "backend/cpu/units/avx2_floats.inl.h"
+#include "backend/cpu/units/avx2_integers.inl.h"
 
 // ---- codes ---------------------------------------------------------------------------------------------------------
 
@@ -90,25 +91,6 @@ inline __m256i block_of(const unsigned char* in) {
 template <class B>
 inline void unpack_block(const unsigned char* in, std::uint8_t* codes) { store256(codes, block_of<B>(in)); }
 
-/// In place: row i, column j becomes row j, column i.
-inline void transpose8(__m256i (&r)[8]) {
-  __m256i t[8];
-  for (int i = 0; i < 8; i += 2) {
-    t[i] = _mm256_unpacklo_epi32(r[i], r[i + 1]);
-    t[i + 1] = _mm256_unpackhi_epi32(r[i], r[i + 1]);
-  }
-  for (int i = 0; i < 8; i += 4) {  // r[i + j] has in its half h column 4h + j of rows i … i + 3
-    r[i] = _mm256_unpacklo_epi64(t[i], t[i + 2]);
-    r[i + 1] = _mm256_unpackhi_epi64(t[i], t[i + 2]);
-    r[i + 2] = _mm256_unpacklo_epi64(t[i + 1], t[i + 3]);
-    r[i + 3] = _mm256_unpackhi_epi64(t[i + 1], t[i + 3]);
-  }
-  for (int j = 0; j < 4; ++j) {
-    const __m256i low = _mm256_permute2x128_si256(r[j], r[4 + j], 0x20);
-    r[4 + j] = _mm256_permute2x128_si256(r[j], r[4 + j], 0x31);
-    r[j] = low;
-  }
-}
 inline void transpose(const void* in, std::int64_t in_pitch, std::int64_t words, void* out, std::int64_t out_pitch) {
   const auto* from = static_cast<const unsigned char*>(in);
   auto* to = static_cast<unsigned char*>(out);
@@ -125,27 +107,10 @@ inline void transpose(const void* in, std::int64_t in_pitch, std::int64_t words,
 
 // ---- integer products ----------------------------------------------------------------------------------------------
 
-inline std::uint32_t max_magnitude(const float* x, int n) {
-  __m256i most = _mm256_setzero_si256();
-  for (int i = 0; i < n; i += 8) {
-    most = _mm256_max_epi32(most, _mm256_and_si256(load256(x + i), _mm256_set1_epi32(0x7fffffff)));
-  }
-  __m128i a = _mm_max_epi32(_mm256_castsi256_si128(most), _mm256_extracti128_si256(most, 1));
-  a = _mm_max_epi32(a, _mm_shuffle_epi32(a, 0x4e));
-  a = _mm_max_epi32(a, _mm_shuffle_epi32(a, 0xb1));
-  return static_cast<std::uint32_t>(_mm_cvtsi128_si32(a));
-}
-
 /// Sums in types of their elements, which gcc 12 keeps in a register through a loop where it copies a __m256i.
 using Ints = int __attribute__((vector_size(32)));
 using Shorts = short __attribute__((vector_size(32)));
 
-inline std::int32_t total_of(__m256i v) {
-  __m128i a = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
-  a = _mm_add_epi32(a, _mm_shuffle_epi32(a, 0x4e));
-  a = _mm_add_epi32(a, _mm_shuffle_epi32(a, 0xb1));
-  return _mm_cvtsi128_si32(a);
-}
 /// Eight activations in 16 bits; adds them to `total`.
 inline __m128i round_eight(const float* x, float inverse, __m256i& total) {
   const __m256i v = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x), _mm256_set1_ps(inverse)));

@@ -14,6 +14,7 @@ namespace cpu {
 namespace {
 
 #include "backend/cpu/units/avx2_floats.inl.h"
+#include "backend/cpu/units/avx2_integers.inl.h"
 
 constexpr int kPackedRows = 1;    // sixteen registers hold no second one
 constexpr int kChunkVectors = 4;  // of a chunk's codes: piece j of vector t holds eight codes of block j
@@ -29,17 +30,6 @@ struct Chunk {
 
 // ---- schemes -------------------------------------------------------------------------------------------------------
 
-inline std::uint32_t max_magnitude(const float* x, int n) {
-  __m256i most = _mm256_setzero_si256();
-  for (int i = 0; i < n; i += kLanes) {
-    most = _mm256_max_epi32(most, _mm256_and_si256(load256(x + i), _mm256_set1_epi32(0x7fffffff)));
-  }
-  __m128i a = _mm_max_epi32(_mm256_castsi256_si128(most), _mm256_extracti128_si256(most, 1));
-  a = _mm_max_epi32(a, _mm_shuffle_epi32(a, 0x4e));
-  a = _mm_max_epi32(a, _mm_shuffle_epi32(a, 0xb1));
-  return static_cast<std::uint32_t>(_mm_cvtsi128_si32(a));
-}
-
 /// Sixteen rounded activations, and their sum added to `total`.
 inline __m256i rounded(const float* x, float inverse, __m256i& total) {
   const __m256 unit = _mm256_set1_ps(inverse);
@@ -47,12 +37,6 @@ inline __m256i rounded(const float* x, float inverse, __m256i& total) {
   const __m256i high = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + kLanes), unit));
   total = _mm256_add_epi32(total, _mm256_add_epi32(low, high));
   return _mm256_permute4x64_epi64(_mm256_packs_epi32(low, high), 0xd8);
-}
-inline std::int32_t total_of(__m256i total) {
-  __m128i a = _mm_add_epi32(_mm256_castsi256_si128(total), _mm256_extracti128_si256(total, 1));
-  a = _mm_add_epi32(a, _mm_shuffle_epi32(a, 0x4e));
-  a = _mm_add_epi32(a, _mm_shuffle_epi32(a, 0xb1));
-  return _mm_cvtsi128_si32(a);
 }
 /// 32 activations as bytes, in the format's order, to piece j of four vectors.
 inline void store_pieces(__m256i low, __m256i high, __m256i order, int j, unsigned char* out) {
@@ -420,19 +404,10 @@ class BlockSource : public Schemes<B::zero == 128 ? 8
   std::int64_t begin_, blocks_;
 };
 
-constexpr FewRowsKernel kKernels[] = {
-    few_rows_kernel<AffineSource<2>>("affine2"),    few_rows_kernel<AffineSource<3>>("affine3"),
-    few_rows_kernel<AffineSource<4>>("affine4"),    few_rows_kernel<AffineSource<5>>("affine5"),
-    few_rows_kernel<AffineSource<6>>("affine6"),    few_rows_kernel<AffineSource<8>>("affine8"),
-    few_rows_kernel<BlockSource<Block4_0>>("q4_0"), few_rows_kernel<BlockSource<Block4_1>>("q4_1"),
-    few_rows_kernel<BlockSource<Block5_0>>("q5_0"), few_rows_kernel<BlockSource<Block5_1>>("q5_1"),
-    few_rows_kernel<BlockSource<Block8_0>>("q8_0"),
-};
-
 }  // namespace
 
 extern const FewRowsUnit NIBBLE_FEW_ROWS;
-const FewRowsUnit NIBBLE_FEW_ROWS = {kChunkWeights, reduce, kKernels, sizeof(kKernels) / sizeof(FewRowsKernel)};
+const FewRowsUnit NIBBLE_FEW_ROWS = few_rows_unit<AffineSource, BlockSource>();
 
 }  // namespace cpu
 }  // namespace detail

@@ -1,4 +1,4 @@
-// AVX-512 with F, BW, VL, DQ, VBMI and VNNI: a tile of 32 packed rows, a row a lane.
+// AVX-512 with F, BW, VL, DQ, VBMI and VNNI: in integer products a row of x has a lane.
 #ifndef NIBBLE_UNIT  // the tests define it to compile this file again through SIMDe
 #define NIBBLE_UNIT kAvx512Unit
 #define NIBBLE_FLOATS kAvx512Floats
@@ -16,29 +16,19 @@ namespace detail {
 namespace cpu {
 namespace {
 
-
 #include "backend/cpu/units/avx512_floats.inl.h"
+#include "backend/cpu/units/avx512_integers.inl.h"
 
 // ---- codes ---------------------------------------------------------------------------------------------------------
 
-struct Table {
-  alignas(64) std::uint8_t v[64];
-};
 /// Qword j of 64 codes gets the b bytes that hold its eight codes; then shifts of 0, b, …, 7b bring each to its byte.
 constexpr Table spread_table(int bits) {
   Table t{};
   for (int i = 0; i < 64; ++i) t.v[i] = static_cast<std::uint8_t>(i % 8 < bits ? i / 8 * bits + i % 8 : 0);
   return t;
 }
-constexpr Table shift_table(int bits) {
-  Table t{};
-  for (int i = 0; i < 64; ++i) t.v[i] = static_cast<std::uint8_t>(i % 8 * bits);
-  return t;
-}
 template <int kBits>
 constexpr Table kSpread = spread_table(kBits);
-template <int kBits>
-constexpr Table kShift = shift_table(kBits);
 
 /// `kCount` codes, 32 or 64, one a byte; the rest is unspecified.
 template <int kBits, int kCount>
@@ -125,24 +115,6 @@ inline void dot_four(Ints& sum, __m512i codes, __m512i x) {
   sum = reinterpret_cast<Ints>(_mm512_dpbusd_epi32(reinterpret_cast<__m512i>(sum), codes, x));
 }
 
-inline __m128i fold(__m512i a, __m128i (*op)(__m128i, __m128i)) {
-  const __m128i four = op(op(_mm512_castsi512_si128(a), _mm512_extracti32x4_epi32(a, 1)),
-                          op(_mm512_extracti32x4_epi32(a, 2), _mm512_extracti32x4_epi32(a, 3)));
-  const __m128i two = op(four, _mm_shuffle_epi32(four, 0x4e));
-  return op(two, _mm_shuffle_epi32(two, 0xb1));
-}
-inline std::uint32_t max_magnitude(const float* x, int n) {
-  __m512i most = _mm512_setzero_si512();
-  for (int i = 0; i < n; i += 16) {
-    const __m512i bits = _mm512_and_si512(_mm512_loadu_si512(x + i), _mm512_set1_epi32(0x7fffffff));
-    most = _mm512_max_epi32(most, bits);
-  }
-  const __m128i all = fold(most, [](__m128i a, __m128i b) { return _mm_max_epi32(a, b); });
-  return static_cast<std::uint32_t>(_mm_cvtsi128_si32(all));
-}
-inline std::int32_t total_of(__m512i a) {
-  return _mm_cvtsi128_si32(fold(a, [](__m128i p, __m128i q) { return _mm_add_epi32(p, q); }));
-}
 inline __m512i broadcast_four(const std::uint8_t* codes) {
   std::int32_t four;
   __builtin_memcpy(&four, codes, 4);

@@ -14,6 +14,7 @@ namespace cpu {
 namespace {
 
 #include "backend/cpu/units/avx512_floats.inl.h"
+#include "backend/cpu/units/avx512_integers.inl.h"
 
 constexpr int kPackedRows = 2;    // that share what is loaded of x
 constexpr int kChunkVectors = 4;  // of a chunk's codes: vector t holds codes 8t … 8t + 7 of its blocks
@@ -29,24 +30,6 @@ struct Chunk {
 
 // ---- schemes -------------------------------------------------------------------------------------------------------
 
-inline __m128i fold(__m512i a, __m128i (*op)(__m128i, __m128i)) {
-  const __m128i four = op(op(_mm512_castsi512_si128(a), _mm512_extracti32x4_epi32(a, 1)),
-                          op(_mm512_extracti32x4_epi32(a, 2), _mm512_extracti32x4_epi32(a, 3)));
-  const __m128i two = op(four, _mm_shuffle_epi32(four, 0x4e));
-  return op(two, _mm_shuffle_epi32(two, 0xb1));
-}
-inline std::uint32_t max_magnitude(const float* x, int n) {
-  __m512i most = _mm512_setzero_si512();
-  for (int i = 0; i < n; i += kLanes) {
-    const __m512i bits = _mm512_and_si512(_mm512_loadu_si512(x + i), _mm512_set1_epi32(0x7fffffff));
-    most = _mm512_max_epi32(most, bits);
-  }
-  const __m128i all = fold(most, [](__m128i a, __m128i b) { return _mm_max_epi32(a, b); });
-  return static_cast<std::uint32_t>(_mm_cvtsi128_si32(all));
-}
-inline std::int32_t total_of(__m512i a) {
-  return _mm_cvtsi128_si32(fold(a, [](__m128i p, __m128i q) { return _mm_add_epi32(p, q); }));
-}
 inline __m512i rounded(const float* x, float inverse) {
   return _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x), _mm512_set1_ps(inverse)));
 }
@@ -119,19 +102,7 @@ template <int kBytes>  // gcc would drop a call of it, having no effect
 
 // ---- bit streams ---------------------------------------------------------------------------------------------------
 
-struct Table {
-  alignas(64) std::uint8_t v[64];
-};
 inline __m512i load_table(const Table& t) { return _mm512_load_si512(t.v); }
-
-/// Shifts of 0, b, …, 7b bring eight codes of b bits to their bytes.
-constexpr Table shift_table(int bits) {
-  Table t{};
-  for (int i = 0; i < 64; ++i) t.v[i] = static_cast<std::uint8_t>(i % 8 * bits);
-  return t;
-}
-template <int kBits>
-constexpr Table kShift = shift_table(kBits);
 
 template <int kBits>
 inline __m512i codes_of(__m512i pieces) {
@@ -402,24 +373,10 @@ class BlockSource {
   std::int64_t begin_, blocks_;
 };
 
-constexpr FewRowsKernel kKernels[] = {
-    few_rows_kernel<AffineSource<2>>("affine2"),    few_rows_kernel<AffineSource<3>>("affine3"),
-    few_rows_kernel<AffineSource<4>>("affine4"),    few_rows_kernel<AffineSource<5>>("affine5"),
-    few_rows_kernel<AffineSource<6>>("affine6"),    few_rows_kernel<AffineSource<8>>("affine8"),
-    few_rows_kernel<BlockSource<Block4_0>>("q4_0"), few_rows_kernel<BlockSource<Block4_1>>("q4_1"),
-    few_rows_kernel<BlockSource<Block5_0>>("q5_0"), few_rows_kernel<BlockSource<Block5_1>>("q5_1"),
-    few_rows_kernel<BlockSource<Block8_0>>("q8_0"),
-};
-
 }  // namespace
 
 extern const FewRowsUnit NIBBLE_FEW_ROWS;
-const FewRowsUnit NIBBLE_FEW_ROWS = {
-    kChunkWeights,
-    reduce,
-    kKernels,
-    sizeof(kKernels) / sizeof(FewRowsKernel),
-};
+const FewRowsUnit NIBBLE_FEW_ROWS = few_rows_unit<AffineSource, BlockSource>();
 
 }  // namespace cpu
 }  // namespace detail

@@ -19,8 +19,7 @@ constexpr int kVectorBytes = 4 * kLanes;
 template <class Scheme>
 constexpr int kXBytes = kChunkVectors* Scheme::kBytes + 2 * kVectorBytes;
 
-/// Outside of these magnitudes a scale or a partial sum could leave fp32's range where the dense product does not.
-constexpr float kLeastMagnitude = 1e-25f, kMostMagnitude = 1e30f;
+#include "backend/cpu/units/integer_range.inl.h"
 
 /// Block `j` of a chunk. The sum is that of the rounded activations, exact: with the original ones their rounding would
 /// meet uncentred codes.
@@ -28,7 +27,7 @@ template <class Scheme>
 bool pack_block(const float* x, const std::uint8_t* order, int j, unsigned char* out) {
   const std::uint32_t bits = max_magnitude(x, kFewBlock);
   const float most = __builtin_bit_cast(float, bits);
-  if (bits >= 0x7f800000u || most > kMostMagnitude || (bits != 0 && most < kLeastMagnitude)) return false;
+  if (!has_integers(bits)) return false;
   const std::int32_t total = Scheme::round(x, bits == 0 ? 0.f : Scheme::kMost / most, order, j, out);
   const float unit = most / Scheme::kMost;
   const float units[2] = {unit, unit}, sums[2] = {unit * static_cast<float>(total), 0};  // the lanes of the block
@@ -114,4 +113,20 @@ constexpr FewRowsKernel few_rows_kernel(const char* format) {
   return {format,
           Source::kOrder.v,
           {few_rows_scheme<Source, typename Source::Standard>(), few_rows_scheme<Source, typename Source::Fast>()}};
+}
+
+/// The formats, a row each, by how a unit reads streams of bits and blocks.
+template <template <int> class Affine, template <class> class Block>
+constexpr FewRowsKernel kFewRowsKernels[] = {
+    few_rows_kernel<Affine<2>>("affine2"),    few_rows_kernel<Affine<3>>("affine3"),
+    few_rows_kernel<Affine<4>>("affine4"),    few_rows_kernel<Affine<5>>("affine5"),
+    few_rows_kernel<Affine<6>>("affine6"),    few_rows_kernel<Affine<8>>("affine8"),
+    few_rows_kernel<Block<Block4_0>>("q4_0"), few_rows_kernel<Block<Block4_1>>("q4_1"),
+    few_rows_kernel<Block<Block5_0>>("q5_0"), few_rows_kernel<Block<Block5_1>>("q5_1"),
+    few_rows_kernel<Block<Block8_0>>("q8_0"),
+};
+template <template <int> class Affine, template <class> class Block>
+constexpr FewRowsUnit few_rows_unit() {
+  constexpr auto& kernels = kFewRowsKernels<Affine, Block>;
+  return {kChunkWeights, reduce, kernels, sizeof(kernels) / sizeof(FewRowsKernel)};
 }

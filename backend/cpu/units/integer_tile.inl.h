@@ -7,15 +7,14 @@
 //   W, broadcast      the codes of a row of w in one step, for all lanes
 //   Sums, start, accumulate, Total, finish, total
 
-/// Outside of these magnitudes a scale or a partial sum could leave fp32's range where the dense product does not.
-constexpr float kLeastMagnitude = 1e-25f, kMostMagnitude = 1e30f;
+#include "backend/cpu/units/integer_range.inl.h"
 
 template <class Scheme>
 bool pack(const float* x, std::int64_t k, int block, unsigned char* q, float* scale, float* sum) {
   for (std::int64_t i = 0; i < k; i += block, q += block * Scheme::kStep) {
     const std::uint32_t bits = max_magnitude(x + i, block);
     const float most = __builtin_bit_cast(float, bits);
-    if (bits >= 0x7f800000u || most > kMostMagnitude || (bits != 0 && most < kLeastMagnitude)) return false;
+    if (!has_integers(bits)) return false;
     const float unit = most / Scheme::kMost;
     const std::int32_t total = Scheme::round(x + i, block, bits == 0 ? 0.f : Scheme::kMost / most, q, k);
     *scale++ = unit;
