@@ -66,8 +66,8 @@ void append_sizes(Shape* shape, const Tensor& t, const Axes& axes) {
   for (const std::int64_t axis : axes) shape->push_back(t.shape()[static_cast<int>(axis)]);
 }
 
-/// t as (batch, rows, columns), each the product of the axes named. A packed tensor whose packed axis would have to be merged with another
-/// has no such view and is decoded.
+/// t as (batch, rows, columns), each the product of the axes named. A packed tensor whose packed axis would have to be
+/// merged with another has no such view and is decoded.
 Tensor as_matrices(const Tensor& t, const Axes& batch, const Axes& rows, const Axes& columns) {
   Axes order = batch;
   for (const std::int64_t axis : rows) order.push_back(axis);

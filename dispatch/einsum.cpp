@@ -12,7 +12,8 @@ namespace nibble {
 inline namespace v0 {
 namespace {
 
-/// An operand and the label of each of its axes. Letters are the caller's; the axes of an ellipsis are labelled '0', '1', …, counted from the last.
+/// An operand and the label of each of its axes. Letters are the caller's; the axes of an ellipsis are labelled '0',
+/// '1', …, counted from the last.
 struct Term {
   Tensor tensor;
   std::string labels;
@@ -77,7 +78,8 @@ Term take_diagonals(std::string_view subscripts, Term term) {
       strides[a] += strides[b];
       shape.erase(b);
       strides.erase(b);
-      term = {detail::make_view(t, shape, strides, t.impl().offset), term.labels.substr(0, j) + term.labels.substr(j + 1)};
+      term = {detail::make_view(t, shape, strides, t.impl().offset),
+              term.labels.substr(0, j) + term.labels.substr(j + 1)};
     }
   }
   return term;
@@ -142,7 +144,8 @@ std::string implicit_output(const std::vector<Term>& terms, int ellipsis) {
   for (const Term& term : terms) all += term.labels;
   std::sort(all.begin(), all.end());
   for (const char label : all) {
-    if (std::isalpha(static_cast<unsigned char>(label)) && std::count(all.begin(), all.end(), label) == 1) once += label;
+    if (std::isalpha(static_cast<unsigned char>(label)) && std::count(all.begin(), all.end(), label) == 1)
+      once += label;
   }
   return ellipsis_labels(ellipsis) + once;
 }
@@ -168,8 +171,9 @@ Tensor einsum(std::string_view subscripts, std::span<const Tensor> operands) {
   for (std::size_t i = 0; i < parts.size(); ++i) {
     terms.push_back({operands[i], expand(subscripts, parts[i], operands[i].ndim() - letters(parts[i]))});
   }
-  const std::string output = arrow == std::string_view::npos ? implicit_output(terms, ellipsis)
-                                                             : expand(subscripts, subscripts.substr(arrow + 2), ellipsis);
+  const std::string output = arrow == std::string_view::npos
+                                 ? implicit_output(terms, ellipsis)
+                                 : expand(subscripts, subscripts.substr(arrow + 2), ellipsis);
   for (Term& term : terms) term = take_diagonals(subscripts, std::move(term));
   Term result = terms.front();
   for (std::size_t i = 1; i < terms.size(); ++i) {
@@ -182,7 +186,8 @@ Tensor einsum(std::string_view subscripts, std::span<const Tensor> operands) {
   for (const char label : output) {
     const std::size_t at = result.labels.find(label);
     if (at == std::string::npos) fail(subscripts, fmt::format("'{}' of the result is in no term", label));
-    if (std::count(output.begin(), output.end(), label) > 1) fail(subscripts, fmt::format("'{}' twice in the result", label));
+    if (std::count(output.begin(), output.end(), label) > 1)
+      fail(subscripts, fmt::format("'{}' twice in the result", label));
     order.push_back(static_cast<std::int64_t>(at));
   }
   return order.empty() ? result.tensor : transpose(result.tensor, order);

@@ -13,8 +13,9 @@ namespace detail {
 
 void count_fallback(std::string_view op, const Tensor& packed, std::uint64_t bytes) {
   if (options().fallback == Fallback::error) {
-    throw Error(ErrorCode::fallback_forbidden,
-                fmt::format("[{}] {}: no packed kernel, and Fallback::error forbids decoding it", op, describe(packed)));
+    throw Error(
+        ErrorCode::fallback_forbidden,
+        fmt::format("[{}] {}: no packed kernel, and Fallback::error forbids decoding it", op, describe(packed)));
   }
   count(counters().bytes_dequantized, bytes);
 }

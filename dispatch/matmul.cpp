@@ -18,13 +18,14 @@ std::string operands(const Tensor& a, const Tensor& b) {
 /// The shape of a product of two tensors of at least two axes. Pure.
 Shape product_shape(const Tensor& a, const Tensor& b) {
   if (a.size(-1) != b.size(-2)) {
-    throw Error(ErrorCode::shape_mismatch, fmt::format("{}: contracted sizes {} and {} differ", operands(a, b),
-                                                       a.size(-1), b.size(-2)));
+    throw Error(ErrorCode::shape_mismatch,
+                fmt::format("{}: contracted sizes {} and {} differ", operands(a, b), a.size(-1), b.size(-2)));
   }
   Shape shape;
   if (!detail::broadcast_shapes(leading(a.shape(), 2), leading(b.shape(), 2), &shape)) {
-    throw Error(ErrorCode::shape_mismatch, fmt::format("{}: batch shapes {} and {} do not broadcast", operands(a, b),
-                                                       to_string(leading(a.shape(), 2)), to_string(leading(b.shape(), 2))));
+    throw Error(ErrorCode::shape_mismatch,
+                fmt::format("{}: batch shapes {} and {} do not broadcast", operands(a, b),
+                            to_string(leading(a.shape(), 2)), to_string(leading(b.shape(), 2))));
   }
   shape.push_back(a.size(-2));
   shape.push_back(b.size(-1));

@@ -192,17 +192,10 @@ RopeFrequencies rope_frequencies(std::int64_t dims, double theta, const RopeScal
     const double plain = std::pow(theta, -2.0 * static_cast<double>(pair) / static_cast<double>(dims));
     double keep = 1;  // how much of the frequency is not divided by the factor
     switch (scaling.type) {
-      case RopeScaling::Type::none:
-        break;
-      case RopeScaling::Type::linear:
-        keep = 0;
-        break;
-      case RopeScaling::Type::llama3:
-        keep = llama3_keep(plain, scaling);
-        break;
-      case RopeScaling::Type::yarn:
-        keep = yarn_keep(pair, dims, theta, scaling);
-        break;
+      case RopeScaling::Type::none: break;
+      case RopeScaling::Type::linear: keep = 0; break;
+      case RopeScaling::Type::llama3: keep = llama3_keep(plain, scaling); break;
+      case RopeScaling::Type::yarn: keep = yarn_keep(pair, dims, theta, scaling); break;
     }
     inverse.push_back(static_cast<float>(keep * plain + (1 - keep) * plain / scaling.factor));
   }

@@ -33,8 +33,7 @@ void require_usable(const Options& options) {
   detail::backend_for(options.device);
   const Executor* executor = options.executor;
   if (executor && (!executor->parallel_for || executor->threads < 1)) {
-    throw Error(ErrorCode::invalid_argument,
-                "[options] executor: parallel_for must be set, and threads at least 1");
+    throw Error(ErrorCode::invalid_argument, "[options] executor: parallel_for must be set, and threads at least 1");
   }
 }
 

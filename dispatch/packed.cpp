@@ -70,7 +70,8 @@ Tensor empty(const Shape& shape, std::string_view storage) {
   const detail::Format& format = detail::format_named("empty", storage);
   require_packable("empty", to_string(shape), format, shape);
   detail::Backend& backend = detail::backend_for(options().device);
-  return detail::make_packed(format, allocate_components(backend, format, shape, DType::f32), shape, DType::f32, "empty");
+  return detail::make_packed(format, allocate_components(backend, format, shape, DType::f32), shape, DType::f32,
+                             "empty");
 }
 
 Tensor dequantize(const Tensor& w, std::optional<DType> dtype) {
@@ -87,8 +88,8 @@ struct GatherAxis {
   std::int64_t before = 1, n = 1, after = 1;
 };
 
-/// Numbers (before, indices…, after) of the rows that the indices name; one past the last row where an index is out of range, so that the
-/// gather of rows refuses it.
+/// Numbers (before, indices…, after) of the rows that the indices name; one past the last row where an index is out of
+/// range, so that the gather of rows refuses it.
 Tensor row_numbers(const Tensor& indices, const GatherAxis& axis) {
   const Tensor wide = cast(indices, DType::i64);
   const Tensor wrapped = where(less(wide, 0), wide + axis.n, wide);

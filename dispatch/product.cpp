@@ -57,15 +57,16 @@ Choice choose(const Tensor& w, std::int64_t rows, const Options& options) {
 }
 
 [[noreturn]] void refuse_product(std::string_view op, const Tensor& x, const Tensor& w) {
-  throw Error(ErrorCode::unsupported, fmt::format("[{}] x {} · w {}: no kernel takes them", op, describe(x), describe(w)));
+  throw Error(ErrorCode::unsupported,
+              fmt::format("[{}] x {} · w {}: no kernel takes them", op, describe(x), describe(w)));
 }
 
 /// One product of two matrices: x (M, K) dense, w (K, N) dense or packed along either axis, y (M, N).
 void run(const Choice& choice, const Tensor& x, const Tensor& w, const Tensor& y, const Options& options,
          std::span<const std::int64_t> x_rows = {}, std::span<const std::int64_t> y_rows = {}) {
   const bool across = choice.orientation == Orientation::across;
-  choice.kernel->run({x, across ? w : swapaxes(w, 0, 1), y, choice.orientation, options.precision, options.deterministic,
-                      x_rows, y_rows});
+  choice.kernel->run({x, across ? w : swapaxes(w, 0, 1), y, choice.orientation, options.precision,
+                      options.deterministic, x_rows, y_rows});
 }
 
 void multiply_matrices(std::string_view op, const Tensor& x, const Tensor& w, const Tensor& y, const Options& options) {
@@ -171,10 +172,11 @@ void multiply_into(std::string_view op, const Tensor& a, const Tensor& b, const 
   multiply_batches(op, a, b, y, options);
 }
 
-void multiply_groups(std::string_view op, const Tensor& x, const Tensor& w, const Tensor& y, std::span<const RowGroup> groups,
-                     const Options& options) {
+void multiply_groups(std::string_view op, const Tensor& x, const Tensor& w, const Tensor& y,
+                     std::span<const RowGroup> groups, const Options& options) {
   if (packed_along_batch(w)) return multiply_groups(op, x, decode_for_product(op, w), y, groups, options);
-  // Groups of a size have one kernel. It is chosen here, since a thread of the pool knows nothing of the caller's options.
+  // Groups of a size have one kernel. It is chosen here, since a thread of the pool knows nothing of the caller's
+  // options.
   std::vector<Choice> choices;
   for (const RowGroup& group : groups) {
     choices.push_back(choose(w, static_cast<std::int64_t>(group.x_rows.size()), options));

@@ -10,8 +10,9 @@ namespace nibble {
 inline namespace v0 {
 namespace detail {
 
-/// y = a · b for a (…, M, K), b (…, K, N) that fit each other, written into `y` (…, M, N), whose batch axes are the broadcast of theirs.
-/// Any operand may be packed along any axis; this is where the packed operand is found, its orientation named, and the kernel chosen.
+/// y = a · b for a (…, M, K), b (…, K, N) that fit each other, written into `y` (…, M, N), whose batch axes are the
+/// broadcast of theirs. Any operand may be packed along any axis; this is where the packed operand is found, its
+/// orientation named, and the kernel chosen.
 void multiply_into(std::string_view op, const Tensor& a, const Tensor& b, const Tensor& y, const Options& options);
 
 /// Rows of x that one of many matrices multiplies, and the rows of y that this makes.
@@ -20,10 +21,10 @@ struct RowGroup {
   std::span<const std::int64_t> x_rows, y_rows;  ///< where they begin, in elements from the first of x and of y
 };
 
-/// Every group's product, for w (matrices, K, N); all of them share the threads. x is dense with rows of K anywhere, y contiguous with rows of N;
-/// of their shapes only the last axis counts.
-void multiply_groups(std::string_view op, const Tensor& x, const Tensor& w, const Tensor& y, std::span<const RowGroup> groups,
-                     const Options& options);
+/// Every group's product, for w (matrices, K, N); all of them share the threads. x is dense with rows of K anywhere, y
+/// contiguous with rows of N; of their shapes only the last axis counts.
+void multiply_groups(std::string_view op, const Tensor& x, const Tensor& w, const Tensor& y,
+                     std::span<const RowGroup> groups, const Options& options);
 
 /// The shape that two batch shapes broadcast to; false where they do not.
 bool broadcast_shapes(const Shape& a, const Shape& b, Shape* out);

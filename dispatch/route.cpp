@@ -21,9 +21,9 @@ Backend& route(std::string_view, const Tensor& a) {
 
 Backend& route(std::string_view op, const Tensor& a, const Tensor& b) {
   if (a.device() != b.device()) {
-    throw Error(ErrorCode::device_mismatch, fmt::format("[{}] {} on {} · {} on {}: operands on different devices", op,
-                                                        describe(a), nibble::to_string(a.device()), describe(b),
-                                                        nibble::to_string(b.device())));
+    throw Error(ErrorCode::device_mismatch,
+                fmt::format("[{}] {} on {} · {} on {}: operands on different devices", op, describe(a),
+                            nibble::to_string(a.device()), describe(b), nibble::to_string(b.device())));
   }
   return route(op, a);
 }

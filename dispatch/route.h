@@ -12,7 +12,8 @@ namespace detail {
 /// The backend of a device. Throws Error(unsupported) naming what there is.
 Backend& backend_for(Device device);
 
-/// The backend on which an operation of these operands runs. Throws Error(device_mismatch) naming both where they lie apart.
+/// The backend on which an operation of these operands runs. Throws Error(device_mismatch) naming both where they lie
+/// apart.
 Backend& route(std::string_view op, const Tensor& a);
 Backend& route(std::string_view op, const Tensor& a, const Tensor& b);
 

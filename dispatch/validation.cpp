@@ -38,10 +38,8 @@ bool is_arithmetic(DType dtype) {
     case DType::i32:
     case DType::u32:
     case DType::i64:
-    case DType::boolean:
-      return true;
-    default:
-      return false;
+    case DType::boolean: return true;
+    default: return false;
   }
 }
 

@@ -29,7 +29,7 @@ struct Score {
 struct ScoreOptions {
   std::int64_t context = 0;  ///< a longer text is cut in windows of so many tokens, each scored alone; 0: the model's
   std::int64_t chunk = 128;  ///< tokens a pass
-  std::string kv_storage = {};  ///< of the cache; empty: the computation's dtype
+  std::string kv_storage = {};              ///< of the cache; empty: the computation's dtype
   const DecoderModel* reference = nullptr;  ///< with the same vocabulary
 };
 

@@ -13,6 +13,7 @@ namespace nibble {
 inline namespace v0 {
 namespace detail {
 
+// clang-format off
 enum class UnaryOp : std::uint8_t {
   negative, abs, sign, square, sqrt, rsqrt, reciprocal, exp, log, sin, cos, tanh, erf, floor, ceil, round,
   logical_not, isnan, isinf, isfinite, sigmoid, relu, silu, gelu, gelu_tanh,
@@ -23,18 +24,21 @@ enum class BinaryOp : std::uint8_t {
   equal, not_equal, less, less_equal, greater, greater_equal, logical_and, logical_or,
   count_,
 };
+// clang-format on
 enum class ReduceOp : std::uint8_t { sum, max, min, argmax, argmin, logsumexp, count_ };
 enum class Distribution : std::uint8_t { uniform, normal };
 
-/// What a device can do. Dispatch has validated every call: shapes and dtypes fit, operands live on this device, packed tensors appear only
-/// where a comment says so, and `out` is allocated. Operands may have any strides (0 where broadcast, negative where flipped).
+/// What a device can do. Dispatch has validated every call: shapes and dtypes fit, operands live on this device, packed
+/// tensors appear only where a comment says so, and `out` is allocated. Operands may have any strides (0 where
+/// broadcast, negative where flipped).
 class Backend {
  public:
   virtual ~Backend() = default;
 
   virtual Tensor allocate(const Shape& shape, DType dtype) = 0;
 
-  /// Element by element, converting between dtypes; out may have strides. Also cast, contiguous, concatenate, update_slice.
+  /// Element by element, converting between dtypes; out may have strides. Also cast, contiguous, concatenate,
+  /// update_slice.
   virtual void copy(const Tensor& in, const Tensor& out) = 0;
   virtual void fill(const Tensor& out, Scalar value) = 0;
   virtual void arange(const Tensor& out, Scalar start, Scalar step) = 0;
@@ -50,11 +54,12 @@ class Backend {
   virtual void reduce(ReduceOp op, const Tensor& in, const Tensor& out) = 0;
   /// Over the last axis; out contiguous.
   virtual void softmax(const Tensor& in, const Tensor& out, bool log) = 0;
-  /// Over the last axis; either output may be undefined; `indices` i32. Outputs shorter than `in` get its first entries in order.
+  /// Over the last axis; either output may be undefined; `indices` i32. Outputs shorter than `in` get its first entries
+  /// in order.
   virtual void sort(const Tensor& in, bool descending, const Tensor& values, const Tensor& indices) = 0;
 
-  /// out (*indices, rest…) = in[indices]: in (n, rest…), over axis 0; indices integer, any shape. `in` may be packed in 2-D with its rows
-  /// on axis 0 (then out is their decode). Throws Error(out_of_range).
+  /// out (*indices, rest…) = in[indices]: in (n, rest…), over axis 0; indices integer, any shape. `in` may be packed in
+  /// 2-D with its rows on axis 0 (then out is their decode). Throws Error(out_of_range).
   virtual void take(const Tensor& in, const Tensor& indices, const Tensor& out) = 0;
   /// Over the last axis: out (…, m) = in (…, n) at indices (…, m).
   virtual void take_along_last(const Tensor& in, const Tensor& indices, const Tensor& out) = 0;
@@ -64,7 +69,8 @@ class Backend {
   /// x (B, …, T, D); positions i32 (B, T) by strides.
   virtual void rope(const Tensor& x, const Tensor& positions, const RopeFrequencies& frequencies, bool interleaved,
                     const Tensor& out) = 0;
-  /// q (B, H, Tq, D), k, v (B, Hk, Tk, ·), which may be packed along the last axis; key_length i32 (B,) by strides or undefined; mask broadcast to (B, H, Tq, Tk) or undefined.
+  /// q (B, H, Tq, D), k, v (B, Hk, Tk, ·), which may be packed along the last axis; key_length i32 (B,) by strides or
+  /// undefined; mask broadcast to (B, H, Tq, Tk) or undefined.
   virtual void attention(const Tensor& q, const Tensor& k, const Tensor& v, double scale, bool causal,
                          const Tensor& mask, const Tensor& key_length, const Tensor& out) = 0;
 

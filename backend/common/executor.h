@@ -13,8 +13,7 @@ namespace detail {
 /// A task without its ownership: a function pointer and the closure it reads.
 class TaskRef {
  public:
-  template <class F>
-    requires(!std::is_same_v<std::remove_cvref_t<F>, TaskRef>)
+  template <class F, class = std::enable_if_t<!std::is_same_v<std::remove_cvref_t<F>, TaskRef>>>
   TaskRef(F&& f) noexcept
       : closure_(const_cast<void*>(static_cast<const void*>(std::addressof(f)))),
         call_([](void* c, std::int64_t i) { (*static_cast<std::remove_reference_t<F>*>(c))(i); }) {}
@@ -25,13 +24,13 @@ class TaskRef {
   void (*call_)(void*, std::int64_t);
 };
 
-/// Calls task(i) once for each i in [0, count), on the pool that all callers share (or the host's), and returns when all are done. Callers
-/// from many threads, and calls from inside a task, never deadlock: whoever waits works. An exception of a task is
-/// thrown again here, the first one, after all tasks have ended.
+/// Calls task(i) once for each i in [0, count), on the pool that all callers share (or the host's), and returns when
+/// all are done. Callers from many threads, and calls from inside a task, never deadlock: whoever waits works. An
+/// exception of a task is thrown again here, the first one, after all tasks have ended.
 void parallel_for(std::int64_t count, TaskRef task);
 
-/// Splits [0, total) into at most num_threads() runs of at least `grain` (each a multiple of `multiple`) and calls body(begin, end) for each;
-/// runs inline where there would be one.
+/// Splits [0, total) into at most num_threads() runs of at least `grain` (each a multiple of `multiple`) and calls
+/// body(begin, end) for each; runs inline where there would be one.
 template <class Body>
 void parallel_ranges(std::int64_t total, std::int64_t grain, std::int64_t multiple, Body&& body) {
   if (total <= 0) return;

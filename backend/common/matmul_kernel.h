@@ -23,7 +23,7 @@ struct MatmulQuery {
   const Format* format = nullptr;  ///< of the packed operand; null for two dense ones
   DType dense_dtype = DType::f32;  ///< of w where it is dense
   Orientation orientation = Orientation::along;
-  std::int64_t rows = 0;           ///< of x
+  std::int64_t rows = 0;  ///< of x
   Precision precision = Precision::standard;
   bool deterministic = false;
 };
@@ -37,16 +37,16 @@ struct MatmulArgs {
   Orientation orientation = Orientation::along;
   Precision precision = Precision::standard;
   bool deterministic = false;
-  /// Where rows lie that no stride leads to: row i of the product begins so many elements behind the first of x, and of y. Empty: as the
-  /// views say. A grouped product reads and writes the rows of each group where they are.
+  /// Where rows lie that no stride leads to: row i of the product begins so many elements behind the first of x, and of
+  /// y. Empty: as the views say. A grouped product reads and writes the rows of each group where they are.
   std::span<const std::int64_t> x_rows = {}, y_rows = {};
 };
 
 /// A row of a device's kernel table. A kernel is stateless; `run` splits the outputs over the executor.
 struct MatmulKernel {
-  std::string_view name;    ///< tile, family, precision, ISA: "along_affine_standard_avx512"
-  Precision precision;      ///< what it guarantees
-  int priority;             ///< the highest of those that support a query is taken
+  std::string_view name;  ///< tile, family, precision, ISA: "along_affine_standard_avx512"
+  Precision precision;    ///< what it guarantees
+  int priority;           ///< the highest of those that support a query is taken
   bool (*supports)(const MatmulQuery& query);
   void (*run)(const MatmulArgs& args);
 };

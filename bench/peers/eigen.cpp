@@ -37,7 +37,8 @@ int main(int argc, char** argv) {
   std::istringstream list(rows_list);
   for (std::string item; formats.find("f32") != std::string::npos && std::getline(list, item, ',');) {
     if (weights.empty()) {
-      const auto copies = std::max<std::size_t>(2, static_cast<std::size_t>(256e6 / weight_bytes) + 1);  // none stays in a cache
+      const auto copies =
+          std::max<std::size_t>(2, static_cast<std::size_t>(256e6 / weight_bytes) + 1);  // none stays in a cache
       weights.assign(copies, Matrix::Random(n, k));
     }
     const int rows = std::stoi(item);

@@ -14,9 +14,11 @@ inline namespace v0 {
 /// Element types. All of them can be loaded, cast and saved; arithmetic takes f32, f16, bf16, i8, u8, i32,
 /// u32, i64 and boolean. Floating sums are accumulated in f32 whatever the dtype.
 enum class DType : std::uint8_t {
+  // clang-format off
   f32, f16, bf16, f64,
   i8, u8, i16, u16, i32, u32, i64, u64,
   boolean,
+  // clang-format on
   f8_e4m3,  ///< OCP FP8 E4M3 (finite only, NaN 0x7f); storage only
   f8_e5m2,  ///< OCP FP8 E5M2; storage only
 };
@@ -56,6 +58,7 @@ struct bfloat16 {
 /// The DType of a C++ type: dtype_of<float> == DType::f32.
 template <class T>
 struct DTypeOf;
+// clang-format off
 template <> struct DTypeOf<float> { static constexpr DType value = DType::f32; };
 template <> struct DTypeOf<float16> { static constexpr DType value = DType::f16; };
 template <> struct DTypeOf<bfloat16> { static constexpr DType value = DType::bf16; };
@@ -69,6 +72,7 @@ template <> struct DTypeOf<std::uint32_t> { static constexpr DType value = DType
 template <> struct DTypeOf<std::int64_t> { static constexpr DType value = DType::i64; };
 template <> struct DTypeOf<std::uint64_t> { static constexpr DType value = DType::u64; };
 template <> struct DTypeOf<bool> { static constexpr DType value = DType::boolean; };
+// clang-format on
 template <class T>
 inline constexpr DType dtype_of = DTypeOf<T>::value;
 

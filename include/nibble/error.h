@@ -10,18 +10,18 @@ inline namespace v0 {
 
 /// What kind of rule was broken; the text of an Error says which one and by what.
 enum class ErrorCode {
-  invalid_argument,   ///< an argument outside its stated domain
-  shape_mismatch,     ///< shapes that do not fit each other
-  dtype_mismatch,     ///< a dtype the operation does not take
-  out_of_range,       ///< an index outside its axis
-  device_mismatch,    ///< operands on different devices
-  unsupported,        ///< well formed, but not something this version computes or reads
-  fallback_forbidden, ///< would dequantize or copy while Fallback::error is set
-  transfer_forbidden, ///< would move data between devices while Transfer::error is set
-  invalid_file,       ///< a file that is damaged or not what its name says
-  io_error,           ///< the operating system refused
-  out_of_memory,      ///< host or device memory is exhausted
-  device_lost,        ///< the device is gone; sticky
+  invalid_argument,    ///< an argument outside its stated domain
+  shape_mismatch,      ///< shapes that do not fit each other
+  dtype_mismatch,      ///< a dtype the operation does not take
+  out_of_range,        ///< an index outside its axis
+  device_mismatch,     ///< operands on different devices
+  unsupported,         ///< well formed, but not something this version computes or reads
+  fallback_forbidden,  ///< would dequantize or copy while Fallback::error is set
+  transfer_forbidden,  ///< would move data between devices while Transfer::error is set
+  invalid_file,        ///< a file that is damaged or not what its name says
+  io_error,            ///< the operating system refused
+  out_of_memory,       ///< host or device memory is exhausted
+  device_lost,         ///< the device is gone; sticky
 };
 
 /// The code's name as it is written in JSON: "invalid_argument", "shape_mismatch", ...

@@ -6,8 +6,9 @@
 
 #include "nibble/tensor.h"
 
-/// Model files. Reading maps files into memory: tensors borrow the mapping, nothing is copied. Whatever is wrong with a file is one Error
-/// that names file, tensor and rule, before anything of the size that a header claims has been allocated.
+/// Model files. Reading maps files into memory: tensors borrow the mapping, nothing is copied. Whatever is wrong with a
+/// file is one Error that names file, tensor and rule, before anything of the size that a header claims has been
+/// allocated.
 namespace nibble {
 inline namespace v0 {
 
@@ -20,13 +21,14 @@ struct SafetensorsFile {
 };
 NIBBLE_API SafetensorsFile load_safetensors(const std::filesystem::path& path);
 
-/// Writes tensors, packed ones as their components ("<name>" codes, "<stem>.scales", "<stem>.biases" as MLX names them). Atomic: a temporary file,
-/// fsync, rename; on failure the old file stays.
+/// Writes tensors, packed ones as their components ("<name>" codes, "<stem>.scales", "<stem>.biases" as MLX names
+/// them). Atomic: a temporary file, fsync, rename; on failure the old file stays.
 NIBBLE_API void save_safetensors(const std::filesystem::path& path, const TensorMap& tensors,
                                  const std::map<std::string, std::string>& metadata = {});
 
-/// The tensors of a model folder (Hugging Face or mlx-lm), a .safetensors or a .gguf file by Hugging Face names, packed where the
-/// file is. The experts of Qwen2-MoE and Qwen3-MoE come stacked as (experts, out, in) by MLX's name, "….mlp.switch_mlp.up_proj.weight".
+/// The tensors of a model folder (Hugging Face or mlx-lm), a .safetensors or a .gguf file by Hugging Face names, packed
+/// where the file is. The experts of Qwen2-MoE and Qwen3-MoE come stacked as (experts, out, in) by MLX's name,
+/// "….mlp.switch_mlp.up_proj.weight".
 NIBBLE_API TensorMap load(const std::filesystem::path& path);
 
 }  // namespace v0

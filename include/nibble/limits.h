@@ -21,9 +21,9 @@ struct LoopRate {
   double per_second = 0;  ///< bytes, or operations: a multiplication and an addition are two
 };
 
-/// Reads a tensor's bytes once, each way known a part of its own, on num_threads() threads of its device. To see memory rather
-/// than a cache, give it several times cache_bytes(). `unit` is one of cpu_units(), by default the one in use. The tensor must
-/// be dense and contiguous, of a megabyte or more. Throws Error(invalid_argument).
+/// Reads a tensor's bytes once, each way known a part of its own, on num_threads() threads of its device. To see memory
+/// rather than a cache, give it several times cache_bytes(). `unit` is one of cpu_units(), by default the one in use.
+/// The tensor must be dense and contiguous, of a megabyte or more. Throws Error(invalid_argument).
 NIBBLE_API std::vector<LoopRate> measure_reading(const Tensor& buffer, std::string_view unit = {});
 
 /// What multiplies: each sums into at least 32 bits, but for loops that widen 16-bit sums after a stated number of

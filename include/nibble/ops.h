@@ -38,12 +38,14 @@ class Scalar {
   Kind kind_;
 };
 
+template <class T>
+concept Number = std::is_arithmetic_v<T>;
+
 /// An operand of an elementwise operation: a tensor or a number.
 class Operand {
  public:
   Operand(const Tensor& t) : tensor_(&t), scalar_(0) {}
-  template <class T>
-    requires std::is_arithmetic_v<T>
+  template <Number T>
   Operand(T v) : scalar_(v) {}
   bool is_tensor() const { return tensor_ != nullptr; }
   const Tensor& tensor() const { return *tensor_; }
@@ -61,9 +63,9 @@ NIBBLE_API Tensor ones(const Shape& shape, DType dtype = DType::f32);
 NIBBLE_API Tensor full(const Shape& shape, Scalar value, DType dtype = DType::f32);
 /// Uninitialised memory, to be filled by update_slice.
 NIBBLE_API Tensor empty(const Shape& shape, DType dtype = DType::f32);
-/// The same, stored as a dtype's name says, or packed along the last axis ("q8_0"): update_slice then packs the rows that
-/// it writes. Throws Error(shape_mismatch) where a group does not divide the axis, Error(unsupported) for a format without
-/// an encoder.
+/// The same, stored as a dtype's name says, or packed along the last axis ("q8_0"): update_slice then packs the rows
+/// that it writes. Throws Error(shape_mismatch) where a group does not divide the axis, Error(unsupported) for a format
+/// without an encoder.
 NIBBLE_API Tensor empty(const Shape& shape, std::string_view storage);
 /// start, start + step, … below stop: (⌈(stop − start)/step⌉,).
 NIBBLE_API Tensor arange(Scalar start, Scalar stop, Scalar step = 1, DType dtype = DType::i32);
@@ -136,18 +138,22 @@ inline Tensor operator-(const Tensor& a, const Operand& b) { return subtract(a, 
 inline Tensor operator*(const Tensor& a, const Operand& b) { return multiply(a, b); }
 inline Tensor operator/(const Tensor& a, const Operand& b) { return divide(a, b); }
 inline Tensor operator-(const Tensor& a) { return negative(a); }
-template <class T>
-  requires std::is_arithmetic_v<T>
-Tensor operator+(T a, const Tensor& b) { return add(a, b); }
-template <class T>
-  requires std::is_arithmetic_v<T>
-Tensor operator-(T a, const Tensor& b) { return subtract(a, b); }
-template <class T>
-  requires std::is_arithmetic_v<T>
-Tensor operator*(T a, const Tensor& b) { return multiply(a, b); }
-template <class T>
-  requires std::is_arithmetic_v<T>
-Tensor operator/(T a, const Tensor& b) { return divide(a, b); }
+template <Number T>
+Tensor operator+(T a, const Tensor& b) {
+  return add(a, b);
+}
+template <Number T>
+Tensor operator-(T a, const Tensor& b) {
+  return subtract(a, b);
+}
+template <Number T>
+Tensor operator*(T a, const Tensor& b) {
+  return multiply(a, b);
+}
+template <Number T>
+Tensor operator/(T a, const Tensor& b) {
+  return divide(a, b);
+}
 
 // ---- reductions: over `axes` (none named: all), which vanish unless keepdims ---------------------------------------
 
@@ -192,8 +198,8 @@ NIBBLE_API Tensor concatenate(std::span<const Tensor> tensors, int axis = 0);
 NIBBLE_API Tensor stack(std::span<const Tensor> tensors, int axis = 0);
 /// `sections` equal parts.
 NIBBLE_API std::vector<Tensor> split(const Tensor& x, std::int64_t sections, int axis = 0);
-/// [start, stop) of one axis, negative counted from the end, clamped as Python slices are. A view; of a packed tensor along its
-/// packed axis where group and byte boundaries allow it, else decoded.
+/// [start, stop) of one axis, negative counted from the end, clamped as Python slices are. A view; of a packed tensor
+/// along its packed axis where group and byte boundaries allow it, else decoded.
 NIBBLE_API Tensor slice(const Tensor& x, int axis, std::int64_t start, std::int64_t stop, std::int64_t step = 1);
 /// Entry i of the axis, which vanishes.
 NIBBLE_API Tensor select(const Tensor& x, int axis, std::int64_t index);
@@ -214,7 +220,8 @@ NIBBLE_API Tensor take(const Tensor& x, const Tensor& indices, int axis = 0);
 /// out[…, j, …] = x[…, indices[…, j, …], …]; the other axes broadcast.
 NIBBLE_API Tensor take_along_axis(const Tensor& x, const Tensor& indices, int axis);
 
-/// Where a slice begins, or how long a cache is: one number, or an i32 tensor of shape () or (B,), so that a recorded step can be replayed.
+/// Where a slice begins, or how long a cache is: one number, or an i32 tensor of shape () or (B,), so that a recorded
+/// step can be replayed.
 class Position {
  public:
   Position(std::int64_t value = 0) : value_(value) {}
@@ -229,19 +236,21 @@ class Position {
   std::int64_t value_ = 0;
 };
 
-/// x with `rows` written over x[…, start : start + n, …] of `axis`. In place when no other live Tensor shares x's storage (move it in);
-/// else a copy, counted in stats() and refused under Fallback::error. With start (B,), entry b of axis 0 begins at start[b].
+/// x with `rows` written over x[…, start : start + n, …] of `axis`. In place when no other live Tensor shares x's
+/// storage (move it in); else a copy, counted in stats() and refused under Fallback::error. With start (B,), entry b of
+/// axis 0 begins at start[b].
 NIBBLE_API Tensor update_slice(Tensor x, const Tensor& rows, const Position& start, int axis);
 
 // ---- products ------------------------------------------------------------------------------------------------------
 
-/// a (…, M, K) · b (…, K, N) → (…, M, N), batch axes broadcast; vectors as NumPy has them. Either operand, or both, may be packed along any
-/// axis. The result's dtype is promote(a, b) on logical dtypes; sums are in f32. Precision is options().precision.
+/// a (…, M, K) · b (…, K, N) → (…, M, N), batch axes broadcast; vectors as NumPy has them. Either operand, or both, may
+/// be packed along any axis. The result's dtype is promote(a, b) on logical dtypes; sums are in f32. Precision is
+/// options().precision.
 NIBBLE_API Tensor matmul(const Tensor& a, const Tensor& b);
 NIBBLE_API Tensor matmul(const Tensor& a, const Tensor& b, const Options& options);
 
-/// The general product of XLA's DotGeneral and Nx.dot: contracts a's axes_a with b's axes_b, pairwise; batch axes pairwise.
-/// Result: batch axes, a's free axes, b's free axes.
+/// The general product of XLA's DotGeneral and Nx.dot: contracts a's axes_a with b's axes_b, pairwise; batch axes
+/// pairwise. Result: batch axes, a's free axes, b's free axes.
 NIBBLE_API Tensor dot(const Tensor& a, const Axes& axes_a, const Axes& batch_a, const Tensor& b, const Axes& axes_b,
                       const Axes& batch_b);
 /// a's last axis with b's first but one, as numpy.dot.
@@ -249,15 +258,16 @@ NIBBLE_API Tensor dot(const Tensor& a, const Tensor& b);
 /// Einstein summation of one or more operands, "bhqd,bhkd->bhqk"; "..." stands for broadcast batch axes.
 NIBBLE_API Tensor einsum(std::string_view subscripts, std::span<const Tensor> operands);
 
-/// y[i] = x[i] · w[indices[i]]: x (…, M, K), w (E, K, N) (for packed experts the transposed view), indices integer and broadcast against x's
-/// batch axes → (…, M, N). Rows are grouped by expert, so that each expert is read once.
+/// y[i] = x[i] · w[indices[i]]: x (…, M, K), w (E, K, N) (for packed experts the transposed view), indices integer and
+/// broadcast against x's batch axes → (…, M, N). Rows are grouped by expert, so that each expert is read once.
 NIBBLE_API Tensor gather_matmul(const Tensor& x, const Tensor& w, const Tensor& indices);
 
 // ---- neural ops ----------------------------------------------------------------------------------------------------
 
 /// x / sqrt(mean(x²) + eps) · weight over the last axis (Zhang and Sennrich, 2019), in f32.
 NIBBLE_API Tensor rms_norm(const Tensor& x, const Tensor& weight, double eps = 1e-5);
-/// (x − mean) / sqrt(var + eps) · weight + bias over the last axis (Ba et al., 2016), in f32; weight and bias may be undefined.
+/// (x − mean) / sqrt(var + eps) · weight + bias over the last axis (Ba et al., 2016), in f32; weight and bias may be
+/// undefined.
 NIBBLE_API Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps = 1e-5);
 
 /// How rotary frequencies are stretched past the length that a model was trained on.
@@ -270,34 +280,36 @@ struct RopeScaling {
   };
   Type type = Type::none;
   double factor = 1;
-  double low_freq_factor = 1, high_freq_factor = 4;       ///< llama3
-  double beta_fast = 32, beta_slow = 1;                   ///< yarn
-  std::optional<double> attention_factor;                 ///< yarn; by default 0.1 ln(factor) + 1, or from mscale
-  std::optional<double> mscale, mscale_all_dim;           ///< yarn
-  bool truncate = true;                                   ///< yarn
-  std::int64_t original_max_position_embeddings = 8192;   ///< llama3, yarn
+  double low_freq_factor = 1, high_freq_factor = 4;      ///< llama3
+  double beta_fast = 32, beta_slow = 1;                  ///< yarn
+  std::optional<double> attention_factor;                ///< yarn; by default 0.1 ln(factor) + 1, or from mscale
+  std::optional<double> mscale, mscale_all_dim;          ///< yarn
+  bool truncate = true;                                  ///< yarn
+  std::int64_t original_max_position_embeddings = 8192;  ///< llama3, yarn
 };
 /// The angle per position of each pair: (dims / 2,) f32 angles, and the factor by which cos and sin are multiplied.
 struct RopeFrequencies {
-  Tensor inverse;      ///< (dims / 2,) f32
-  float scale = 1;     ///< yarn's attention factor
+  Tensor inverse;   ///< (dims / 2,) f32
+  float scale = 1;  ///< yarn's attention factor
 };
 NIBBLE_API RopeFrequencies rope_frequencies(std::int64_t dims, double theta, const RopeScaling& scaling = {});
 
-/// Rotary position embedding (Su et al., 2021) of x (…, T, D): the first 2·|inverse| of D are rotated, the rest pass. Token t of batch entry b stands
-/// at positions + t (a number or i32 () or (B,)), or at its own place in an i32 tensor (1, T) or (B, T). `interleaved` pairs 2i with 2i + 1 (GPT-J);
-/// else i with i + dims/2 (GPT-NeoX, Hugging Face). T is the axis before the last, B the first.
+/// Rotary position embedding (Su et al., 2021) of x (…, T, D): the first 2·|inverse| of D are rotated, the rest pass.
+/// Token t of batch entry b stands at positions + t (a number or i32 () or (B,)), or at its own place in an i32 tensor
+/// (1, T) or (B, T). `interleaved` pairs 2i with 2i + 1 (GPT-J); else i with i + dims/2 (GPT-NeoX, Hugging Face). T is
+/// the axis before the last, B the first.
 NIBBLE_API Tensor rope(const Tensor& x, const Position& positions, const RopeFrequencies& frequencies,
                        bool interleaved = false);
 
 struct AttentionOptions {
-  std::optional<double> scale;  ///< default 1/√D
-  bool causal = false;          ///< aligned bottom-right: a query sees all keys that came before it in the cache
-  Tensor mask;                  ///< boolean (true: seen) or additive float, broadcast to (B, H, Tq, Tk)
+  std::optional<double> scale;         ///< default 1/√D
+  bool causal = false;                 ///< aligned bottom-right: a query sees all keys that came before it in the cache
+  Tensor mask;                         ///< boolean (true: seen) or additive float, broadcast to (B, H, Tq, Tk)
   std::optional<Position> key_length;  ///< how much of the keys' axis is filled: a number or i32 () or (B,)
 };
-/// softmax(q kᵀ · scale + mask) v: q (B, H, Tq, D), k (B, Hk, Tk, D), v (B, Hk, Tk, Dv) → (B, H, Tq, Dv), H a multiple of Hk (grouped-query, Ainslie et
-/// al., 2023). Online softmax in f32 (Milakov and Gimelshein, 2018); a query that sees no key gives zeros.
+/// softmax(q kᵀ · scale + mask) v: q (B, H, Tq, D), k (B, Hk, Tk, D), v (B, Hk, Tk, Dv) → (B, H, Tq, Dv), H a multiple
+/// of Hk (grouped-query, Ainslie et al., 2023). Online softmax in f32 (Milakov and Gimelshein, 2018); a query that sees
+/// no key gives zeros.
 NIBBLE_API Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tensor& v,
                                                const AttentionOptions& options = {});
 

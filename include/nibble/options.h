@@ -27,7 +27,8 @@ struct Options {
   Transfer transfer = Transfer::allow;
   bool deterministic = false;  ///< the same bits for a row alone and in any batch
   Device device{};             ///< where creation functions put new tensors
-  const Executor* executor = nullptr;  ///< whose threads run the loops on the CPU; null: those of set_parallel_for, else nibble's own
+  /// Whose threads run the loops on the CPU; null: those of set_parallel_for, else nibble's own.
+  const Executor* executor = nullptr;
 };
 
 /// What is in force on this thread: the innermost `with`, else the process default.

@@ -13,19 +13,19 @@ inline namespace v0 {
 
 /// What a weight's code means. In each, `scale` and `bias` belong to a group of neighbours along the packed axis.
 enum class Family : std::uint8_t {
-  affine,    ///< scale · q + bias, q an unsigned integer
-  codebook,  ///< scale · table[q]
-  minifloat, ///< scale · float(q)
-  grid,      ///< scale · (grid[q] · sign + delta); one code names several weights
+  affine,     ///< scale · q + bias, q an unsigned integer
+  codebook,   ///< scale · table[q]
+  minifloat,  ///< scale · float(q)
+  grid,       ///< scale · (grid[q] · sign + delta); one code names several weights
 };
 
 /// One row of the format table.
 struct FormatInfo {
-  std::string name;    ///< "affine4-g64", "q4_0"
+  std::string name;  ///< "affine4-g64", "q4_0"
   Family family;
-  int bits;            ///< of one code
-  int group_size;      ///< weights that share a scale
-  double bits_per_weight;  ///< all components together; for affine with 16-bit scales
+  int bits;                   ///< of one code
+  int group_size;             ///< weights that share a scale
+  double bits_per_weight;     ///< all components together; for affine with 16-bit scales
   std::string specification;  ///< where the format is defined
 };
 /// Every format that this build reads and computes with.
@@ -49,16 +49,17 @@ struct AffineParams {
   int group_size = 64;  ///< 32, 64 or 128
 };
 
-/// A packed tensor over MLX's affine triplet: w = scales · q + biases for each group of `group_size` along the last axis.
-/// codes (…, N, K·bits/32) u32: one little-endian bit stream a row; scales and biases (…, N, K/group_size), f32, f16 or bf16,
-/// alike; result (…, N, K) with the scales' dtype. Nothing is copied where components are contiguous.
+/// A packed tensor over MLX's affine triplet: w = scales · q + biases for each group of `group_size` along the last
+/// axis. codes (…, N, K·bits/32) u32: one little-endian bit stream a row; scales and biases (…, N, K/group_size), f32,
+/// f16 or bf16, alike; result (…, N, K) with the scales' dtype. Nothing is copied where components are contiguous.
 /// Throws Error(shape_mismatch | dtype_mismatch | invalid_argument).
 /// Defined by MLX's `quantize`, ml-explore/mlx.
 NIBBLE_API Tensor from_quantized(const Tensor& codes, const Tensor& scales, const Tensor& biases,
                                  AffineParams params = {});
 
 /// A packed tensor of any format over its own components: `from_components("q4_0", {{"blocks", bytes}}, {n, k})`.
-/// Blocks are u8 (…, N, bytes of a row). `dtype` is the logical dtype; without one it is the scales' for affine, else f32.
+/// Blocks are u8 (…, N, bytes of a row). `dtype` is the logical dtype; without one it is the scales' for affine, else
+/// f32.
 NIBBLE_API Tensor from_components(std::string_view format, const Components& components, const Shape& shape,
                                   std::optional<DType> dtype = {});
 
@@ -69,8 +70,8 @@ struct QuantizeParams {
   std::string format = "affine";
 };
 
-/// Packs w (…, N, K) along its last axis. Affine scales and biases get w's dtype (f32, f16 or bf16). Throws Error(shape_mismatch)
-/// where the group does not divide K, Error(unsupported) for a format without an encoder.
+/// Packs w (…, N, K) along its last axis. Affine scales and biases get w's dtype (f32, f16 or bf16). Throws
+/// Error(shape_mismatch) where the group does not divide K, Error(unsupported) for a format without an encoder.
 NIBBLE_API Tensor quantize(const Tensor& w, const QuantizeParams& params = {});
 
 /// The values of a packed tensor, same shape, as `dtype` (default: its logical dtype): its fp32 decode, rounded once.
@@ -79,9 +80,9 @@ NIBBLE_API Tensor dequantize(const Tensor& w, std::optional<DType> dtype = {});
 
 inline bool is_quantized(const Tensor& w) { return w.is_quantized(); }
 
-/// The same numbers in another format without any loss: q4_0, q4_1 → affine4-g32, q5_0, q5_1 → affine5-g32, q8_0 → affine8-g32
-/// (scales f16, or f32 where a bias has no exact f16), and affine4-g32 with f16 scales → q4_1, affine5-g32 → q5_1.
-/// Throws Error(unsupported) where no lossless re-expression exists.
+/// The same numbers in another format without any loss: q4_0, q4_1 → affine4-g32, q5_0, q5_1 → affine5-g32, q8_0 →
+/// affine8-g32 (scales f16, or f32 where a bias has no exact f16), and affine4-g32 with f16 scales → q4_1, affine5-g32
+/// → q5_1. Throws Error(unsupported) where no lossless re-expression exists.
 NIBBLE_API Tensor reexpress(const Tensor& packed, std::string_view format);
 
 }  // namespace v0

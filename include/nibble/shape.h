@@ -39,9 +39,7 @@ class NIBBLE_API Shape {
   const std::int64_t* begin() const { return sizes_.data(); }
   const std::int64_t* end() const { return sizes_.data() + rank_; }
   operator std::span<const std::int64_t>() const { return {begin(), static_cast<std::size_t>(rank_)}; }
-  friend bool operator==(const Shape& a, const Shape& b) {
-    return std::equal(a.begin(), a.end(), b.begin(), b.end());
-  }
+  friend bool operator==(const Shape& a, const Shape& b) { return std::equal(a.begin(), a.end(), b.begin(), b.end()); }
 
  private:
   std::array<std::int64_t, kMaxRank> sizes_{};

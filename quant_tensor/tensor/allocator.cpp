@@ -41,11 +41,13 @@ std::size_t class_bytes(int c) {
 void* system_allocate(std::size_t bytes) {
   const std::size_t rounded = (bytes + kAlignment - 1) / kAlignment * kAlignment;
   void* data = rounded < bytes ? nullptr : std::aligned_alloc(kAlignment, rounded == 0 ? kAlignment : rounded);
-  if (!data) throw Error(ErrorCode::out_of_memory, fmt::format("[allocate] {} bytes: the host has no such memory", bytes));
+  if (!data)
+    throw Error(ErrorCode::out_of_memory, fmt::format("[allocate] {} bytes: the host has no such memory", bytes));
   return data;
 }
 
-/// A thread's own blocks. Trivially destructible on purpose: tensors may die after the thread's other objects, and `Guard` empties it.
+/// A thread's own blocks. Trivially destructible on purpose: tensors may die after the thread's other objects, and
+/// `Guard` empties it.
 struct ThreadCache {
   static constexpr int kDepth = 16;
   struct List {
@@ -88,7 +90,8 @@ void* allocate_cached(std::size_t bytes) {
   const int c = class_of(bytes);
   const std::size_t size = class_bytes(c);
   if (size <= kThreadLimit) {
-    if (auto* list = thread_list(c); list && list->count > 0) return list->blocks[static_cast<std::size_t>(--list->count)];
+    if (auto* list = thread_list(c); list && list->count > 0)
+      return list->blocks[static_cast<std::size_t>(--list->count)];
     return system_allocate(size);
   }
   {

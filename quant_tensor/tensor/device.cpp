@@ -1,8 +1,9 @@
+#include "nibble/device.h"
+
 #include <fmt/format.h>
 
 #include <charconv>
 
-#include "nibble/device.h"
 #include "nibble/error.h"
 
 namespace nibble {

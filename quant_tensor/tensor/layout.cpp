@@ -30,7 +30,8 @@ std::size_t checked_bytes(std::string_view op, const Shape& shape, DType dtype) 
   auto bytes = static_cast<std::int64_t>(itemsize(dtype));
   bool empty = false, too_many = false;
   for (const std::int64_t size : shape) {
-    if (size < 0) throw Error(ErrorCode::invalid_argument, fmt::format("[{}] shape {}: negative size", op, to_string(shape)));
+    if (size < 0)
+      throw Error(ErrorCode::invalid_argument, fmt::format("[{}] shape {}: negative size", op, to_string(shape)));
     // A size of 0 hides no overflow: strides are products of the others.
     if (size == 0) empty = true;
     too_many = too_many || __builtin_mul_overflow(bytes, size == 0 ? 1 : size, &bytes) || bytes > kMostBytes;

@@ -153,7 +153,8 @@ void Tensor::copy_out(void* out, DType as) const {
 
 void Tensor::item_out(void* out, DType as) const {
   if (numel() != 1) {
-    throw Error(ErrorCode::shape_mismatch, fmt::format("[item] {}: has {} elements, not one", describe(*this), numel()));
+    throw Error(ErrorCode::shape_mismatch,
+                fmt::format("[item] {}: has {} elements, not one", describe(*this), numel()));
   }
   copy_out(out, as);
 }

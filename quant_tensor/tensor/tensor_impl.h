@@ -18,22 +18,23 @@ namespace detail {
 /// Dense: element (i, j, …) lies at data + (offset + i·strides[0] + j·strides[1] + …) · itemsize.
 /// Packed: the storage is a stack of packed rows. Element (…, k at the packed axis, …) is weight `packing.begin + k` of
 /// row `offset + Σ iₐ·strides[a]`, the sum running over all axes but the packed one (whose stride is not used). So a
-/// transpose is a permutation of shape and strides, an expert or row slice moves the offset, and a broadcast is a stride of 0.
+/// transpose is a permutation of shape and strides, an expert or row slice moves the offset, and a broadcast is a
+/// stride of 0.
 struct TensorImpl {
   Shape shape;
   Strides strides;  ///< in elements; of a packed tensor in rows
   std::int64_t offset = 0;
   DType dtype = DType::f32;
-  std::shared_ptr<Storage> storage;          ///< null for a packed tensor: its components have their own
-  std::shared_ptr<const Packing> packing;    ///< null for a dense tensor
+  std::shared_ptr<Storage> storage;        ///< null for a packed tensor: its components have their own
+  std::shared_ptr<const Packing> packing;  ///< null for a dense tensor
 };
 
 /// Row-major strides.
 Strides contiguous_strides(const Shape& shape);
 bool is_contiguous(const Shape& shape, const Strides& strides);
 
-/// Bytes of a dense tensor. Refuses negative sizes and what no address space holds, whatever file or caller they came from:
-/// Error(invalid_argument | out_of_memory).
+/// Bytes of a dense tensor. Refuses negative sizes and what no address space holds, whatever file or caller they came
+/// from: Error(invalid_argument | out_of_memory).
 std::size_t checked_bytes(std::string_view op, const Shape& shape, DType dtype);
 
 Tensor make_tensor(TensorImpl impl);

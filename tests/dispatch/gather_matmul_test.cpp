@@ -1,5 +1,5 @@
-// Grouped products against fp64 sums over the decoded values: any number of rows for an expert, rows that lie anywhere, weights packed along any
-// axis.
+// Grouped products against fp64 sums over the decoded values: any number of rows for an expert, rows that lie anywhere,
+// weights packed along any axis.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -76,7 +76,8 @@ constexpr nb::Precision kPrecisions[] = {nb::Precision::exact, nb::Precision::st
 
 TEST(GatherMatmulRows, AnyNumberForAnExpert) {
   for (const std::int64_t experts : {1, 5, 12}) {
-    const Tensor w = nb::swapaxes(nb::quantize(nb::random_normal({experts, 20, 128}, 1), {.bits = 4, .group_size = 64}), 1, 2);
+    const Tensor w =
+        nb::swapaxes(nb::quantize(nb::random_normal({experts, 20, 128}, 1), {.bits = 4, .group_size = 64}), 1, 2);
     for (const std::int64_t tokens : {1, 2, 9, 70}) {
       const Tensor x = nb::random_normal({tokens, 1, 1, 128}, 2);
       for (const nb::Precision precision : kPrecisions) {
@@ -92,9 +93,9 @@ TEST(GatherMatmulRows, LieAnywhere) {
   const Tensor base = nb::random_normal({2, 6, 3, 64}, 2);
   for (const nb::Precision precision : kPrecisions) {
     expect_gathered(nb::select(nb::swapaxes(base, 0, 1), 1, 1), w, some_indices({6}, 5, 3), precision);
-    expect_gathered(nb::expand_dims(nb::select(base, 0, 1), 1), w, indices, precision);                    // M = 3, broadcast
-    expect_gathered(nb::select(base, 0, 0), w, nb::tensor<std::int32_t>({4}, {1}), precision);             // one expert for all
-    expect_gathered(nb::swapaxes(nb::random_normal({6, 2, 64, 3}, 4), 2, 3), w, indices, precision);       // columns apart
+    expect_gathered(nb::expand_dims(nb::select(base, 0, 1), 1), w, indices, precision);         // M = 3, broadcast
+    expect_gathered(nb::select(base, 0, 0), w, nb::tensor<std::int32_t>({4}, {1}), precision);  // one expert for all
+    expect_gathered(nb::swapaxes(nb::random_normal({6, 2, 64, 3}, 4), 2, 3), w, indices, precision);  // columns apart
     expect_gathered(nb::slice(base, 3, 0, 64), w, nb::tensor<std::int32_t>({1, 3}, {2, 1}), precision);
     expect_gathered(nb::cast(nb::select(base, 0, 1), nb::DType::bf16), nb::cast(nb::dequantize(w), nb::DType::f32),
                     some_indices({6}, 5, 3), precision);
@@ -104,10 +105,12 @@ TEST(GatherMatmulRows, LieAnywhere) {
 TEST(GatherMatmulWeights, PackedAlongAnyAxisOrDense) {
   const Tensor x = nb::random_normal({9, 1, 2, 64}, 2);
   const Tensor indices = some_indices({9, 2}, 7, 3);
-  const auto pack = [](const Shape& shape) { return nb::quantize(nb::random_normal(shape, 1), {.bits = 4, .group_size = 32}); };
+  const auto pack = [](const Shape& shape) {
+    return nb::quantize(nb::random_normal(shape, 1), {.bits = 4, .group_size = 32});
+  };
   for (const nb::Precision precision : kPrecisions) {
     expect_gathered(x, nb::swapaxes(pack({7, 32, 64}), 1, 2), indices, precision);
-    expect_gathered(x, pack({7, 64, 32}), indices, precision);                        // across the packed axis
+    expect_gathered(x, pack({7, 64, 32}), indices, precision);  // across the packed axis
     expect_gathered(x, nb::random_normal({7, 64, 32}, 4), indices, precision);
     expect_gathered(x, nb::swapaxes(nb::random_normal({7, 32, 64}, 4), 1, 2), indices, precision);
     expect_gathered(x, nb::slice(nb::swapaxes(pack({16, 32, 64}), 1, 2), 0, 3, 10), indices, precision);
@@ -159,7 +162,8 @@ TEST(GatherMatmulThreads, TheBitsAreTheSame) {
 
 // A pool of an embedder's may be one that cannot wait for itself.
 TEST(GatherMatmulThreads, AHostsPoolIsNotCalledFromItsTasks) {
-  const Tensor w = nb::swapaxes(nb::quantize(nb::random_normal({6, 512, 1024}, 1), {.bits = 4, .group_size = 64}), 1, 2);
+  const Tensor w =
+      nb::swapaxes(nb::quantize(nb::random_normal({6, 512, 1024}, 1), {.bits = 4, .group_size = 64}), 1, 2);
   const Tensor x = nb::random_normal({20, 1, 1, 1024}, 2);
   const Tensor indices = some_indices({20, 2}, 6, 9);
   const auto want = nb::gather_matmul(x, w, indices).to_vector<float>();
@@ -195,7 +199,8 @@ TEST(GatherMatmulDeterministic, ARowAloneHasTheBitsOfTheBatch) {
     const nb::with scope(options);
     const Tensor all = nb::gather_matmul(x, w, indices);
     for (const int token : {0, 17, 39}) {
-      const Tensor alone = nb::gather_matmul(nb::slice(x, 0, token, token + 1), w, nb::slice(indices, 0, token, token + 1));
+      const Tensor alone =
+          nb::gather_matmul(nb::slice(x, 0, token, token + 1), w, nb::slice(indices, 0, token, token + 1));
       EXPECT_EQ(alone.to_vector<float>(), nb::slice(all, 0, token, token + 1).to_vector<float>());
     }
   }

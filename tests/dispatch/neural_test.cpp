@@ -416,11 +416,12 @@ TEST(Attention, PackedCachesAreReadAsTheyLie) {
     o.key_length = nb::tensor<std::int32_t>({300, 131}, {2});
     const std::string what = fmt::format("{} {} queries", c.format, c.Tq);
     const nb::with strict({.fallback = nb::Fallback::error});
-    const auto want = naive(q, nb::dequantize(k), nb::dequantize(v), 1 / std::sqrt(static_cast<double>(c.D)),
-                            {true, {300, 131}, {}});
+    const auto want =
+        naive(q, nb::dequantize(k), nb::dequantize(v), 1 / std::sqrt(static_cast<double>(c.D)), {true, {300, 131}, {}});
     expect_near(nb::scaled_dot_product_attention(q, k, v, o), want, 3e-6, what);
     o.key_length = 131;
-    const Tensor got = nb::scaled_dot_product_attention(nb::slice(q, 0, 1, 2), nb::slice(k, 0, 1, 2), nb::slice(v, 0, 1, 2), o);
+    const Tensor got =
+        nb::scaled_dot_product_attention(nb::slice(q, 0, 1, 2), nb::slice(k, 0, 1, 2), nb::slice(v, 0, 1, 2), o);
     const std::vector<double> tail(want.begin() + static_cast<std::ptrdiff_t>(want.size() / 2), want.end());
     expect_near(got, tail, 3e-6, what + " of the second entry");
   }

@@ -280,7 +280,8 @@ TEST(UpdateSlice, RowsOfAPackedTensorArePackedInPlace) {
     }
     // Along another axis, of other dtypes and strides.
     const Tensor turned = nb::swapaxes(nb::contiguous(nb::swapaxes(nb::cast(rows, DType::bf16), 2, 3)), 2, 3);
-    const Tensor bf16 = nb::dequantize(nb::quantize(nb::cast(nb::cast(rows, DType::bf16), DType::f32), {.format = format}));
+    const Tensor bf16 =
+        nb::dequantize(nb::quantize(nb::cast(nb::cast(rows, DType::bf16), DType::f32), {.format = format}));
     Tensor wide = nb::empty({2, 5, 4, 64}, format);
     wide = nb::update_slice(std::move(wide), turned, 2, 1);
     EXPECT_EQ(floats(nb::slice(nb::dequantize(wide), 1, 2, 5)), floats(bf16));
@@ -288,7 +289,8 @@ TEST(UpdateSlice, RowsOfAPackedTensorArePackedInPlace) {
     const Tensor other = cache;
     cache = nb::update_slice(std::move(cache), nb::zeros({2, 3, 1, 64}), 5, 2);
     EXPECT_EQ(nb::stats().bytes_copied, other.nbytes());
-    EXPECT_EQ(floats(nb::select(nb::select(nb::dequantize(other), 0, 0), 1, 5)), floats(nb::select(nb::select(packed, 0, 0), 1, 0)));
+    EXPECT_EQ(floats(nb::select(nb::select(nb::dequantize(other), 0, 0), 1, 5)),
+              floats(nb::select(nb::select(packed, 0, 0), 1, 0)));
     EXPECT_EQ(floats(nb::select(nb::select(nb::dequantize(cache), 0, 0), 1, 5)), std::vector<float>(3 * 64, 0.0f));
     const nb::with strict({.fallback = nb::Fallback::error});
     const Tensor shared = cache;

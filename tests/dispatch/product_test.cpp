@@ -1,4 +1,5 @@
-// Products against fp64 sums over the decoded values: every placement of a packed operand, batch axes, vectors, empty sizes, errors.
+// Products against fp64 sums over the decoded values: every placement of a packed operand, batch axes, vectors, empty
+// sizes, errors.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -22,7 +23,8 @@ std::vector<double> values(const Tensor& t) {
 
 std::int64_t at(const Shape& shape, const std::vector<std::int64_t>& index) {
   std::int64_t offset = 0;
-  for (int i = 0; i < shape.rank(); ++i) offset = offset * shape[i] + (shape[i] == 1 ? 0 : index[static_cast<std::size_t>(i)]);
+  for (int i = 0; i < shape.rank(); ++i)
+    offset = offset * shape[i] + (shape[i] == 1 ? 0 : index[static_cast<std::size_t>(i)]);
   return offset;
 }
 
@@ -86,11 +88,11 @@ INSTANTIATE_TEST_SUITE_P(Product, EachPrecision,
                          testing::Values(nb::Precision::exact, nb::Precision::standard, nb::Precision::fast));
 
 TEST_P(EachPrecision, FourOrientationsOfANonSquareWeight) {
-  const Tensor w = packed({96, 128}, 1);                                            // 96 rows packed along 128
-  expect_product(dense({3, 128}, 2), turned(w), {3, 96}, GetParam());               // x · wᵀ, along
-  expect_product(dense({3, 96}, 3), w, {3, 128}, GetParam());                       // x · w, across
-  expect_product(w, dense({128, 5}, 4), {96, 5}, GetParam());                       // w · x, packed left
-  expect_product(turned(w), dense({96, 5}, 5), {128, 5}, GetParam());               // wᵀ · x
+  const Tensor w = packed({96, 128}, 1);                               // 96 rows packed along 128
+  expect_product(dense({3, 128}, 2), turned(w), {3, 96}, GetParam());  // x · wᵀ, along
+  expect_product(dense({3, 96}, 3), w, {3, 128}, GetParam());          // x · w, across
+  expect_product(w, dense({128, 5}, 4), {96, 5}, GetParam());          // w · x, packed left
+  expect_product(turned(w), dense({96, 5}, 5), {128, 5}, GetParam());  // wᵀ · x
 }
 
 TEST_P(EachPrecision, PackedOnBothSides) {
@@ -182,17 +184,33 @@ void expect_error(const std::function<void()>& call, nb::ErrorCode code, const s
 
 TEST(Product, ErrorsNameOperandsAndRule) {
   const Tensor w = packed({128, 128}, 1);
-  expect_error([&] { nb::matmul(dense({3, 64}, 2), turned(w)); }, nb::ErrorCode::shape_mismatch,
-               "[matmul] x f32 (3, 64) · w affine4-g64 (128, 128)ᵀ: contracted sizes 64 and 128 differ");
-  expect_error([&] { nb::matmul(nb::zeros({3, 128}, nb::DType::i32), turned(w)); }, nb::ErrorCode::dtype_mismatch,
-               "[matmul] x i32 (3, 128)");
-  expect_error([&] { nb::matmul(dense({2, 3, 128}, 1), nb::zeros({3, 128, 4})); }, nb::ErrorCode::shape_mismatch,
-               "batch shapes (2,) and (3,) do not broadcast");
+  expect_error(
+      [&] {
+        nb::matmul(dense({3, 64}, 2), turned(w));
+      },
+      nb::ErrorCode::shape_mismatch,
+      "[matmul] x f32 (3, 64) · w affine4-g64 (128, 128)ᵀ: contracted sizes 64 and 128 differ");
+  expect_error(
+      [&] {
+        nb::matmul(nb::zeros({3, 128}, nb::DType::i32), turned(w));
+      },
+      nb::ErrorCode::dtype_mismatch, "[matmul] x i32 (3, 128)");
+  expect_error(
+      [&] {
+        nb::matmul(dense({2, 3, 128}, 1), nb::zeros({3, 128, 4}));
+      },
+      nb::ErrorCode::shape_mismatch, "batch shapes (2,) and (3,) do not broadcast");
   expect_error([&] { nb::matmul(nb::full({}, 1.0f), w); }, nb::ErrorCode::shape_mismatch, "at least one axis");
-  expect_error([&] { nb::dot(dense({3, 4}, 1), {1}, {0}, dense({4, 4}, 2), {0}, {1}); }, nb::ErrorCode::shape_mismatch,
-               "batch sizes 3 and 4 differ");
-  expect_error([&] { nb::dot(dense({3, 4}, 1), {1, 1}, {}, dense({4, 4}, 2), {0, 1}, {}); },
-               nb::ErrorCode::invalid_argument, "axis 1 named twice");
+  expect_error(
+      [&] {
+        nb::dot(dense({3, 4}, 1), {1}, {0}, dense({4, 4}, 2), {0}, {1});
+      },
+      nb::ErrorCode::shape_mismatch, "batch sizes 3 and 4 differ");
+  expect_error(
+      [&] {
+        nb::dot(dense({3, 4}, 1), {1, 1}, {}, dense({4, 4}, 2), {0, 1}, {});
+      },
+      nb::ErrorCode::invalid_argument, "axis 1 named twice");
 }
 
 TEST(Dot, ContractsAnyAxesInDotGeneralOrder) {
@@ -252,8 +270,8 @@ TEST(Einsum, AgreesWithItsParts) {
   near(run("bhqd->bdq", {q}), nb::swapaxes(nb::sum(q, {1}), 1, 2));
   const Tensor m = dense({6, 6}, 3);
   near(run("ii", {m}), nb::sum(nb::multiply(m, nb::where(nb::equal(nb::expand_dims(nb::arange(0, 6), 0),
-                                                                     nb::expand_dims(nb::arange(0, 6), 1)),
-                                                           1.0f, 0.0f))));
+                                                                   nb::expand_dims(nb::arange(0, 6), 1)),
+                                                         1.0f, 0.0f))));
   near(run("ij,jk,kl->il", {m, m, m}), nb::matmul(nb::matmul(m, m), m));
   near(run("i,j->ij", {nb::select(m, 0, 0), nb::select(m, 0, 1)}),
        nb::multiply(nb::expand_dims(nb::select(m, 0, 0), 1), nb::select(m, 0, 1)));
@@ -272,15 +290,16 @@ TEST(GatherMatmul, PicksAnExpertForEachRow) {
   const int expert[] = {3, 0, 4, 3};
   for (int i = 0; i < 4; ++i) {
     const auto got = values(nb::select(y, 0, i));
-    const auto want = values(nb::matmul(nb::select(x, 0, i), turned(nb::dequantize(nb::select(experts, 0, expert[i])))));
+    const auto want =
+        values(nb::matmul(nb::select(x, 0, i), turned(nb::dequantize(nb::select(experts, 0, expert[i])))));
     for (std::size_t j = 0; j < got.size(); ++j) EXPECT_NEAR(got[j], want[j], 5e-3);
   }
 }
 
 TEST(GatherMatmul, IndicesAndRowsBroadcast) {
   const Tensor experts = packed({5, 8, 64}, 1, 4, 32);
-  const Tensor x = dense({3, 1, 2, 64}, 2);                                           // (tokens, 1, M, K)
-  const Tensor indices = nb::tensor<std::int32_t>({0, 1, 1, 2, 4, 4}, {3, 2});        // (tokens, used)
+  const Tensor x = dense({3, 1, 2, 64}, 2);                                     // (tokens, 1, M, K)
+  const Tensor indices = nb::tensor<std::int32_t>({0, 1, 1, 2, 4, 4}, {3, 2});  // (tokens, used)
   const Tensor y = nb::gather_matmul(x, turned(experts), indices);
   EXPECT_EQ(y.shape(), (Shape{3, 2, 2, 8}));
   EXPECT_EQ(nb::gather_matmul(x, turned(experts), nb::zeros({3, 0}, nb::DType::i32)).shape(), (Shape{3, 0, 2, 8}));
@@ -294,7 +313,8 @@ TEST(TakePacked, DecodesOnlyTheGatheredRows) {
   const Tensor rows = nb::take(w, nb::tensor<std::int32_t>({3, -1, 3}, {3}));
   EXPECT_EQ(nb::stats().bytes_dequantized, 0u);
   EXPECT_EQ(rows.shape(), (Shape{3, 128}));
-  EXPECT_EQ(rows.to_vector<float>(), nb::take(nb::dequantize(w), nb::tensor<std::int32_t>({3, 9, 3}, {3})).to_vector<float>());
+  EXPECT_EQ(rows.to_vector<float>(),
+            nb::take(nb::dequantize(w), nb::tensor<std::int32_t>({3, 9, 3}, {3})).to_vector<float>());
   const Tensor columns = nb::take(nb::swapaxes(w, 0, 1), nb::tensor<std::int32_t>({2, 0}, {1, 2}), 1);
   EXPECT_EQ(columns.shape(), (Shape{128, 1, 2}));
   const Tensor experts = packed({4, 6, 64}, 2);

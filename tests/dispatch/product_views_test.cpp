@@ -21,7 +21,8 @@ std::vector<double> oracle(const Tensor& x, const Tensor& w) {
   for (std::size_t row = 0; row + static_cast<std::size_t>(k) <= xs.size(); row += static_cast<std::size_t>(k)) {
     for (std::int64_t j = 0; j < n; ++j) {
       double sum = 0;
-      for (std::int64_t i = 0; i < k; ++i) sum += double{xs[row + static_cast<std::size_t>(i)]} * double{ws[static_cast<std::size_t>(i * n + j)]};
+      for (std::int64_t i = 0; i < k; ++i)
+        sum += double{xs[row + static_cast<std::size_t>(i)]} * double{ws[static_cast<std::size_t>(i * n + j)]};
       out.push_back(sum);
     }
   }

@@ -190,8 +190,8 @@ TEST_F(SmolLm2Model, Perplexity) {
 }
 
 /// Perplexities of the weights rounded to bf16 and packed in groups of 64 with bf16 scales, by
-/// tests/goldens/smollm2_perplexity.py: MLX's codes and scales in torch's arithmetic, decoded as nibble defines a value, and as
-/// MLX computes it.
+/// tests/goldens/smollm2_perplexity.py: MLX's codes and scales in torch's arithmetic, decoded as nibble defines a
+/// value, and as MLX computes it.
 struct PackedAnew {
   int bits;
   double fp32_decode;
@@ -203,7 +203,8 @@ constexpr PackedAnew kPackedAnew[] = {{4, 10.2739, 10.3035}, {8, 7.7668, 7.7915}
 Tensor decoded_as_mlx_does(const Tensor& packed) {
   const PackingView view = packing_of(packed);
   const auto component = [&](std::string_view wanted) {
-    return std::find_if(view.components.begin(), view.components.end(), [&](const auto& c) { return c.first == wanted; })
+    return std::find_if(view.components.begin(), view.components.end(),
+                        [&](const auto& c) { return c.first == wanted; })
         ->second;
   };
   const Tensor scales = component("scales"), biases = component("biases");

@@ -39,7 +39,8 @@ bool calls(const std::string& code, const std::string& name) {
   const auto is_word = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_'; };
   for (std::size_t at = code.find(name); at != std::string::npos; at = code.find(name, at + 1)) {
     const std::size_t after = at + name.size();
-    if ((at == 0 || (!is_word(code[at - 1]) && code[at - 1] != '.')) && after < code.size() && code[after] == '(') return true;
+    if ((at == 0 || (!is_word(code[at - 1]) && code[at - 1] != '.')) && after < code.size() && code[after] == '(')
+      return true;
   }
   return false;
 }
@@ -101,23 +102,25 @@ TEST(Habits, NoPathOfAMachine) {
 
 TEST(Habits, LongFilesSayWhy) {
   for (const SourceFile& file : source_files()) {
-    const bool is_source = file.is_cpp() || file.path.ends_with(".py") || file.path.ends_with(".comp") ||
-                           file.path.ends_with(".glsl");
+    const bool is_source =
+        file.is_cpp() || file.path.ends_with(".py") || file.path.ends_with(".comp") || file.path.ends_with(".glsl");
     if (!is_source || file.text.find("// long because ") != std::string::npos) continue;
     EXPECT_LE(file.lines().size(), kLongFile) << file.path << " (split it, or say \"// long because ...\")";
   }
 }
 
 TEST(Habits, FormatsAreNamedOnlyInTheirRoom) {
-  // Dispatch and the tensor ask a format's row; one that asks for a format by name would need an edit with each new one.
+  // Dispatch and the tensor ask a format's row; one that asks for a format by name would need an edit with each new
+  // one.
   for (const SourceFile& file : source_files()) {
-    if (!file.is_cpp() || !(file.is_in("dispatch") || file.is_in("quant_tensor/tensor") || file.is_in("adapters/llm"))) {
+    if (!file.is_cpp() ||
+        !(file.is_in("dispatch") || file.is_in("quant_tensor/tensor") || file.is_in("adapters/llm"))) {
       continue;
     }
     for (const std::string& line : file.lines()) {
       const std::string code = line.substr(0, line.find("//"));
-      for (const char* name : {"\"affine4", "\"affine8", "\"q2_", "\"q3_", "\"q4_", "\"q5_", "\"q6_", "\"q8_", "\"iq", "\"mxfp", "\"nvfp",
-                               "\"nf4", "\"fp8"}) {
+      for (const char* name : {"\"affine4", "\"affine8", "\"q2_", "\"q3_", "\"q4_", "\"q5_", "\"q6_", "\"q8_", "\"iq",
+                               "\"mxfp", "\"nvfp", "\"nf4", "\"fp8"}) {
         EXPECT_EQ(code.find(name), std::string::npos) << file.path << ": " << line;
       }
     }
@@ -135,10 +138,10 @@ TEST(Habits, ReadmeQuotesTheExampleThatIsBuilt) {
 }
 
 TEST(Habits, OnlyKnownNamesAtTheRoot) {
-  const std::set<std::string> known = {
-      "include", "backend", "quant_tensor", "dispatch", "shaders", "adapters", "tests", "bench", "build",
-      "CMakeLists.txt", "CMakePresets.json", "Makefile", "README.md", "LICENSE",
-      ".clang-format", ".clang-tidy", ".gitignore", ".ci", ".git"};
+  const std::set<std::string> known = {"include",           "backend",    "quant_tensor", "dispatch", "shaders",
+                                       "adapters",          "tests",      "bench",        "build",    "CMakeLists.txt",
+                                       "CMakePresets.json", "Makefile",   "README.md",    "LICENSE",  ".clang-format",
+                                       ".clang-tidy",       ".gitignore", ".ci",          ".git"};
   for (const auto& entry : std::filesystem::directory_iterator(root())) {
     const std::string name = entry.path().filename().string();
     if (name == ".cache" || name == "compile_commands.json") continue;  // editors leave these

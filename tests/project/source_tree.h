@@ -22,9 +22,7 @@ struct SourceFile {
   bool is_cpp() const { return path.ends_with(".cpp") || path.ends_with(".h") || path.ends_with(".inl"); }
   bool is_in(const std::string& folder) const { return path.starts_with(folder + "/"); }
   /// Part of a library, as opposed to the program, the tests and the benchmarks.
-  bool is_library() const {
-    return is_cpp() && !is_in("tests") && !is_in("bench") && !is_in("adapters/cli");
-  }
+  bool is_library() const { return is_cpp() && !is_in("tests") && !is_in("bench") && !is_in("adapters/cli"); }
 };
 
 inline const std::filesystem::path& root() {
@@ -37,7 +35,8 @@ inline const std::vector<SourceFile>& source_files() {
   static const std::vector<SourceFile> files = [] {
     namespace fs = std::filesystem;
     const auto is_text = [](const fs::path& path) {
-      for (const char* ending : {".cpp", ".h", ".inl", ".py", ".sh", ".txt", ".md", ".cmake", ".in", ".comp", ".glsl"}) {
+      for (const char* ending :
+           {".cpp", ".h", ".inl", ".py", ".sh", ".txt", ".md", ".cmake", ".in", ".comp", ".glsl"}) {
         if (path.extension() == ending) return true;
       }
       return path.filename() == "Makefile" || path.filename() == "run" || path.filename() == "CMakePresets.json";

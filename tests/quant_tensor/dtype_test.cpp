@@ -40,7 +40,8 @@ TEST(DType, HasTheSizeOfItsCppType) {
   EXPECT_EQ(nb::itemsize(DType::f8_e4m3), 1u);
 }
 
-constexpr std::array kIntegers = {DType::i8, DType::u8, DType::i16, DType::u16, DType::i32, DType::u32, DType::i64, DType::u64};
+constexpr std::array kIntegers = {DType::i8,  DType::u8,  DType::i16, DType::u16,
+                                  DType::i32, DType::u32, DType::i64, DType::u64};
 /// numpy.promote_types, but that u64 with a signed integer is f32 here and f64 there: f64 is for storage.
 constexpr DType kIntegerTable[8][8] = {
     {DType::i8, DType::i16, DType::i16, DType::i32, DType::i32, DType::i64, DType::i64, DType::f32},
@@ -121,8 +122,8 @@ void expect_exact_values() {
   }
 }
 
-/// Between each half and the next: a float just below the middle goes down, just above it goes up, and the middle itself to the
-/// even one. The step after the largest finite number leads to infinity.
+/// Between each half and the next: a float just below the middle goes down, just above it goes up, and the middle
+/// itself to the even one. The step after the largest finite number leads to infinity.
 template <class Half, int ExponentBits>
 void expect_nearest_even() {
   const auto infinity = static_cast<std::uint16_t>(((1 << ExponentBits) - 1) << (15 - ExponentBits));
@@ -130,8 +131,9 @@ void expect_nearest_even() {
     const auto high = static_cast<std::uint16_t>(low + 1);
     const double below = value_of(low, ExponentBits);
     // Infinity takes the place of the number that would follow the largest.
-    const double above = high == infinity ? below + (below - value_of(static_cast<std::uint16_t>(low - 1), ExponentBits))
-                                          : value_of(high, ExponentBits);
+    const double above = high == infinity
+                             ? below + (below - value_of(static_cast<std::uint16_t>(low - 1), ExponentBits))
+                             : value_of(high, ExponentBits);
     const auto middle = static_cast<float>((below + above) / 2);
     ASSERT_EQ(static_cast<double>(middle), (below + above) / 2) << low;
     for (const std::uint16_t sign : {0, 0x8000}) {

@@ -83,12 +83,15 @@ TEST(NewTensor, RefusesWhatNoMemoryHolds) {
   const std::int64_t huge = std::int64_t{1} << 62;
   expect_error(ErrorCode::invalid_argument, "negative size", [] { nb::empty({3, -1}); });
   expect_error(ErrorCode::invalid_argument, "negative size", [] { nb::empty({0, -1}); });
-  for (const Shape& shape : {Shape{huge}, Shape{huge, 4}, Shape{std::int64_t{1} << 32, std::int64_t{1} << 32}, Shape{0, huge, huge}}) {
+  for (const Shape& shape :
+       {Shape{huge}, Shape{huge, 4}, Shape{std::int64_t{1} << 32, std::int64_t{1} << 32}, Shape{0, huge, huge}}) {
     SCOPED_TRACE(nb::to_string(shape));
     expect_error(ErrorCode::out_of_memory, nb::to_string(shape), [&] { nb::empty(shape); });
-    expect_error(ErrorCode::out_of_memory, nb::to_string(shape), [&] { nb::from_borrowed(nullptr, nullptr, shape, DType::f32); });
+    expect_error(ErrorCode::out_of_memory, nb::to_string(shape),
+                 [&] { nb::from_borrowed(nullptr, nullptr, shape, DType::f32); });
   }
-  expect_error(ErrorCode::invalid_argument, "negative size", [] { nb::from_borrowed(nullptr, nullptr, {-4}, DType::u8); });
+  expect_error(ErrorCode::invalid_argument, "negative size",
+               [] { nb::from_borrowed(nullptr, nullptr, {-4}, DType::u8); });
 }
 
 TEST(NewTensor, MayBeEmpty) {
@@ -149,7 +152,8 @@ TEST(BorrowedTensor, IsNeverWrittenTo) {
 
 TEST(Reading, GivesRowMajorOrderFromAnyLayout) {
   const Tensor x = nb::reshape(nb::arange(0, 24, 1, DType::i32), {2, 3, 4});
-  const Tensor view = nb::flip(nb::slice(nb::transpose(x, {2, 0, 1}), 0, 1, 4, 2), {2});  // (2, 2, 3): columns 1 and 3, rows backwards
+  const Tensor view =
+      nb::flip(nb::slice(nb::transpose(x, {2, 0, 1}), 0, 1, 4, 2), {2});  // (2, 2, 3): columns 1 and 3, rows backwards
   std::vector<std::int32_t> expected;
   for (const int k : {1, 3}) {
     for (const int i : {0, 1}) {
@@ -158,10 +162,13 @@ TEST(Reading, GivesRowMajorOrderFromAnyLayout) {
   }
   EXPECT_EQ(view.to_vector<std::int32_t>(), expected);
   EXPECT_FALSE(view.is_contiguous());
-  EXPECT_THAT(nb::broadcast_to(nb::tensor<float>({1, 2}, {2, 1}), {2, 3}).to_vector<float>(), ElementsAre(1, 1, 1, 2, 2, 2));
+  EXPECT_THAT(nb::broadcast_to(nb::tensor<float>({1, 2}, {2, 1}), {2, 3}).to_vector<float>(),
+              ElementsAre(1, 1, 1, 2, 2, 2));
 }
 
-TEST(Reading, OfBooleans) { EXPECT_THAT(nb::tensor<bool>({true, false, true}, {3}).to_vector<bool>(), ElementsAre(true, false, true)); }
+TEST(Reading, OfBooleans) {
+  EXPECT_THAT(nb::tensor<bool>({true, false, true}, {3}).to_vector<bool>(), ElementsAre(true, false, true));
+}
 
 TEST(Reading, OfAPackedTensorRoundsItsFloatDecodeToTheLogicalDtype) {
   const Tensor packed = nb::quantize(nb::random_normal({3, 64}, 1, 0, 1, DType::bf16), {.bits = 4, .group_size = 32});
@@ -194,8 +201,8 @@ TEST(UndefinedTensor, SaysSo) {
   EXPECT_EQ(nb::describe(none), "undefined");
   for (const auto& use : std::initializer_list<void (*)(const Tensor&)>{
            [](const Tensor& t) { t.shape(); }, [](const Tensor& t) { t.dtype(); }, [](const Tensor& t) { t.device(); },
-           [](const Tensor& t) { t.nbytes(); }, [](const Tensor& t) { t.raw_data(); }, [](const Tensor& t) { t.is_contiguous(); },
-           [](const Tensor& t) { t.to_vector<float>(); }}) {
+           [](const Tensor& t) { t.nbytes(); }, [](const Tensor& t) { t.raw_data(); },
+           [](const Tensor& t) { t.is_contiguous(); }, [](const Tensor& t) { t.to_vector<float>(); }}) {
     expect_error(ErrorCode::invalid_argument, "undefined tensor", [&] { use(none); });
   }
 }
@@ -221,7 +228,8 @@ TEST(Description, ShowsAPackedWeightAsItIsStored) {
 TEST(Device, IsReadAsItIsWritten) {
   for (const char* text : {"cpu", "vulkan:0", "vulkan:255"}) EXPECT_EQ(nb::to_string(nb::Device::parse(text)), text);
   EXPECT_EQ(nb::to_string(nb::Device::parse("vulkan")), "vulkan:0");
-  for (const char* wrong : {"", "CPU", "cpu:0", "vulkan:", "vulkan:256", "vulkan:-1", "vulkan:1x", "vulkan1", "vulkan 1", "cuda"}) {
+  for (const char* wrong :
+       {"", "CPU", "cpu:0", "vulkan:", "vulkan:256", "vulkan:-1", "vulkan:1x", "vulkan1", "vulkan 1", "cuda"}) {
     expect_error(ErrorCode::invalid_argument, "a device is cpu or vulkan:N", [&] { nb::Device::parse(wrong); });
   }
 }
@@ -257,7 +265,8 @@ TEST(Allocator, GivesAlignedBlocksThatAreLargeEnoughAlsoTheSecondTime) {
 }
 
 TEST(Allocator, GivesABlockAgainWhereItKeepsOne) {
-  if (!nb::detail::kAllocatorCaches) GTEST_SKIP() << "skipped: no cache under AddressSanitizer, so that uses after free show";
+  if (!nb::detail::kAllocatorCaches)
+    GTEST_SKIP() << "skipped: no cache under AddressSanitizer, so that uses after free show";
   for (const std::size_t size : {std::size_t{100}, std::size_t{20000}, std::size_t{1} << 20}) {
     void* first = nb::detail::allocate_cached(size);
     nb::detail::free_cached(first, size);
@@ -279,7 +288,8 @@ TEST(Allocator, IsSharedByThreadsThatFreeEachOthersBlocks) {
   on_all([&](int t) {
     for (int round = 0; round < kRounds; ++round) {
       const std::vector<std::int32_t> values(static_cast<std::size_t>(1 + round * 37 % 5000), mark(t, round));
-      made[static_cast<std::size_t>(t)].push_back(nb::from_data<std::int32_t>(values, {static_cast<std::int64_t>(values.size())}));
+      made[static_cast<std::size_t>(t)].push_back(
+          nb::from_data<std::int32_t>(values, {static_cast<std::int64_t>(values.size())}));
       if (round % 3 == 0) made[static_cast<std::size_t>(t)][static_cast<std::size_t>(round / 2)] = Tensor();
     }
   });

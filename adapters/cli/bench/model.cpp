@@ -129,7 +129,8 @@ class Model final : public Command {
       Options options = nibble::options();
       options.precision = precision;
       const with in_force(options);
-      for (const std::int64_t length : prompt_lengths_) measure(subject, precision, length, kv_storage, meter, &results);
+      for (const std::int64_t length : prompt_lengths_)
+        measure(subject, precision, length, kv_storage, meter, &results);
     }
     return {{"machine", meter.machine()}, {"results", std::move(results)}};
   }
@@ -161,8 +162,8 @@ class Model final : public Command {
     return {checkpoint.path().filename().string(), stored, std::move(model), bytes};
   }
 
-  void measure(const Subject& subject, Precision precision, std::int64_t prompt_length, const std::string& kv_storage, Meter& meter,
-               Json* results) const {
+  void measure(const Subject& subject, Precision precision, std::int64_t prompt_length, const std::string& kv_storage,
+               Meter& meter, Json* results) const {
     const std::int64_t longest = *std::max_element(gen_lengths_.begin(), gen_lengths_.end());
     const Arithmetic kind = is_dense_format(subject.format) ? Arithmetic::fp32 : peak_of_packed(precision);
     std::vector<Timeline> rounds;
@@ -196,7 +197,7 @@ class Model final : public Command {
                   {"prompt_length", prompt_length},  {"gen_length", gen_length},
                   {"precision", name_of(precision)}, {"isa", cpu_unit()},
                   {"threads", num_threads()},        {"dtype", dtype_},
-                  {"kv_dtype", kv_storage},      {"weight_bytes", subject.model.weight_bytes()},
+                  {"kv_dtype", kv_storage},          {"weight_bytes", subject.model.weight_bytes()},
                   {"bytes_per_token", bytes},        {"peak", name_of(available(kind))}};
       row.update(spreads.json());
       results->push_back(std::move(row));

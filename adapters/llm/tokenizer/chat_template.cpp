@@ -298,26 +298,13 @@ std::string ChatTemplate::fill(std::string_view pattern, const ChatMessage& mess
   std::string out;
   for (const char c : pattern) {
     switch (c) {
-      case slot::kRole:
-        out += message.role;
-        break;
-      case slot::kContent:
-        out += message.content;
-        break;
-      case slot::kTrimmedContent:
-        out += trimmed(message.content);
-        break;
-      case slot::kBos:
-        out += bos_;
-        break;
-      case slot::kEos:
-        out += eos_;
-        break;
-      case slot::kSystem:
-        out += system;
-        break;
-      default:
-        out += c;
+      case slot::kRole: out += message.role; break;
+      case slot::kContent: out += message.content; break;
+      case slot::kTrimmedContent: out += trimmed(message.content); break;
+      case slot::kBos: out += bos_; break;
+      case slot::kEos: out += eos_; break;
+      case slot::kSystem: out += system; break;
+      default: out += c;
     }
   }
   return out;

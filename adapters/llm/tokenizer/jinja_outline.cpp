@@ -27,17 +27,10 @@ std::string unescape(std::string_view literal) {
       continue;
     }
     switch (const char c = literal[++i]) {
-      case 'n':
-        out += '\n';
-        break;
-      case 't':
-        out += '\t';
-        break;
-      case 'r':
-        out += '\r';
-        break;
-      default:
-        out += c;
+      case 'n': out += '\n'; break;
+      case 't': out += '\t'; break;
+      case 'r': out += '\r'; break;
+      default: out += c;
     }
   }
   return out;

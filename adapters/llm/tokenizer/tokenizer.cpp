@@ -27,13 +27,10 @@ std::optional<int> as_id(std::optional<std::int64_t> id, std::size_t vocab_size)
 
 std::unique_ptr<Tokenizer> Tokenizer::make(const TokenizerSource& source) {
   switch (source.kind) {
-    case TokenizerSource::Kind::byte_level_bpe:
-      return std::make_unique<ByteLevelBpe>(source);
+    case TokenizerSource::Kind::byte_level_bpe: return std::make_unique<ByteLevelBpe>(source);
     case TokenizerSource::Kind::sentencepiece_model:
-    case TokenizerSource::Kind::sentencepiece_pieces:
-      return SentencepieceTokenizer::make(source);
-    case TokenizerSource::Kind::none:
-      break;
+    case TokenizerSource::Kind::sentencepiece_pieces: return SentencepieceTokenizer::make(source);
+    case TokenizerSource::Kind::none: break;
   }
   throw Error(ErrorCode::unsupported,
               fmt::format("[tokenizer] {}", source.unsupported.empty() ? "the model has none" : source.unsupported));
