@@ -25,10 +25,12 @@ struct Fp32 {
     return _mm256_fmadd_ps(_mm256_castsi256_ps(a), _mm256_castsi256_ps(b), sum);
   }
 };
+/// Sums in the type of their elements, which gcc 12 keeps in registers where it spills a __m256i at every step.
+using Ints = int __attribute__((vector_size(32)));
 struct Int16 {
-  using Sum = Bytes;
+  using Sum = Ints;
   static constexpr int kProducts = 16;
-  static Sum add_product(Sum sum, Bytes a, Bytes b) { return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b)); }
+  static Sum add_product(Sum sum, Bytes a, Bytes b) { return sum + reinterpret_cast<Ints>(_mm256_madd_epi16(a, b)); }
 };
 struct Int8 {
   static constexpr int kProducts = 32;
