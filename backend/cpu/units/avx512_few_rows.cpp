@@ -264,39 +264,53 @@ class AffineSource {
 
 // ---- blocks --------------------------------------------------------------------------------------------------------
 
-/// Where the eight blocks of a chunk lie.
+/// Eight blocks of at most 24 bytes, in three vectors that may overlap.
 template <class B>
-struct WholeChunk {
-  const unsigned char* first;
-  const unsigned char* at(int j) const { return first + j * B::kHalf; }
-};
-/// The same at the end of a row; past it, the last block again.
-template <class B>
-struct PartOfChunk {
-  const unsigned char* first;
-  std::int64_t last;
-  const unsigned char* at(int j) const { return first + (j < last ? j : last) * B::kHalf; }
+struct Blocks {
+  static constexpr int kBytes = 8 * B::kHalf, kLast = kBytes - 64;
+  Blocks(const unsigned char* in, std::int64_t bytes)
+      : first(load_bytes(in, 0, bytes)), second(load_bytes(in, 64, bytes)), last(load_bytes(in, kLast, bytes)) {}
+  __m512i first, second, last;
 };
 
-/// Sixteen bytes of each block, the first eight of all and the last eight of all.
-template <class P>
-[[gnu::always_inline]] inline void load_halves(P blocks, int offset, __m512i (&v)[2]) {
-  const auto four = [&](int j) {
-    const __m512i two = _mm512_inserti32x4(_mm512_castsi128_si512(load128(blocks.at(j) + offset)),
-                                           load128(blocks.at(j + 2) + offset), 1);
-    return _mm512_inserti32x4(_mm512_inserti32x4(two, load128(blocks.at(j + 4) + offset), 2),
-                              load128(blocks.at(j + 6) + offset), 3);
-  };
-  const __m512i even = four(0), odd = four(1);
-  v[0] = _mm512_unpacklo_epi64(even, odd);
-  v[1] = _mm512_unpackhi_epi64(even, odd);
+/// Bytes picked from such blocks: byte i is byte at(i % per) of block i / per, and those past the second vector are
+/// `late`.
+struct Picks {
+  Table from;
+  std::uint64_t late;
+};
+template <class B>
+constexpr void pick(Picks& picks, int to, int block, int byte) {
+  const int at = block * B::kHalf + byte;
+  picks.from.v[to] = static_cast<std::uint8_t>(at < 128 ? at : at - Blocks<B>::kLast);
+  if (at >= 128) picks.late |= std::uint64_t{1} << to;
 }
-/// Four bytes of each block.
-template <class P>
-inline __m256i load_words(P blocks, int offset) {
-  std::int32_t w[8];
-  for (int j = 0; j < 8; ++j) __builtin_memcpy(&w[j], blocks.at(j) + offset, 4);
-  return _mm256_setr_epi32(w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7]);
+/// Eight bytes of each block.
+template <class B>
+constexpr Picks eight_bytes(int first) {
+  Picks picks{};
+  for (int i = 0; i < 64; ++i) pick<B>(picks, i, i / 8, first + i % 8);
+  return picks;
+}
+/// Two halves of each block: its scale and its minimum, or its scale twice.
+template <class B>
+constexpr Picks scales() {
+  Picks picks{};
+  for (int i = 0; i < 32; ++i) pick<B>(picks, i, i / 4, B::minimum != 0 ? i % 4 : i % 2);
+  return picks;
+}
+template <class B>
+constexpr Picks kLowBits[2] = {eight_bytes<B>(B::low), eight_bytes<B>(B::low + 8)};
+template <class B>
+constexpr Picks kHighBits = eight_bytes<B>(B::high);  // of which four are used
+template <class B>
+constexpr Picks kScales = scales<B>();
+
+template <class B>
+inline __m512i picked(const Blocks<B>& blocks, const Picks& picks) {
+  const __m512i from = load_table(picks.from);
+  const __m512i early = _mm512_permutex2var_epi8(blocks.first, from, blocks.second);
+  return _mm512_mask_permutexvar_epi8(early, picks.late, from, blocks.last);
 }
 
 /// Shifts that bring bit 8t + i of a word to bit 4 of byte i.
@@ -312,64 +326,101 @@ constexpr Order natural_order() {
   return order;
 }
 
-template <class B, class P>
-[[gnu::always_inline]] inline void block_chunk(P blocks, Codes (&codes)[4]) {
-  __m512i v[4];
-  if constexpr (B::zero == 128) {
-    __m512i half[2];
-    for (int h = 0; h < 2; ++h) {
-      load_halves(blocks, B::low + 16 * h, half);
-      for (int i = 0; i < 2; ++i) v[2 * h + i] = _mm512_xor_si512(half[i], _mm512_set1_epi8(-128));
-    }
-  } else {
-    __m512i bytes[2];
-    load_halves(blocks, B::low, bytes);
-    for (int i = 0; i < 2; ++i) {
-      v[i] = _mm512_and_si512(bytes[i], _mm512_set1_epi8(15));
-      v[2 + i] = _mm512_and_si512(_mm512_srli_epi16(bytes[i], 4), _mm512_set1_epi8(15));
-    }
-  }
-  if constexpr (B::high != 0) {
-    const __m512i words = _mm512_cvtepu32_epi64(load_words(blocks, B::high));
-    for (int t = 0; t < 4; ++t) {
-      const __m512i bits = _mm512_multishift_epi64_epi8(_mm512_set1_epi64(fifth_bits(t)), words);
-      v[t] = _mm512_or_si512(v[t], _mm512_and_si512(bits, _mm512_set1_epi8(16)));
-    }
-  }
-  for (int t = 0; t < 4; ++t) codes[t].v = v[t];
-}
-
-/// GGUF: a block begins with its scale, and its minimum if it has one: two halves for a pair of lanes.
+/// GGUF blocks of up to six bits.
 template <class B>
 class BlockSource {
  public:
   using Standard = Halves;
   using Fast = Bytes;
-  explicit BlockSource(const FewRowsProduct& a) : begin_(a.begin / 32 * B::kHalf), blocks_(a.count / 32) {}
+  explicit BlockSource(const FewRowsProduct& a) : begin_(a.begin / 32 * B::kHalf), bytes_(a.count / 32 * B::kHalf) {}
   static constexpr Order kOrder = natural_order();
   [[gnu::always_inline]] Chunk chunk(const RowBytes& row, std::int64_t c) const {
     static_assert(B::minimum == 0 || B::minimum == 2);
+    constexpr int kBytes = 8 * B::kHalf;
+    const unsigned char* in = row.component[0] + begin_ + c * kBytes;
+    fetch_ahead<kBytes>(in);
+    const std::int64_t left = bytes_ - c * kBytes;
     Chunk chunk;
-    const unsigned char* in = row.component[0] + begin_ + c * 8 * B::kHalf;
-    fetch_ahead<8 * B::kHalf>(in);
-    const std::int64_t left = blocks_ - 8 * c;
-    if (left >= 8) [[likely]] {
-      read(WholeChunk<B>{in}, chunk);
+    const Blocks<B> blocks(in, left);
+    const __m512i nibble = _mm512_set1_epi8(15);
+    for (int i = 0; i < 2; ++i) {
+      const __m512i bytes = picked(blocks, kLowBits<B>[i]);
+      chunk.codes[i].v = _mm512_and_si512(bytes, nibble);
+      chunk.codes[2 + i].v = _mm512_and_si512(_mm512_srli_epi16(bytes, 4), nibble);
+    }
+    if constexpr (B::high != 0) {
+      const __m512i words = picked(blocks, kHighBits<B>);
+      for (int t = 0; t < 4; ++t) {
+        const __m512i bits = _mm512_multishift_epi64_epi8(_mm512_set1_epi64(fifth_bits(t)), words);
+        chunk.codes[t].v = _mm512_or_si512(chunk.codes[t].v, _mm512_and_si512(bits, _mm512_set1_epi8(16)));
+      }
+    }
+    const __m512 both = _mm512_cvtph_ps(_mm512_castsi512_si256(picked(blocks, kScales<B>)));
+    if constexpr (B::minimum != 0) {
+      chunk.scale.v = _mm512_moveldup_ps(both);
+      chunk.bias.v = _mm512_movehdup_ps(both);
     } else {
-      read(PartOfChunk<B>{in, left - 1}, chunk);
+      chunk.scale.v = both;
+      chunk.bias.v = _mm512_mul_ps(both, _mm512_set1_ps(-B::zero));
     }
     return chunk;
   }
 
  private:
-  template <class P>
-  [[gnu::always_inline]] static void read(P blocks, Chunk& chunk) {
-    block_chunk<B>(blocks, chunk.codes);
-    const __m512 both = _mm512_cvtph_ps(load_words(blocks, 0));
-    chunk.scale.v = _mm512_moveldup_ps(both);
-    chunk.bias.v = B::minimum != 0 ? _mm512_movehdup_ps(both) : _mm512_mul_ps(chunk.scale.v, _mm512_set1_ps(-B::zero));
+  std::int64_t begin_, bytes_;
+};
+
+/// GGUF blocks of bytes. Where the eight of a chunk lie: past the end of a row, the last one again.
+class ByteBlocks {
+ public:
+  ByteBlocks(const unsigned char* first, std::int64_t last) : first_(first), last_(last) {}
+  const unsigned char* at(std::int64_t j) const { return first_ + (j < last_ ? j : last_) * Block8_0::kHalf; }
+  /// Sixteen bytes of each block, the first eight of all and the last eight of all.
+  [[gnu::always_inline]] void halves(int offset, Codes* codes) const {
+    const auto four = [&](int j) {
+      const __m512i two =
+          _mm512_inserti32x4(_mm512_castsi128_si512(load128(at(j) + offset)), load128(at(j + 2) + offset), 1);
+      return _mm512_inserti32x4(_mm512_inserti32x4(two, load128(at(j + 4) + offset), 2), load128(at(j + 6) + offset),
+                                3);
+    };
+    const __m512i even = four(0), odd = four(1), sign = _mm512_set1_epi8(-128);
+    codes[0].v = _mm512_xor_si512(_mm512_unpacklo_epi64(even, odd), sign);
+    codes[1].v = _mm512_xor_si512(_mm512_unpackhi_epi64(even, odd), sign);
+  }
+  __m256i scales() const {
+    std::int16_t half[8];
+    for (int j = 0; j < 8; ++j) __builtin_memcpy(&half[j], at(j), 2);
+    const __m128i all = _mm_setr_epi16(half[0], half[1], half[2], half[3], half[4], half[5], half[6], half[7]);
+    return _mm256_set_m128i(_mm_unpackhi_epi16(all, all), _mm_unpacklo_epi16(all, all));
   }
 
+ private:
+  const unsigned char* first_;
+  std::int64_t last_;
+};
+template <>
+class BlockSource<Block8_0> {
+ public:
+  using Standard = Halves;
+  using Fast = Bytes;
+  explicit BlockSource(const FewRowsProduct& a) : begin_(a.begin / 32), blocks_(a.count / 32) {}
+  static constexpr Order kOrder = natural_order();
+  [[gnu::always_inline]] Chunk chunk(const RowBytes& row, std::int64_t c) const {
+    const unsigned char* in = row.component[0] + (begin_ + 8 * c) * Block8_0::kHalf;
+    fetch_ahead<8 * Block8_0::kHalf>(in);
+    Chunk chunk;
+    const auto read = [&](const ByteBlocks& blocks) {
+      blocks.halves(Block8_0::low, chunk.codes);
+      blocks.halves(Block8_0::low + 16, chunk.codes + 2);
+      chunk.scale.v = _mm512_cvtph_ps(blocks.scales());
+    };
+    const std::int64_t left = blocks_ - 8 * c;
+    left >= 8 ? read(ByteBlocks(in, 7)) : read(ByteBlocks(in, left - 1));
+    chunk.bias.v = _mm512_mul_ps(chunk.scale.v, _mm512_set1_ps(-Block8_0::zero));
+    return chunk;
+  }
+
+ private:
   std::int64_t begin_, blocks_;
 };
 
