@@ -17,15 +17,18 @@ def share(row, key):
     return "" if row is None else f"{row[key]:.2f}"
 
 
+PRECISIONS = ("exact", "standard", "fast")
+
+
 class Rows:
     def __init__(self, rows):
         self.rows = rows
 
+    def all(self, **wanted):
+        return [row for row in self.rows if all(row.get(key) == value for key, value in wanted.items())]
+
     def one(self, **wanted):
-        for row in self.rows:
-            if all(row.get(key) == value for key, value in wanted.items()):
-                return row
-        return None
+        return next(iter(self.all(**wanted)), None)
 
     def ours(self, **wanted):
         return self.one(peer=None, **wanted)
@@ -34,33 +37,47 @@ class Rows:
         return list(dict.fromkeys(row[key] for row in self.rows if row.get(key) is not None))
 
 
-def few_rows(rows, k):
-    """One row: µs and share of reading. 4 and 8 rows: how much longer."""
+def beside(cells):
+    cells = list(cells)
+    return " · ".join(cells) if any(cells) else ""
+
+
+def products(rows, k):
+    """A line for each way of storing weights. Few rows: at standard and fast precision; 512: also at exact. Peers behind."""
     lines = []
-    for name in dict.fromkeys(row["format"] for row in rows.rows if "peer" not in row and row["k"] == k):
-        for precision in ("exact", "standard", "fast"):
-            one = rows.ours(format=name, k=k, rows=1, precision=precision)
-            if one:
-                lines.append([name, precision, *speed(rows, one, rows.ours, format=name, k=k, precision=precision),
-                              f'{one["rel_error"]:.0e}'])
-        for peer in dict.fromkeys(row["peer"] for row in rows.rows if row.get("beside") == name and row["k"] == k):
-            one = rows.one(beside=name, peer=peer, k=k, rows=1)
-            if one:
-                lines.append(["", f'{peer} {one["format"]}', *speed(rows, one, rows.one, beside=name, peer=peer, k=k), ""])
-    return table(["weights", "", "1 row, µs", "of reading", "4 rows", "8 rows", "512 rows, Gop/s", "of peak", "error"], lines)
+    for name in dict.fromkeys(row["format"] for row in rows.all(k=k, peer=None)):
+        of = {(row["precision"], row["rows"]): row for row in rows.all(format=name, k=k, peer=None)}
+        few = ("standard", "fast") if ("standard", 1) in of or ("fast", 1) in of else ("exact",)
+        peers = dict.fromkeys((row["peer"], row["format"]) for row in rows.all(k=k, beside=name))
+        lines.append([name, beside(share(of.get((precision, 1)), "bandwidth_share") for precision in few),
+                      *(beside(times(of.get((precision, count)), of.get((precision, 1))) for precision in few) for count in (4, 8)),
+                      beside(share(of.get((precision, 512)), "peak_share") for precision in PRECISIONS if (precision, 512) in of),
+                      ", ".join(peer_cell(rows, k=k, beside=name, peer=peer, format=theirs) for peer, theirs in peers)])
+    return table(["weights", "1 row, of reading", "4 rows", "8 rows", "512 rows, of peak", "peers: 1 row, of reading / 512 rows, of peak"], lines)
 
 
-def speed(rows, one, find, **wanted):
-    ratios = [f'{row["time_us"] / one["time_us"]:.2f}×' if (row := find(rows=n, **wanted)) else "" for n in (4, 8)]
-    many = find(rows=512, **wanted)
-    peak = f'{share(many, "peak_share")} {many.get("peak", "")}'.strip() if many else ""
-    return [number(one["time_us"]), share(one, "bandwidth_share"), *ratios, number(many and many["gops"]), peak]
+def times(row, one):
+    """How many times as long as one row."""
+    return f'{row["time_us"] / one["time_us"]:.1f}×' if row and one else ""
+
+
+def peer_cell(rows, **wanted):
+    one, many = rows.one(rows=1, **wanted), rows.one(rows=512, **wanted)
+    cells = [share(one, "bandwidth_share"), share(many, "peak_share")]
+    return f'{wanted["peer"]} {wanted["format"]} {" / ".join(filter(None, cells))}'
+
+
+def errors(rows):
+    """The largest error at each precision."""
+    found = {precision: [row["rel_error"] for row in rows.all(precision=precision, peer=None) if row["format"] not in ("f32", "bf16")]
+             for precision in PRECISIONS}
+    return ", ".join(f"{precision} {max(values):.0e}" for precision, values in found.items() if values)
 
 
 def batches(rows, k=4096, name="affine4-g64"):
-    counts = sorted({row["rows"] for row in rows.rows if row["k"] == k and row["format"] == name and "peer" not in row})
+    counts = sorted({row["rows"] for row in rows.all(k=k, format=name, peer=None)})
     lines = []
-    for precision in ("exact", "standard", "fast"):
+    for precision in PRECISIONS:
         found = [rows.ours(format=name, k=k, rows=n, precision=precision) for n in counts]
         if any(found):
             lines.append([precision] + [number(row and row["gops"]) for row in found])
@@ -107,7 +124,8 @@ def main(path):
     rows = Rows(result["matmul"])
     print(machine_line(result))
     for k in sorted(set(rows.distinct("k")), reverse=True):
-        print(f"Products with weights (4096, {k:,}), cold:\n\n{few_rows(rows, k)}")
+        print(f"Products with weights (4096, {k:,}), cold. At standard · fast precision; 512 rows at exact (of the fp32 peak) · standard · fast (of int8):\n\n{products(rows, k)}")
+    print(f"Largest relative error: {errors(rows)}.\n")
     print(batches(rows))
     print(f'Experts, 128, 8 for each token, 768×2048:\n\n{works(result["experts"], "tokens", "tokens")}')
     print(f'Attention, 4,096 keys, 32 heads on 8, head 128:\n\n{works(result["attention"], "queries", "queries")}')
