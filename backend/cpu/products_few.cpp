@@ -13,13 +13,14 @@ namespace detail {
 namespace cpu {
 namespace {
 
-constexpr std::int64_t kStreams = 2;              // packed rows that are read side by side, far apart
-constexpr std::int64_t kActivationBytes = 20480;  // packed x that may stay in L1
+constexpr std::int64_t kActivationBytes = 12288;  // packed x that should stay in the first cache
+constexpr std::int64_t kSumBytes = 8192;          // the same of sums
+constexpr std::int64_t kAhead = 4096;             // bytes of packed rows that are asked for before they are read
 constexpr std::int64_t kTaskWeights = 1 << 20;    // of a task, so that threads that started late still share
 constexpr std::int64_t kLeastWeights = 1 << 16;   // that are worth a thread
 constexpr std::int64_t kSerialPack = 1 << 16;     // activations that are rounded without help
 
-/// Rows of x packed, in groups that the microkernel takes at once.
+/// Rows of x packed, all beside one another for each chunk.
 class FewActivations {
  public:
   FewActivations(const FewRowsUnit& few, const FewRowsScheme& scheme, std::int64_t rows, std::int64_t length)
@@ -30,21 +31,15 @@ class FewActivations {
         data_(memory_.get<unsigned char>(rows * chunks_ * bytes_)) {}
 
   std::int64_t rows() const { return rows_; }
-  /// Rows of the group that begins with this one.
-  std::int64_t group(std::int64_t first) const { return std::min<std::int64_t>(kFewRowsAtOnce, rows_ - first); }
-  const unsigned char* at(std::int64_t first, std::int64_t chunk) const {
-    return data_ + (first * chunks_ + chunk * group(first)) * bytes_;
-  }
+  const unsigned char* at(std::int64_t chunk) const { return data_ + chunk * rows_ * bytes_; }
   void pack(const Unit& unit, const FewRowsScheme& scheme, const std::uint8_t* order, const Matrix& x) {
-    const std::int64_t grain = std::max<std::int64_t>(1, kSerialPack / x.columns);
+    const std::int64_t grain = std::max<std::int64_t>(1, kSerialPack / x.columns), pitch = rows_ * bytes_;
     parallel_ranges(rows_, grain, 1, [&](std::int64_t begin, std::int64_t end) {
       Scratch own(Scratch::need<float>(x.columns));
       float* line = own.get<float>(x.columns);
       for (std::int64_t m = begin; m < end; ++m) {
         unit.load(x.at(m, 0), x.element, x.column_stride, x.columns, line);
-        const std::int64_t first = m / kFewRowsAtOnce * kFewRowsAtOnce;
-        const std::int64_t pitch = group(first) * bytes_;
-        unsigned char* packed = data_ + (first * chunks_ + m - first) * bytes_;
+        unsigned char* packed = data_ + m * bytes_;
         fits[m] = scheme.pack(line, x.columns, order, pitch, packed);
         if (fits[m]) continue;
         for (std::int64_t c = 0; c < chunks_; ++c) std::memset(packed + c * pitch, 0, static_cast<std::size_t>(bytes_));
@@ -70,50 +65,61 @@ const FewRowsKernel* find_kernel(const FewRowsUnit& few, std::string_view format
 /// What all tasks of a product share.
 struct FewProduct {
   const Unit& unit;
-  void (*const* multiply)(const FewRowsProduct& args);  ///< by the rows of x, less one
-  std::int64_t segment;                                 ///< weights of a row of which all rows of x stay in L1
+  const FewRowsScheme& scheme;
   const FewActivations& x;
   const PackedRows& w;
   const Matrix& y;
+  RowPart part;  ///< whole rows
+
+  RowRun run(std::int64_t first) const {
+    RowRun run{.first = w.bytes(first), .pitch = {}};
+    for (int c = 0; c < w.components(); ++c) run.pitch[c] = w.pitch(c);
+    return run;
+  }
 };
 
-/// acc[stream][row of x][lane] = the products with packed rows far apart, a segment of both after the other.
-void multiply_streams(const FewProduct& p, const RowBytes (&rows)[kStreams], float* acc) {
-  const std::int64_t chunk = p.unit.few_rows->chunk, pitch = p.x.rows() * p.unit.lanes;
-  std::fill_n(acc, kStreams * pitch, 0.f);
-  for (std::int64_t k = 0; k < p.w.length(); k += p.segment) {
-    for (std::int64_t m = 0; m < p.x.rows(); m += p.x.group(m)) {
-      float* first = acc + m * p.unit.lanes;
-      p.multiply[p.x.group(m) - 1]({.w = {rows[0], rows[1]},
-                                    .begin = p.w.begin() + k,
-                                    .count = std::min(p.segment, p.w.length() - k),
-                                    .group = p.w.format().group_size,
-                                    .x = p.x.at(m, k / chunk),
-                                    .acc = {first, first + pitch}});
-    }
-  }
-}
-
-/// Columns [begin, end) of y. Each of the streams is of neighbouring rows, which the processor's own prefetching
-/// follows.
+/// Columns [begin, end) of y. Two runs of packed rows, of neighbours each, are read side by side; they overlap where
+/// the number is odd. For more than one row of x, a piece of some packed rows after the other meets a piece of x, which
+/// the first cache holds beside their sums.
 void multiply_range(const FewProduct& p, std::int64_t begin, std::int64_t end) {
-  const std::int64_t steps = (end - begin + kStreams - 1) / kStreams, x_rows = p.x.rows();
-  Scratch scratch(Scratch::need<float>(kStreams * x_rows * p.unit.lanes) + Scratch::need<float>(kStreams * x_rows) +
-                  Scratch::need<float>(x_rows * kStreams * steps));
-  float* acc = scratch.get<float>(kStreams * x_rows * p.unit.lanes);
-  float* sums = scratch.get<float>(kStreams * x_rows);
-  float* out = scratch.get<float>(x_rows * kStreams * steps);  // (row of x, packed row)
-  for (std::int64_t i = 0; i < steps; ++i) {
-    const RowBytes rows[kStreams] = {p.w.bytes(begin + i), p.w.bytes(std::min(begin + steps + i, end - 1))};
-    multiply_streams(p, rows, acc);
-    p.unit.few_rows->reduce(acc, kStreams * x_rows, sums);
-    for (std::int64_t s = 0; s < kStreams; ++s) {
-      for (std::int64_t m = 0; m < x_rows; ++m) out[(m * kStreams + s) * steps + i] = sums[s * x_rows + m];
+  const std::int64_t m = p.x.rows(), chunk = p.unit.few_rows->chunk, length = p.w.length();
+  const std::int64_t half = (end - begin + 1) / 2, starts[2] = {begin, end - half};
+  const std::int64_t steps = std::clamp<std::int64_t>(kSumBytes / (2 * m * p.unit.lanes * 4), 1, half);
+  const std::int64_t piece =
+      m == 1 ? length : std::max<std::int64_t>(1, kActivationBytes / (m * p.scheme.chunk_bytes)) * chunk;
+  Scratch scratch(Scratch::need<float>(2 * steps * m * p.unit.lanes) + Scratch::need<float>(2 * steps * m) +
+                  Scratch::need<float>(2 * half * m));
+  float* acc = scratch.get<float>(2 * steps * m * p.unit.lanes);
+  float* sums = scratch.get<float>(2 * steps * m);
+  float* out = scratch.get<float>(2 * half * m);  // (row of x, run, packed row)
+  FewRowsProduct product{
+      .w = {p.run(starts[0]), p.run(starts[1])}, .steps = 0, .part = p.part, .x = nullptr, .x_rows = m, .sums = acc};
+  for (std::int64_t i = 0; i < half; i += steps) {
+    for (int run = 0; run < 2; ++run) product.w[run].first = p.w.bytes(starts[run] + i);
+    product.steps = std::min(steps, half - i);
+    if (m == 1) {
+      product.x = p.x.at(0);
+      p.scheme.one(product);
+    } else {
+      std::fill_n(acc, 2 * steps * m * p.unit.lanes, 0.f);
+      for (std::int64_t k = 0; k < length; k += piece) {
+        product.part.begin = p.part.begin + k;
+        product.part.count = std::min(piece, length - k);
+        product.x = p.x.at(k / chunk);
+        p.scheme.some(product);
+      }
+    }
+    p.unit.few_rows->reduce(acc, 2 * product.steps * m, sums);
+    for (std::int64_t s = 0; s < product.steps; ++s) {
+      for (std::int64_t j = 0; j < 2 * m; ++j) out[(j % m * 2 + j / m) * half + i + s] = sums[s * 2 * m + j];
     }
   }
-  for (std::int64_t m = 0; m < x_rows; ++m) {
-    const float* line = out + m * kStreams * steps;
-    if (p.x.fits[m]) p.unit.store(line, end - begin, p.y.at(m, begin), p.y.element, p.y.column_stride);
+  for (std::int64_t row = 0; row < m; ++row) {
+    if (!p.x.fits[row]) continue;
+    for (int run = 0; run < 2; ++run) {
+      const float* line = out + (row * 2 + run) * half;
+      p.unit.store(line, half, p.y.at(row, starts[run]), p.y.element, p.y.column_stride);
+    }
   }
 }
 
@@ -126,17 +132,19 @@ void multiply_few_rows(const Unit& unit, FewScheme scheme, const Matrix& x, cons
     const bool fast = scheme == FewScheme::fast && unit.fast.multiply != nullptr;
     return multiply_along_integer(unit, fast ? unit.fast : unit.standard, x, w, y);
   }
+  if (x.rows == 0 || w.rows() == 0) return;
   const FewRowsScheme& chosen = kernel->schemes[static_cast<int>(scheme)];
   FewActivations activations(few, chosen, x.rows, x.columns);
   activations.pack(unit, chosen, kernel->order, x);
-  const std::int64_t chunks =
-      std::max<std::int64_t>(1, kActivationBytes / (chosen.chunk_bytes * std::max<std::int64_t>(1, x.rows)));
-  const FewProduct product{unit, chosen.multiply, chunks * few.chunk, activations, w, y};
+  const RowPart whole{w.begin(), w.length(), w.format().group_size, w.bytes(0).scale, kAhead};
+  const FewProduct product{unit, chosen, activations, w, y, whole};
   const std::int64_t weights = w.rows() * w.length();
-  const std::int64_t most = std::min(w.rows() / kStreams + 1, weights / kLeastWeights + 1);
+  const std::int64_t most = std::min(w.rows() / 2 + 1, weights / kLeastWeights + 1);
   const std::int64_t tasks = std::min(most, std::max<std::int64_t>(num_threads(), weights / kTaskWeights));
-  parallel_for(tasks,
-               [&](std::int64_t i) { multiply_range(product, w.rows() * i / tasks, w.rows() * (i + 1) / tasks); });
+  parallel_for(tasks, [&](std::int64_t i) {
+    const std::int64_t begin = w.rows() * i / tasks, end = w.rows() * (i + 1) / tasks;
+    if (begin < end) multiply_range(product, begin, end);
+  });
   std::vector<std::int64_t> exact;
   for (std::int64_t m = 0; m < x.rows; ++m) {
     if (!activations.fits[m]) exact.push_back(m);

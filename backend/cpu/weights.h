@@ -101,6 +101,8 @@ class PackedRows final : public WeightRows {
     for (std::size_t c = 0; c < components_; ++c) row.component[c] += i * pitch_[c];
     return row;
   }
+  /// Bytes of component c from row to row.
+  std::int64_t pitch(int c) const { return pitch_[static_cast<std::size_t>(c)]; }
   void values(std::int64_t row, std::int64_t begin, std::int64_t count, float* out) const override;
   void panel(std::int64_t row, std::int64_t begin, std::int64_t count, float* out) const override;
 

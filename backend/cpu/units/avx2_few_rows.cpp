@@ -156,12 +156,11 @@ struct Schemes<8> {
 
 #include "backend/cpu/units/few_rows.inl.h"
 
-/// Asks for what follows far behind a chunk, beyond the processor's own prefetching, which stops at pages; into the
-/// second cache, because the first can wait for few lines at a time.
+/// Asks for what will follow beyond the processor's own prefetching, which stops at pages; into the second cache, because
+/// the first can wait for few lines at a time.
 template <int kBytes>  // gcc would drop a call of it, having no effect
-[[gnu::always_inline]] inline void fetch_ahead(const unsigned char* chunk) {
-  constexpr int kAhead = 4096;
-  for (int i = 0; i < kBytes; i += 64) _mm_prefetch(reinterpret_cast<const char*>(chunk + kAhead + i), _MM_HINT_T1);
+[[gnu::always_inline]] inline void fetch(const unsigned char* p) {
+  for (int i = 0; i < kBytes; i += 64) _mm_prefetch(reinterpret_cast<const char*>(p + i), _MM_HINT_T1);
 }
 
 // ---- blocks --------------------------------------------------------------------------------------------------------
@@ -310,17 +309,18 @@ template <int kBits>
 class AffineSource : public Schemes<kBits> {
  public:
   static constexpr Order kOrder = affine_order(kBits);
-  explicit AffineSource(const FewRowsProduct& a)
-      : spread_(a.w[0].scale, a.group),
+  explicit AffineSource(const RowPart& a)
+      : spread_(a.scale, a.group),
         codes_(a.begin / 8 * kBits),
         scales_(a.begin / a.group * spread_.size),
         scales_step_(kChunkWeights * spread_.size / a.group),
         blocks_(a.count / kFewBlock),
-        scale_bytes_(a.count / a.group * spread_.size) {}
+        scale_bytes_(a.count / a.group * spread_.size),
+        ahead_(a.ahead) {}
   [[gnu::always_inline]] Chunk chunk(const RowBytes& row, std::int64_t c) const {
     Chunk chunk;
     const unsigned char* codes = row.component[0] + codes_ + c * 16 * kBits;
-    fetch_ahead<16 * kBits>(codes);
+    fetch<16 * kBits>(codes + ahead_);
     const std::int64_t left = blocks_ - 4 * c;
     if (left >= 4) [[likely]] {
       affine_chunk<kBits>(WholeChunk<4 * kBits>{codes}, chunk.codes);
@@ -336,7 +336,7 @@ class AffineSource : public Schemes<kBits> {
 
  private:
   ScaleSpread spread_;
-  std::int64_t codes_, scales_, scales_step_, blocks_, scale_bytes_;
+  std::int64_t codes_, scales_, scales_step_, blocks_, scale_bytes_, ahead_;
 };
 
 // ---- GGUF ----------------------------------------------------------------------------------------------------------
@@ -354,12 +354,12 @@ class BlockSource : public Schemes<B::zero == 128 ? 8
                                                   : 4> {
  public:
   static constexpr Order kOrder = natural_order();
-  explicit BlockSource(const FewRowsProduct& a) : begin_(a.begin / 32 * B::kHalf), blocks_(a.count / 32) {}
+  explicit BlockSource(const RowPart& a) : begin_(a.begin / 32 * B::kHalf), blocks_(a.count / 32), ahead_(a.ahead) {}
   [[gnu::always_inline]] Chunk chunk(const RowBytes& row, std::int64_t c) const {
     static_assert(B::minimum == 0 || B::minimum == 2);
     Chunk chunk;
     const unsigned char* in = row.component[0] + begin_ + c * 4 * B::kHalf;
-    fetch_ahead<4 * B::kHalf>(in);
+    fetch<4 * B::kHalf>(in + ahead_);
     const std::int64_t left = blocks_ - 4 * c;
     if (left >= 4) [[likely]] {
       read(WholeChunk<B::kHalf>{in}, chunk);
@@ -401,7 +401,7 @@ class BlockSource : public Schemes<B::zero == 128 ? 8
     }
   }
 
-  std::int64_t begin_, blocks_;
+  std::int64_t begin_, blocks_, ahead_;
 };
 
 }  // namespace

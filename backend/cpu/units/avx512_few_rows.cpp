@@ -30,6 +30,11 @@ struct Chunk {
 
 // ---- schemes -------------------------------------------------------------------------------------------------------
 
+/// gcc would read memory again for each packed row that meets it, and the processor reads but one vector a cycle.
+inline __m512i load_once(const unsigned char* p) {
+  using Vector = long long __attribute__((vector_size(64), may_alias));
+  return reinterpret_cast<__m512i>(*reinterpret_cast<const volatile Vector*>(p));
+}
 inline __m512i rounded(const float* x, float inverse) {
   return _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x), _mm512_set1_ps(inverse)));
 }
@@ -65,7 +70,7 @@ struct Halves {
     return total_of(_mm512_add_epi32(v[0], v[1]));
   }
   static Activations load(const unsigned char* x, int t) {
-    return {_mm512_load_si512(x + 64 * t), _mm512_load_si512(x + kLow + 64 * t)};
+    return {load_once(x + 64 * t), load_once(x + kLow + 64 * t)};
   }
   static void add(Sum& a, Codes w, Activations x, int) {
     a.high = _mm512_dpbusd_epi32(a.high, w.v, x.high);
@@ -85,19 +90,18 @@ struct Bytes {
     store_pieces(v[0], v[1], load256(order), j, out);
     return total_of(_mm512_add_epi32(v[0], v[1]));
   }
-  static __m512i load(const unsigned char* x, int t) { return _mm512_load_si512(x + 64 * t); }
+  static __m512i load(const unsigned char* x, int t) { return load_once(x + 64 * t); }
   static void add(Sum& a, Codes w, __m512i x, int) { a.v = _mm512_dpbusd_epi32(a.v, w.v, x); }
   static F total(Sum a) { return {_mm512_cvtepi32_ps(a.v)}; }
 };
 
 #include "backend/cpu/units/few_rows.inl.h"
 
-/// Asks for what follows far behind a chunk, beyond the processor's own prefetching, which stops at pages; into the
-/// second cache, because the first can wait for few lines at a time.
+/// Asks for what will follow beyond the processor's own prefetching, which stops at pages; into the second cache,
+/// because the first can wait for few lines at a time.
 template <int kBytes>  // gcc would drop a call of it, having no effect
-[[gnu::always_inline]] inline void fetch_ahead(const unsigned char* chunk) {
-  constexpr int kAhead = 4096;
-  for (int i = 0; i < kBytes; i += 64) _mm_prefetch(reinterpret_cast<const char*>(chunk + kAhead + i), _MM_HINT_T1);
+[[gnu::always_inline]] inline void fetch(const unsigned char* p) {
+  for (int i = 0; i < kBytes; i += 64) _mm_prefetch(reinterpret_cast<const char*>(p + i), _MM_HINT_T1);
 }
 
 // ---- bit streams ---------------------------------------------------------------------------------------------------
@@ -237,18 +241,19 @@ class AffineSource {
  public:
   using Standard = Halves;
   using Fast = Bytes;
-  explicit AffineSource(const FewRowsProduct& a)
-      : spread_(a.w[0].scale, a.group),
+  explicit AffineSource(const RowPart& a)
+      : spread_(a.scale, a.group),
         codes_(a.begin / 8 * kBits),
         scales_(a.begin / a.group * spread_.size),
         scales_step_(256 / a.group * spread_.size),
         bytes_(a.count / 8 * kBits),
-        scale_bytes_(a.count / a.group * spread_.size) {}
+        scale_bytes_(a.count / a.group * spread_.size),
+        ahead_(a.ahead) {}
   static constexpr Order kOrder = affine_order(kBits);
   [[gnu::always_inline]] Chunk chunk(const RowBytes& row, std::int64_t c) const {
     Chunk chunk;
     const unsigned char* codes = row.component[0] + codes_ + c * 32 * kBits;
-    fetch_ahead<32 * kBits>(codes);
+    fetch<32 * kBits>(codes + ahead_);
     affine_chunk<kBits>(codes, bytes_ - c * 32 * kBits, chunk.codes);
     const std::int64_t skip = c * scales_step_, left = scale_bytes_ - skip;
     const auto some = static_cast<__mmask32>((std::uint64_t{1} << (left < scales_step_ ? left : scales_step_)) - 1);
@@ -259,7 +264,7 @@ class AffineSource {
 
  private:
   ScaleSpread spread_;
-  std::int64_t codes_, scales_, scales_step_, bytes_, scale_bytes_;
+  std::int64_t codes_, scales_, scales_step_, bytes_, scale_bytes_, ahead_;
 };
 
 // ---- blocks --------------------------------------------------------------------------------------------------------
@@ -332,13 +337,14 @@ class BlockSource {
  public:
   using Standard = Halves;
   using Fast = Bytes;
-  explicit BlockSource(const FewRowsProduct& a) : begin_(a.begin / 32 * B::kHalf), bytes_(a.count / 32 * B::kHalf) {}
+  explicit BlockSource(const RowPart& a)
+      : begin_(a.begin / 32 * B::kHalf), bytes_(a.count / 32 * B::kHalf), ahead_(a.ahead) {}
   static constexpr Order kOrder = natural_order();
   [[gnu::always_inline]] Chunk chunk(const RowBytes& row, std::int64_t c) const {
     static_assert(B::minimum == 0 || B::minimum == 2);
     constexpr int kBytes = 8 * B::kHalf;
     const unsigned char* in = row.component[0] + begin_ + c * kBytes;
-    fetch_ahead<kBytes>(in);
+    fetch<kBytes>(in + ahead_);
     const std::int64_t left = bytes_ - c * kBytes;
     Chunk chunk;
     const Blocks<B> blocks(in, left);
@@ -367,7 +373,7 @@ class BlockSource {
   }
 
  private:
-  std::int64_t begin_, bytes_;
+  std::int64_t begin_, bytes_, ahead_;
 };
 
 /// GGUF blocks of bytes. Where the eight of a chunk lie: past the end of a row, the last one again.
@@ -403,11 +409,11 @@ class BlockSource<Block8_0> {
  public:
   using Standard = Halves;
   using Fast = Bytes;
-  explicit BlockSource(const FewRowsProduct& a) : begin_(a.begin / 32), blocks_(a.count / 32) {}
+  explicit BlockSource(const RowPart& a) : begin_(a.begin / 32), blocks_(a.count / 32), ahead_(a.ahead) {}
   static constexpr Order kOrder = natural_order();
   [[gnu::always_inline]] Chunk chunk(const RowBytes& row, std::int64_t c) const {
     const unsigned char* in = row.component[0] + (begin_ + 8 * c) * Block8_0::kHalf;
-    fetch_ahead<8 * Block8_0::kHalf>(in);
+    fetch<8 * Block8_0::kHalf>(in + ahead_);
     Chunk chunk;
     const auto read = [&](const ByteBlocks& blocks) {
       blocks.halves(Block8_0::low, chunk.codes);
@@ -421,7 +427,7 @@ class BlockSource<Block8_0> {
   }
 
  private:
-  std::int64_t begin_, blocks_;
+  std::int64_t begin_, blocks_, ahead_;
 };
 
 }  // namespace

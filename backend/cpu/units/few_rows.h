@@ -4,8 +4,8 @@
 
 #include "backend/cpu/units/unit.h"
 
-/// The product of packed rows with a few rows of x, as decoding a token needs it: bound by memory, so every byte of w
-/// is read once, in order, and little is done for it.
+/// The product of packed rows with a few rows of x: bound by memory, so every byte of w is read once, in order, and
+/// little is done for it.
 ///
 /// A lane is a block of weights. Weights are taken in chunks of `lanes / 2` blocks of 32, whose codes are brought into
 /// vectors of which piece j holds a few neighbouring codes of block j. Dot products of these with x, laid out alike,
@@ -18,25 +18,38 @@ namespace cpu {
 
 inline constexpr int kFewBlock = 32;  ///< weights that share a scale of x
 
-/// Two packed rows against some rows of x: acc[row of w][row of x][lane] += Σ x · w over weights [begin, begin +
-/// count), which are multiples of 32. Touches no other byte of the rows.
-struct FewRowsProduct {
-  RowBytes w[2];
+/// Weights [begin, begin + count) of packed rows, multiples of 32. No other byte of the rows is touched.
+struct RowPart {
   std::int64_t begin, count;
-  int group;               ///< weights that share a scale of w
-  const unsigned char* x;  ///< (chunk, row of x) packed
-  float* acc[2];
+  int group;  ///< weights that share a scale of w
+  Element scale;
+  std::int64_t ahead;  ///< bytes from a chunk to what is fetched into a cache meanwhile
 };
 
-inline constexpr int kFewRowsAtOnce = 4;
+/// Neighbouring packed rows.
+struct RowRun {
+  RowBytes first;
+  std::int64_t pitch[4];  ///< bytes from row to row, of each component
+};
 
-/// How x is rounded, and the product with it.
+/// Some rows of x against `steps` packed rows of each run.
+struct FewRowsProduct {
+  RowRun w[2];
+  std::int64_t steps;
+  RowPart part;
+  const unsigned char* x;  ///< (chunk, row) packed
+  std::int64_t x_rows;
+  float* sums;  ///< (step, run, row of x, lane)
+};
+
+/// How x is rounded, and the products with it. They add up alike, so a row of x has the same bits beside any others.
 struct FewRowsScheme {
   std::int64_t chunk_bytes;  ///< of a packed row of x, for one chunk
   /// Rounds a row of k activations, `pitch` bytes from chunk to chunk. False where the row cannot be represented (see
   /// IntegerScheme::pack).
   bool (*pack)(const float* x, std::int64_t k, const std::uint8_t* order, std::int64_t pitch, unsigned char* packed);
-  void (*multiply[kFewRowsAtOnce])(const FewRowsProduct& args);  ///< by the rows of x, less one
+  void (*one)(const FewRowsProduct& args);   ///< sums = x · w for one row of x
+  void (*some)(const FewRowsProduct& args);  ///< sums += x · w
 };
 
 enum class FewScheme : std::uint8_t { standard, fast };

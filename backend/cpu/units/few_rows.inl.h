@@ -48,53 +48,86 @@ bool pack_row(const float* x, std::int64_t k, const std::uint8_t* order, std::in
   return true;
 }
 
-/// kRows rows of x against kPackedRows packed ones, from `first` on. Short loops unroll, so that sums stay in
-/// registers.
-template <class Source, class Scheme, int kRows>
-void multiply_rows(const Source& source, const FewRowsProduct& a, int first) {
-  constexpr int kX = kXBytes<Scheme>, kUnits = kChunkVectors * Scheme::kBytes, kSums = kUnits + kVectorBytes;
-  F y[kPackedRows][kRows];
+/// y += a row of x · w, of a chunk. Short loops unroll, so that all stays in registers.
+template <class Scheme>
+[[gnu::always_inline]] inline void add_chunk(const Chunk (&w)[kPackedRows], const unsigned char* x,
+                                             F (&y)[kPackedRows]) {
+  const auto* units = reinterpret_cast<const float*>(x + kChunkVectors * Scheme::kBytes);
+  typename Scheme::Sum totals[kPackedRows] = {};
 #pragma GCC unroll 8
-  for (int r = 0; r < kPackedRows; ++r) {
+  for (int t = 0; t < kChunkVectors; ++t) {
+    const auto xs = Scheme::load(x, t);
 #pragma GCC unroll 8
-    for (int m = 0; m < kRows; ++m) y[r][m] = load_f32(a.acc[first + r] + m * kLanes);
-  }
-  const std::int64_t chunks = (a.count + kChunkWeights - 1) / kChunkWeights;
-  const unsigned char* x = a.x;
-  for (std::int64_t c = 0; c < chunks; ++c, x += kRows * kX) {
-    Chunk w[kPackedRows];
-#pragma GCC unroll 8
-    for (int r = 0; r < kPackedRows; ++r) w[r] = source.chunk(a.w[first + r], c);
-#pragma GCC unroll 8
-    for (int m = 0; m < kRows; ++m) {
-      const unsigned char* row = x + m * kX;
-      const F units = load_f32(reinterpret_cast<const float*>(row + kUnits));
-      const F sums = load_f32(reinterpret_cast<const float*>(row + kSums));
-      typename Scheme::Sum totals[kPackedRows] = {};
-#pragma GCC unroll 8
-      for (int t = 0; t < kChunkVectors; ++t) {
-        const auto xs = Scheme::load(row, t);
-#pragma GCC unroll 8
-        for (int r = 0; r < kPackedRows; ++r) Scheme::add(totals[r], w[r].codes[t], xs, t);
-      }
-#pragma GCC unroll 8
-      for (int r = 0; r < kPackedRows; ++r) {
-        y[r][m] = fma(mul(w[r].scale, units), Scheme::total(totals[r]), y[r][m]);
-        y[r][m] = fma(w[r].bias, sums, y[r][m]);
-      }
-    }
+    for (int r = 0; r < kPackedRows; ++r) Scheme::add(totals[r], w[r].codes[t], xs, t);
   }
 #pragma GCC unroll 8
   for (int r = 0; r < kPackedRows; ++r) {
-#pragma GCC unroll 8
-    for (int m = 0; m < kRows; ++m) store_f32(a.acc[first + r] + m * kLanes, y[r][m]);
+    y[r] = fma(mul(w[r].scale, load_f32(units)), Scheme::total(totals[r]), y[r]);
+    y[r] = fma(w[r].bias, load_f32(units + kLanes), y[r]);
   }
 }
 
-template <class Source, class Scheme, int kRows>
-void multiply(const FewRowsProduct& a) {
-  const Source source(a);
-  for (int first = 0; first < 2; first += kPackedRows) multiply_rows<Source, Scheme, kRows>(source, a, first);
+inline std::int64_t chunks_of(const RowPart& part) { return (part.count + kChunkWeights - 1) / kChunkWeights; }
+
+/// Calls body(rows, sums) for kPackedRows packed rows after the other, with what belongs to them of a.sums.
+template <class Body>
+[[gnu::always_inline]] inline void for_packed_rows(const FewRowsProduct& a, Body&& body) {
+  RowBytes rows[2] = {a.w[0].first, a.w[1].first};
+  float* sums = a.sums;
+  for (std::int64_t i = 0; i < a.steps; ++i) {
+    for (int first = 0; first < 2; first += kPackedRows, sums += kPackedRows * a.x_rows * kLanes) {
+      body(rows + first, sums);
+    }
+    for (int s = 0; s < 2; ++s) {
+      for (int c = 0; c < 4; ++c) rows[s].component[c] += a.w[s].pitch[c];
+    }
+  }
+}
+template <class Source>
+[[gnu::always_inline]] inline void read_chunk(const Source& source, const RowBytes* rows, std::int64_t c,
+                                              Chunk (&w)[kPackedRows]) {
+#pragma GCC unroll 8
+  for (int r = 0; r < kPackedRows; ++r) w[r] = source.chunk(rows[r], c);
+}
+
+template <class Source, class Scheme>
+void multiply_one(const FewRowsProduct& a) {
+  const Source source(a.part);
+  for_packed_rows(a, [&](const RowBytes* rows, float* sums) {
+    const std::int64_t chunks = chunks_of(a.part);
+    F y[kPackedRows] = {};
+    const unsigned char* x = a.x;
+    for (std::int64_t c = 0; c < chunks; ++c, x += kXBytes<Scheme>) {
+      Chunk w[kPackedRows];
+      read_chunk(source, rows, c, w);
+      add_chunk<Scheme>(w, x, y);
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < kPackedRows; ++r) store_f32(sums + r * kLanes, y[r]);
+  });
+}
+
+/// Registers hold a chunk of w while all rows of x meet it; their sums come from the first cache and return there.
+template <class Source, class Scheme>
+void multiply_some(const FewRowsProduct& a) {
+  const Source source(a.part);
+  for_packed_rows(a, [&](const RowBytes* rows, float* sums) {
+    const std::int64_t chunks = chunks_of(a.part);
+    const unsigned char* x = a.x;
+    const std::int64_t pitch = a.x_rows * kLanes;  // that no store of sums can change
+    for (std::int64_t c = 0; c < chunks; ++c) {
+      Chunk w[kPackedRows];
+      read_chunk(source, rows, c, w);
+      for (std::int64_t m = 0; m < pitch; m += kLanes, x += kXBytes<Scheme>) {
+        F y[kPackedRows];
+#pragma GCC unroll 8
+        for (int r = 0; r < kPackedRows; ++r) y[r] = load_f32(sums + r * pitch + m);
+        add_chunk<Scheme>(w, x, y);
+#pragma GCC unroll 8
+        for (int r = 0; r < kPackedRows; ++r) store_f32(sums + r * pitch + m, y[r]);
+      }
+    }
+  });
 }
 
 inline void reduce(const float* acc, std::int64_t n, float* out) {
@@ -103,10 +136,7 @@ inline void reduce(const float* acc, std::int64_t n, float* out) {
 
 template <class Source, class Scheme>
 constexpr FewRowsScheme few_rows_scheme() {
-  return {kXBytes<Scheme>,
-          pack_row<Scheme>,
-          {multiply<Source, Scheme, 1>, multiply<Source, Scheme, 2>, multiply<Source, Scheme, 3>,
-           multiply<Source, Scheme, 4>}};
+  return {kXBytes<Scheme>, pack_row<Scheme>, multiply_one<Source, Scheme>, multiply_some<Source, Scheme>};
 }
 template <class Source>
 constexpr FewRowsKernel few_rows_kernel(const char* format) {
