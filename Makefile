@@ -14,7 +14,7 @@ TOOLS := tests/tools
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' Makefile | column -t -s '|'
-	@echo "PRESET=release (default), debug, asan or tsan; JOBS=$(JOBS); CMAKE_ARGS=-D..."
+	@echo "PRESET=release (default), debug, asan, tsan or aarch64; JOBS=$(JOBS); CMAKE_ARGS=-D..."
 
 demo: ## from nothing to a model that answers, then a table of what packing costs and gains
 	$(TOOLS)/deps.sh build model
@@ -23,8 +23,8 @@ demo: ## from nothing to a model that answers, then a table of what packing cost
 	$(NIBBLE) generate $(MODEL) --chat --prompt "What is gravity?"
 	python3 bench/demo_table.py $(NIBBLE) $(MODEL)
 
-test: ## builds and runs every test (PRESET=asan, tsan: under that sanitizer)
-	$(TOOLS)/deps.sh build test model $(filter sanitize,$(PRESET:%san=sanitize))
+test: ## builds and runs every test (PRESET=asan, tsan: under that sanitizer; aarch64: the library's, for Arm, emulated)
+	$(TOOLS)/deps.sh build $(if $(filter aarch64,$(PRESET)),aarch64,test model $(filter sanitize,$(PRESET:%san=sanitize)))
 	cmake --preset $(PRESET) $(CMAKE_ARGS)
 	cmake --build --preset $(PRESET) -j $(JOBS)
 	$(TOOLS)/run_tests.sh $(PRESET) $(JOBS)

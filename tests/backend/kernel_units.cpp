@@ -21,8 +21,9 @@ namespace cpu = nibble::detail::cpu;
 const std::vector<UnitUnderTest>& units_under_test() {
   static const std::vector<UnitUnderTest> units = [] {
     std::vector<UnitUnderTest> found;
+    const bool emulated = std::getenv("NIBBLE_EMULATED") != nullptr;  // the whole processor, for tests of another one
     for (const cpu::Unit* unit : cpu::available_units()) {
-      found.push_back({unit->name, unit, nibble::detail::cpu_matmul_kernels(unit->name), false});
+      found.push_back({unit->name, unit, nibble::detail::cpu_matmul_kernels(unit->name), emulated});
     }
 #ifdef NIBBLE_TEST_SIMDE
     found.push_back({"avx2_simde", &cpu::kAvx2Simde, cpu::UnitKernels<cpu::kAvx2Simde>::all(), true});

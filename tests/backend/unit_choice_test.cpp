@@ -7,6 +7,7 @@
 #include "nibble/device.h"
 #include "nibble/error.h"
 #include "nibble/ops.h"
+#include "quant_tensor/formats/format.h"
 
 namespace {
 
@@ -46,7 +47,24 @@ TEST(UnitChoice, ListsUnitsBestFirstAndEndsWithScalar) {
   std::exit(nb::cpu_unit() == unit && named && product.item<float>() == 11 ? 0 : 1);
 }
 
+/// The kernel for many rows tells the unit in use, and what the processor has beside what the unit needs.
+TEST(UnitChoice, SuitsTheProcessor) {
+  nb::detail::MatmulQuery query;
+  query.format = nb::detail::find_format("affine4-g64");
+  query.rows = 512;
+  query.precision = nb::Precision::fast;
+  const nb::detail::MatmulKernel* best = nullptr;
+  for (const auto& kernel : nb::detail::cpu_matmul_kernels()) {
+    if (kernel.supports(query) && (best == nullptr || kernel.priority > best->priority)) best = &kernel;
+  }
+  ASSERT_NE(best, nullptr);
+  if (const char* expected = std::getenv("NIBBLE_TEST_KERNEL")) {
+    EXPECT_EQ(best->name, expected);
+  }
+}
+
 TEST(UnitChoice, ForcedByTheEnvironment) {
+  if (std::getenv("NIBBLE_EMULATED") != nullptr) GTEST_SKIP() << "an emulated process cannot start another";
   testing::FLAGS_gtest_death_test_style = "threadsafe";  // a process of its own: the choice is made once
   for (const std::string& unit : nb::cpu_units()) {
     EXPECT_EXIT(uses(unit.c_str()), testing::ExitedWithCode(0), "") << unit;

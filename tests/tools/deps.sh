@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what nibble needs, and only what is missing: Debian packages by name, Python packages in build/venv.
-# usage: deps.sh GROUP...     groups: build test sanitize lint model picture
+# usage: deps.sh GROUP...     groups: build test sanitize aarch64 lint model picture
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -9,6 +9,7 @@ debian_build=(g++ make cmake ninja-build ccache pkg-config libfmt-dev libeigen3-
 debian_test=(python3-venv)
 debian_model=(python3-venv)
 debian_sanitize=(clang llvm libclang-rt-14-dev)
+debian_aarch64=(g++-aarch64-linux-gnu qemu-user googletest)
 debian_picture=(python3-venv)
 debian_lint=(clang-format clang-tidy)
 
