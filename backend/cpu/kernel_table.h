@@ -24,7 +24,7 @@ struct KernelRow {
   /// Whether the unit has it; null: every unit does.
   bool (*available)(const Unit& unit) = nullptr;
 };
-inline constexpr std::size_t kKernelRows = 8;
+inline constexpr std::size_t kKernelRows = 10;
 extern const std::array<KernelRow, kKernelRows> kKernelTable;
 
 /// The kernel table of a unit.

@@ -36,6 +36,8 @@ constexpr Row kTable[] = {
     {&cpu::kAvx512Probes, always},
     {&cpu::kAvx512Bf16Probes, has_avx512_bf16},
     {&cpu::kAvx2Probes, always},
+#elif defined(__aarch64__)
+    {&cpu::kNeonProbes, always},
 #endif
     {&cpu::kScalarProbes, always},
 };

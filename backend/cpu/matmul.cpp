@@ -64,6 +64,12 @@ void packed_across(const Unit& unit, const MatmulArgs& args) {
   multiply_across(unit, x_of(args), PackedRows(unit, args.w), y_of(args), args.deterministic);
 }
 
+template <IntegerScheme MatrixIntegers::* scheme>
+void matrices_along(const Unit& unit, const MatmulArgs& args) {
+  if (nothing_to_sum(args)) return;
+  multiply_along_integer(unit, unit.matrices->*scheme, x_of(args), PackedRows(unit, args.w), y_of(args));
+}
+
 template <IntegerScheme Unit::* scheme>
 void affine_along(const Unit& unit, const MatmulArgs& args) {
   if (nothing_to_sum(args)) return;
@@ -88,6 +94,7 @@ bool is_affine_few(const MatmulQuery& q) { return q.rows <= kMostFewRows && !q.d
 
 bool has_fast(const Unit& unit) { return unit.fast.multiply != nullptr; }
 bool has_few_rows(const Unit& unit) { return unit.few_rows != nullptr; }
+bool has_matrices(const Unit& unit) { return unit.matrices != nullptr && unit.matrices->runs_here(); }
 
 constexpr auto kExact = Precision::exact;
 constexpr auto kStandard = Precision::standard;
@@ -100,7 +107,9 @@ constexpr auto kAcross = Orientation::across;
 const std::array<KernelRow, kKernelRows> kKernelTable = {{
     {"few_affine_fast", kFast, 60, supports<kFast, kAlong, is_affine_few>, few_along<FewScheme::fast>, has_few_rows},
     {"few_affine_standard", kStandard, 50, supports<kStandard, kAlong, is_affine_few>, few_along<FewScheme::standard>, has_few_rows},
+    {"along_affine_matrices_fast", kFast, 45, supports<kFast, kAlong, is_affine>, matrices_along<&MatrixIntegers::fast>, has_matrices},
     {"along_affine_fast", kFast, 40, supports<kFast, kAlong, is_affine>, affine_along<&Unit::fast>, has_fast},
+    {"along_affine_matrices_standard", kStandard, 35, supports<kStandard, kAlong, is_affine>, matrices_along<&MatrixIntegers::standard>, has_matrices},
     {"along_affine_standard", kStandard, 30, supports<kStandard, kAlong, is_affine>, affine_along<&Unit::standard>},
     {"along_packed_exact", kExact, 10, supports<kExact, kAlong, is_packed>, packed_along},
     {"across_packed_exact", kExact, 10, supports<kExact, kAcross, is_packed>, packed_across},
@@ -118,6 +127,8 @@ constexpr UnitTable kTables[] = {
 #if defined(__x86_64__)
     {&kAvx512Unit, UnitKernels<kAvx512Unit>::all},
     {&kAvx2Unit, UnitKernels<kAvx2Unit>::all},
+#elif defined(__aarch64__)
+    {&kNeonUnit, UnitKernels<kNeonUnit>::all},
 #endif
     {&kScalarUnit, UnitKernels<kScalarUnit>::all},
 };

@@ -77,6 +77,8 @@ extern const AttentionUnit kScalarAttention;
 extern const AttentionUnit kAvx2Attention;
 extern const AttentionUnit kAvx512Attention;
 extern const PanelKernel kAvx512Bf16Panel;  ///< what processors of the unit avx512 may have beside it
+#elif defined(__aarch64__)
+extern const AttentionUnit kNeonAttention;
 #endif
 
 }  // namespace cpu

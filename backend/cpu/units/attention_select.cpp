@@ -16,6 +16,8 @@ constexpr const AttentionUnit* kUnits[] = {
 #if defined(__x86_64__)
     &kAvx512Attention,
     &kAvx2Attention,
+#elif defined(__aarch64__)
+    &kNeonAttention,
 #endif
     &kScalarAttention,
 };

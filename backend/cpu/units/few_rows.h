@@ -71,6 +71,8 @@ struct FewRowsUnit {
 #if defined(__x86_64__)
 extern const FewRowsUnit kAvx2FewRows;
 extern const FewRowsUnit kAvx512FewRows;
+#elif defined(__aarch64__)
+extern const FewRowsUnit kNeonFewRows;
 #endif
 
 }  // namespace cpu

@@ -78,6 +78,9 @@ extern const FloatProducts kScalarFloats;
 extern const PairProducts kAvx512Bf16Pairs;
 extern const FloatProducts kAvx2Floats;
 extern const FloatProducts kAvx512Floats;
+#elif defined(__aarch64__)
+extern const PairProducts kNeonBf16Pairs;
+extern const FloatProducts kNeonFloats;
 #endif
 
 }  // namespace cpu

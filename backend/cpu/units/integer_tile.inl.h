@@ -37,12 +37,37 @@ template <int kCount, class Body>
   }
 }
 
+/// Rows of w that a scheme multiplies together: each Sums then is of all of them, and `total` tells them apart.
+template <class Scheme>
+constexpr int kTogether = 1;
+template <class Scheme>
+  requires(Scheme::kTogether > 1)
+constexpr int kTogether<Scheme> = Scheme::kTogether;
+
+template <class Scheme>
+inline auto codes_of_rows(const std::uint8_t* codes, std::int64_t pitch) {
+  if constexpr (kTogether<Scheme> == 1) {
+    return Scheme::broadcast(codes);
+  } else {
+    return Scheme::broadcast(codes, pitch);
+  }
+}
+template <class Scheme>
+inline F total_of_row(const typename Scheme::Total& total, int row) {
+  if constexpr (kTogether<Scheme> == 1) {
+    return Scheme::total(total);
+  } else {
+    return Scheme::total(total, row);
+  }
+}
+
 /// Sums of kPanels vectors of rows of x with kRows rows of w, for `count` blocks. A block's sum is exact in integers
 /// and blocks are added in order, so a row's result depends neither on kPanels nor on the other rows.
 template <class Scheme, int kPanels, int kRows>
 void multiply_tile(const IntegerProduct& a, std::int64_t panel, std::int64_t row, std::int64_t first,
                    std::int64_t count) {
-  constexpr std::int64_t kStepBytes = kLanes * 4 * Scheme::kBytes / Scheme::kStep;
+  constexpr std::int64_t kStepBytes = kLanes * Scheme::kTake * Scheme::kBytes;
+  constexpr int kSets = kRows / kTogether<Scheme>;
   const unsigned char* x = a.x + panel * a.x_panel + first * (a.block / Scheme::kTake * kStepBytes);
   const float* x_scale = a.x_scale + panel * a.x_blocks * kLanes;
   const float* x_sum = a.x_sum + panel * a.x_blocks * kLanes;
@@ -50,21 +75,21 @@ void multiply_tile(const IntegerProduct& a, std::int64_t panel, std::int64_t row
   float* acc = a.acc + panel * a.acc_panel + row * kLanes;
   const int run = a.block < Scheme::kRun ? a.block : Scheme::kRun;  // a constant would let compilers unroll and spill
   for (std::int64_t i = first; i < first + count; ++i) {
-    typename Scheme::Total totals[kRows][kPanels] = {};
+    typename Scheme::Total totals[kSets][kPanels] = {};
     for (int k = 0; k < a.block; k += run) {
-      typename Scheme::Sums sums[kRows][kPanels];
-      each<kRows>([&](auto n) { each<kPanels>([&](auto v) { sums[n][v] = Scheme::start(totals[n][v]); }); });
+      typename Scheme::Sums sums[kSets][kPanels];
+      each<kSets>([&](auto n) { each<kPanels>([&](auto v) { sums[n][v] = Scheme::start(totals[n][v]); }); });
       for (int j = 0; j < run; j += Scheme::kTake) {
         typename Scheme::X xs[kPanels];
         each<kPanels>([&](auto v) { xs[v] = Scheme::load(x + v * a.x_panel); });
-        each<kRows>([&](auto n) {
-          const auto w = Scheme::broadcast(codes + n * a.code_pitch);
+        each<kSets>([&](auto n) {
+          const auto w = codes_of_rows<Scheme>(codes + n * kTogether<Scheme> * a.code_pitch, a.code_pitch);
           each<kPanels>([&](auto v) { Scheme::accumulate(sums[n][v], w, xs[v]); });
         });
         x += kStepBytes;
         codes += Scheme::kTake * Scheme::kCodeBytes;
       }
-      each<kRows>([&](auto n) { each<kPanels>([&](auto v) { Scheme::finish(totals[n][v], sums[n][v]); }); });
+      each<kSets>([&](auto n) { each<kPanels>([&](auto v) { Scheme::finish(totals[n][v], sums[n][v]); }); });
     }
     F units[kPanels], x_sums[kPanels];
     each<kPanels>([&](auto v) {
@@ -76,7 +101,8 @@ void multiply_tile(const IntegerProduct& a, std::int64_t panel, std::int64_t row
       const F scale = broadcast(a.scales[group + n * a.groups]), bias = broadcast(a.biases[group + n * a.groups]);
       each<kPanels>([&](auto v) {
         float* out = acc + v * a.acc_panel + n * kLanes;
-        const F y = fma(mul(scale, units[v]), Scheme::total(totals[n][v]), load_f32(out));
+        const F y = fma(mul(scale, units[v]), total_of_row<Scheme>(totals[n / kTogether<Scheme>][v], n % kTogether<Scheme>),
+                        load_f32(out));
         store_f32(out, fma(bias, x_sums[v], y));
       });
     });

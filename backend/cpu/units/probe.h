@@ -38,6 +38,8 @@ extern const Probes kScalarProbes;
 extern const Probes kAvx2Probes;
 extern const Probes kAvx512Probes;
 extern const Probes kAvx512Bf16Probes;  ///< what processors of the unit avx512 may have beside it
+#elif defined(__aarch64__)
+extern const Probes kNeonProbes;
 #endif
 
 }  // namespace cpu

@@ -4,6 +4,8 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__aarch64__)
+#include "backend/cpu/units/neon_features.h"
 #endif
 #include <cstdlib>
 #include <string>
@@ -42,6 +44,8 @@ constexpr Candidate kCandidates[] = {
 #if defined(__x86_64__)
     {&kAvx512Unit, has_avx512},
     {&kAvx2Unit, has_avx2},
+#elif defined(__aarch64__)
+    {&kNeonUnit, has_dot_products},
 #endif
     {&kScalarUnit, always},
 };

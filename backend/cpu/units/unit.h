@@ -66,6 +66,13 @@ struct IntegerScheme {
   int most_bits;   ///< of a code that it can take
 };
 
+/// Integer schemes by instructions that multiply matrices, of processors that have them beside what their unit needs.
+struct MatrixIntegers {
+  IntegerScheme standard;
+  IntegerScheme fast;
+  bool (*runs_here)();
+};
+
 struct FewRowsUnit;
 
 struct Unit {
@@ -90,12 +97,16 @@ struct Unit {
   const FloatProducts* floats;
   const FewRowsUnit* few_rows;  ///< products with few rows of x; null where there are none
   const PairProducts* pairs = nullptr;  ///< null where there are none
+  const MatrixIntegers* matrices = nullptr;  ///< null where there are none
 };
 
 extern const Unit kScalarUnit;
 #if defined(__x86_64__)
 extern const Unit kAvx2Unit;
 extern const Unit kAvx512Unit;
+#elif defined(__aarch64__)
+extern const Unit kNeonUnit;
+extern const MatrixIntegers kNeonI8mmMatrices;
 #endif
 
 }  // namespace cpu

@@ -1,0 +1,270 @@
+// NEON with the dot products of bytes: chunks of 64 weights, two blocks in a vector.
+#include <arm_neon.h>
+
+#include "backend/cpu/units/blocks.h"
+#include "backend/cpu/units/few_rows.h"
+
+namespace nibble {
+inline namespace v0 {
+namespace detail {
+namespace cpu {
+namespace {
+
+#include "backend/cpu/units/neon_floats.inl.h"
+#include "backend/cpu/units/neon_integers.inl.h"
+
+constexpr int kPackedRows = 2;    // at once: their codes and sums fill the 32 registers
+constexpr int kChunkVectors = 4;  // of a chunk's codes: piece j of vector t holds eight codes of block j
+
+/// Signed, as the dot product takes them: those of eight bits less 128.
+struct Codes {
+  int8x16_t v;
+};
+/// A chunk of a packed row.
+struct Chunk {
+  Codes codes[kChunkVectors];
+  F scale, bias;  ///< of the lane's block
+};
+
+// ---- schemes -------------------------------------------------------------------------------------------------------
+
+/// 32 rounded activations, in the format's order, to piece j of four vectors.
+inline void store_pieces(const unsigned char* bytes, const std::uint8_t* order, int j, unsigned char* out) {
+  const uint8x16x2_t block = {{vld1q_u8(bytes), vld1q_u8(bytes + 16)}};
+  for (int t = 0; t < 4; ++t) vst1_u8(out + 16 * t + 8 * j, vqtbl2_u8(block, vld1_u8(order + 8 * t)));
+}
+
+struct Bytes {
+  static constexpr int kBytes = 16;
+  static constexpr float kMost = RoundedBytes::kMost;
+  struct Sum {
+    int32x4_t v;
+  };
+  static std::int32_t round(const float* x, float inverse, const std::uint8_t* order, int j, unsigned char* out) {
+    unsigned char bytes[kFewBlock];
+    const std::int32_t total = RoundedBytes::round(x, kFewBlock, inverse, bytes, 0);
+    store_pieces(bytes, order, j, out);
+    return total;
+  }
+  static int8x16_t load(const unsigned char* x, int t) {
+    return vld1q_s8(reinterpret_cast<const std::int8_t*>(x) + 16 * t);
+  }
+  static void add(Sum& a, Codes w, int8x16_t x, int) { a.v = vdotq_s32(a.v, w.v, x); }
+  static F total(Sum a) { return {vcvtq_f32_s32(a.v)}; }
+};
+
+/// Both halves of activations: first the high ones of a chunk, then the low ones.
+struct Halves {
+  static constexpr int kBytes = 32, kLow = kChunkVectors * 16;
+  static constexpr float kMost = RoundedHalves::kMost;
+  struct Sum {
+    int32x4_t high, low;
+  };
+  struct Activations {
+    int8x16_t high, low;
+  };
+  static std::int32_t round(const float* x, float inverse, const std::uint8_t* order, int j, unsigned char* out) {
+    unsigned char bytes[2 * kFewBlock];
+    const std::int32_t total = RoundedHalves::round(x, kFewBlock, inverse, bytes, kFewBlock);
+    store_pieces(bytes, order, j, out);
+    store_pieces(bytes + kFewBlock, order, j, out + kLow);
+    return total;
+  }
+  static Activations load(const unsigned char* x, int t) { return {Bytes::load(x, t), Bytes::load(x + kLow, t)}; }
+  static void add(Sum& a, Codes w, Activations x, int) {
+    a.high = vdotq_s32(a.high, w.v, x.high);
+    a.low = vdotq_s32(a.low, w.v, x.low);
+  }
+  static F total(Sum a) { return {vcvtq_f32_s32(vaddq_s32(vshlq_n_s32(a.high, 8), a.low))}; }
+};
+
+/// The same for codes less 128.
+struct BytesOff : Bytes {
+  static void add(Sum& a, Codes w, int8x16_t x, int) { a.v = add_128(vdotq_s32(a.v, w.v, x), x); }
+};
+struct HalvesOff : Halves {
+  static void add(Sum& a, Codes w, Activations x, int) {
+    a.high = add_128(vdotq_s32(a.high, w.v, x.high), x.high);
+    a.low = add_128(vdotq_s32(a.low, w.v, x.low), x.low);
+  }
+};
+
+template <bool kOff>
+struct Schemes {
+  using Standard = Halves;
+  using Fast = Bytes;
+};
+template <>
+struct Schemes<true> {
+  using Standard = HalvesOff;
+  using Fast = BytesOff;
+};
+
+#include "backend/cpu/units/few_rows.inl.h"
+
+// ---- codes ---------------------------------------------------------------------------------------------------------
+
+inline uint8x16_t first_halves(uint8x16_t a, uint8x16_t b) {
+  return vreinterpretq_u8_u64(vzip1q_u64(vreinterpretq_u64_u8(a), vreinterpretq_u64_u8(b)));
+}
+inline uint8x16_t second_halves(uint8x16_t a, uint8x16_t b) {
+  return vreinterpretq_u8_u64(vzip2q_u64(vreinterpretq_u64_u8(a), vreinterpretq_u64_u8(b)));
+}
+/// Codes of `bits` bits from bit `shift` of each byte on.
+inline int8x16_t low_bits(uint8x16_t bytes, int shift, int bits) {
+  const uint8x16_t low = vshlq_u8(bytes, vdupq_n_s8(static_cast<std::int8_t>(-shift)));
+  return vreinterpretq_s8_u8(vandq_u8(low, vdupq_n_u8(static_cast<std::uint8_t>((1 << bits) - 1))));
+}
+/// Bytes of two blocks of 32, with these bits flipped.
+inline void byte_codes(const unsigned char* first, const unsigned char* second, std::uint8_t flipped,
+                       Codes (&codes)[4]) {
+  for (int h = 0; h < 2; ++h) {
+    const uint8x16_t a = veorq_u8(vld1q_u8(first + 16 * h), vdupq_n_u8(flipped));
+    const uint8x16_t b = veorq_u8(vld1q_u8(second + 16 * h), vdupq_n_u8(flipped));
+    codes[2 * h].v = vreinterpretq_s8_u8(first_halves(a, b));
+    codes[2 * h + 1].v = vreinterpretq_s8_u8(second_halves(a, b));
+  }
+}
+
+// ---- bit streams ---------------------------------------------------------------------------------------------------
+
+/// Eight codes from each block of a chunk, in order.
+template <int kBits, int kPiece>
+inline int8x16_t stream_codes(const unsigned char* in) {
+  const uint8x16_t first = piece_of<kBits, 8 * kBits, kPiece>(in), second = piece_of<kBits, 8 * kBits, 4 + kPiece>(in);
+  return vreinterpretq_s8_u8(codes_of<kBits>(first, second));
+}
+
+template <int kBits>
+[[gnu::always_inline]] inline void affine_chunk(const unsigned char* in, Codes (&codes)[4]) {
+  if constexpr (kBits == 2) {
+    const uint8x16_t all = vld1q_u8(in);
+    for (int t = 0; t < 4; ++t) codes[t].v = low_bits(all, 2 * t, 2);
+  } else if constexpr (kBits == 4) {
+    const uint8x16_t first = vld1q_u8(in), second = vld1q_u8(in + 16);
+    const uint8x16_t half[2] = {first_halves(first, second), second_halves(first, second)};
+    for (int t = 0; t < 4; ++t) codes[t].v = low_bits(half[t / 2], t % 2 * 4, 4);
+  } else if constexpr (kBits == 8) {
+    byte_codes(in, in + 32, 128, codes);
+  } else {
+    codes[0].v = stream_codes<kBits, 0>(in);
+    codes[1].v = stream_codes<kBits, 1>(in);
+    codes[2].v = stream_codes<kBits, 2>(in);
+    codes[3].v = stream_codes<kBits, 3>(in);
+  }
+}
+/// The order in which codes of 2 and 4 bits come out of eight bytes by shifts alone; others come in natural order.
+constexpr Order affine_order(int bits) {
+  Order order{};
+  const int per_byte = bits == 2 || bits == 4 ? 8 / bits : 1;  // vectors that come from the same eight bytes
+  for (int i = 0; i < kFewBlock; ++i) {
+    const int t = i / 8;
+    order.v[i] = static_cast<std::uint8_t>(t / per_byte * 8 * per_byte + i % 8 * per_byte + t % per_byte);
+  }
+  return order;
+}
+
+/// Numbers a and b of a row, each for a pair of lanes.
+inline F pair_of(const unsigned char* p, Element element, std::int64_t a, std::int64_t b) {
+  if (element == Element::f32) {
+    float two[2];
+    __builtin_memcpy(&two[0], p + 4 * a, 4);
+    __builtin_memcpy(&two[1], p + 4 * b, 4);
+    return {vcombine_f32(vdup_n_f32(two[0]), vdup_n_f32(two[1]))};
+  }
+  std::uint16_t two[2];
+  __builtin_memcpy(&two[0], p + 2 * a, 2);
+  __builtin_memcpy(&two[1], p + 2 * b, 2);
+  const std::uint16_t lanes[4] = {two[0], two[0], two[1], two[1]};
+  return element == Element::f16 ? load_f16(lanes) : load_bf16(lanes);
+}
+
+/// MLX triplets: a stream of bits, scales, biases.
+template <int kBits>
+class AffineSource : public Schemes<kBits == 8> {
+ public:
+  static constexpr Order kOrder = affine_order(kBits);
+  explicit AffineSource(const FewRowsProduct& a)
+      : element_(a.w[0].scale),
+        codes_(a.begin / 8 * kBits),
+        bytes_(a.count / 8 * kBits),
+        block_(a.begin / kFewBlock),
+        last_((a.begin + a.count) / kFewBlock - 1),
+        shift_(__builtin_ctz(static_cast<unsigned>(a.group / kFewBlock))) {}
+  [[gnu::always_inline]] Chunk chunk(const RowBytes& row, std::int64_t c) const {
+    constexpr int kBytes = 8 * kBits;
+    Chunk chunk;
+    const unsigned char* codes = row.component[0] + codes_ + c * kBytes;
+    if (bytes_ - c * kBytes >= kBytes) [[likely]] {
+      affine_chunk<kBits>(codes, chunk.codes);
+    } else {  // the row's last block, and zeros
+      unsigned char some[kBytes] = {};
+      __builtin_memcpy(some, codes, kBytes / 2);
+      affine_chunk<kBits>(some, chunk.codes);
+    }
+    const std::int64_t block = block_ + 2 * c, next = block < last_ ? block + 1 : last_;
+    chunk.scale = pair_of(row.component[1], element_, block >> shift_, next >> shift_);
+    chunk.bias = pair_of(row.component[2], element_, block >> shift_, next >> shift_);
+    return chunk;
+  }
+
+ private:
+  Element element_;
+  std::int64_t codes_, bytes_, block_, last_;
+  int shift_;
+};
+
+// ---- GGUF ----------------------------------------------------------------------------------------------------------
+
+/// A block begins with its scale, and its minimum if it has one.
+template <class B>
+class BlockSource : public Schemes<false> {
+ public:
+  static constexpr Order kOrder = affine_order(8);
+  explicit BlockSource(const FewRowsProduct& a) : begin_(a.begin / 32 * B::kHalf), blocks_(a.count / 32) {}
+  [[gnu::always_inline]] Chunk chunk(const RowBytes& row, std::int64_t c) const {
+    Chunk chunk;
+    const unsigned char* first = row.component[0] + begin_ + c * 2 * B::kHalf;
+    const unsigned char* second = 2 * c + 1 < blocks_ ? first + B::kHalf : first;  // past the end the last one again
+    read_codes(first, second, chunk.codes);
+    chunk.scale = halves(first, second);
+    if constexpr (B::zero == 128) {
+      chunk.bias = broadcast(0);  // its codes are signed
+    } else if constexpr (B::minimum != 0) {
+      chunk.bias = halves(first + B::minimum, second + B::minimum);
+    } else {
+      chunk.bias = mul(chunk.scale, broadcast(-B::zero));
+    }
+    return chunk;
+  }
+
+ private:
+  static F halves(const unsigned char* a, const unsigned char* b) { return pair_of(a, Element::f16, 0, (b - a) / 2); }
+  [[gnu::always_inline]] static void read_codes(const unsigned char* first, const unsigned char* second,
+                                                Codes (&codes)[4]) {
+    if constexpr (B::zero == 128) {
+      byte_codes(first + B::low, second + B::low, 0, codes);
+    } else {
+      const uint8x16_t a = vld1q_u8(first + B::low), b = vld1q_u8(second + B::low);
+      const uint8x16_t half[2] = {first_halves(a, b), second_halves(a, b)};
+      for (int t = 0; t < 4; ++t) codes[t].v = low_bits(half[t % 2], t / 2 * 4, 4);
+    }
+    if constexpr (B::high != 0) {
+      for (int t = 0; t < 4; ++t) {
+        const uint8x16_t spread = vcombine_u8(vdup_n_u8(first[B::high + t]), vdup_n_u8(second[B::high + t]));
+        codes[t].v = vorrq_s8(codes[t].v, vreinterpretq_s8_u8(fifth_bits(spread)));
+      }
+    }
+  }
+
+  std::int64_t begin_, blocks_;
+};
+
+}  // namespace
+
+const FewRowsUnit kNeonFewRows = few_rows_unit<AffineSource, BlockSource>();
+
+}  // namespace cpu
+}  // namespace detail
+}  // namespace v0
+}  // namespace nibble

@@ -1,0 +1,41 @@
+// Vectors of floats of NEON. Included inside a unit's unnamed namespace, after the intrinsics, so that what the unit's
+// files share is written once and still has no external linkage.
+
+constexpr int kLanes = 4;  // floats in a vector
+
+struct F {
+  float32x4_t v;
+};
+
+inline F load_f32(const float* p) { return {vld1q_f32(p)}; }
+inline void store_f32(float* p, F a) { vst1q_f32(p, a.v); }
+inline F broadcast(float a) { return {vdupq_n_f32(a)}; }
+inline F mul(F a, F b) { return {vmulq_f32(a.v, b.v)}; }
+inline F add(F a, F b) { return {vaddq_f32(a.v, b.v)}; }
+inline F fma(F a, F b, F c) { return {vfmaq_f32(c.v, a.v, b.v)}; }
+inline float sum(F a) { return vaddvq_f32(a.v); }
+
+/// Four bytes, as the low ones of eight.
+inline uint8x8_t load_four(const void* p) {
+  std::uint32_t four;
+  __builtin_memcpy(&four, p, sizeof four);
+  return vcreate_u8(four);
+}
+inline F from_bytes(const std::uint8_t* p) { return {vcvtq_f32_u32(vmovl_u16(vget_low_u16(vmovl_u8(load_four(p)))))}; }
+
+inline float half_to_float(std::uint16_t h) {
+  return vgetq_lane_f32(vcvt_f32_f16(vreinterpret_f16_u16(vdup_n_u16(h))), 0);
+}
+inline std::uint16_t float_to_half(float f) {
+  return vget_lane_u16(vreinterpret_u16_f16(vcvt_f16_f32(vdupq_n_f32(f))), 0);
+}
+inline F load_f16(const std::uint16_t* p) { return {vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p)))}; }
+inline void store_f16(std::uint16_t* p, F a) { vst1_u16(p, vreinterpret_u16_f16(vcvt_f16_f32(a.v))); }
+inline F load_bf16(const std::uint16_t* p) { return {vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16))}; }
+inline void store_bf16(std::uint16_t* p, F a) {
+  const uint32x4_t u = vreinterpretq_u32_f32(a.v);
+  const uint32x4_t odd = vandq_u32(vshrq_n_u32(u, 16), vdupq_n_u32(1));
+  const uint32x4_t even = vaddq_u32(vaddq_u32(u, vdupq_n_u32(0x7fff)), odd);
+  const uint32x4_t quiet = vorrq_u32(u, vdupq_n_u32(0x400000));
+  vst1_u16(p, vshrn_n_u32(vbslq_u32(vceqq_f32(a.v, a.v), even, quiet), 16));
+}
