@@ -184,8 +184,8 @@ template <int kBits>
 class AffineSource : public Schemes<kBits == 8> {
  public:
   static constexpr Order kOrder = affine_order(kBits);
-  explicit AffineSource(const FewRowsProduct& a)
-      : element_(a.w[0].scale),
+  explicit AffineSource(const RowPart& a)
+      : element_(a.scale),
         codes_(a.begin / 8 * kBits),
         bytes_(a.count / 8 * kBits),
         block_(a.begin / kFewBlock),
@@ -221,7 +221,7 @@ template <class B>
 class BlockSource : public Schemes<false> {
  public:
   static constexpr Order kOrder = affine_order(8);
-  explicit BlockSource(const FewRowsProduct& a) : begin_(a.begin / 32 * B::kHalf), blocks_(a.count / 32) {}
+  explicit BlockSource(const RowPart& a) : begin_(a.begin / 32 * B::kHalf), blocks_(a.count / 32) {}
   [[gnu::always_inline]] Chunk chunk(const RowBytes& row, std::int64_t c) const {
     Chunk chunk;
     const unsigned char* first = row.component[0] + begin_ + c * 2 * B::kHalf;
