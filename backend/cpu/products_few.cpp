@@ -32,7 +32,7 @@ class FewActivations {
 
   std::int64_t rows() const { return rows_; }
   const unsigned char* at(std::int64_t chunk) const { return data_ + chunk * rows_ * bytes_; }
-  void pack(const Unit& unit, const FewRowsScheme& scheme, const std::uint8_t* order, const Matrix& x) {
+  void pack(const Unit& unit, const FewRowsScheme& scheme, const Matrix& x) {
     const std::int64_t grain = std::max<std::int64_t>(1, kSerialPack / x.columns), pitch = rows_ * bytes_;
     parallel_ranges(rows_, grain, 1, [&](std::int64_t begin, std::int64_t end) {
       Scratch own(Scratch::need<float>(x.columns));
@@ -40,7 +40,7 @@ class FewActivations {
       for (std::int64_t m = begin; m < end; ++m) {
         unit.load(x.at(m, 0), x.element, x.column_stride, x.columns, line);
         unsigned char* packed = data_ + m * bytes_;
-        fits[m] = scheme.pack(line, x.columns, order, pitch, packed);
+        fits[m] = scheme.pack(line, x.columns, scheme.order, pitch, packed);
         if (fits[m]) continue;
         for (std::int64_t c = 0; c < chunks_; ++c) std::memset(packed + c * pitch, 0, static_cast<std::size_t>(bytes_));
       }
@@ -135,7 +135,7 @@ void multiply_few_rows(const Unit& unit, FewScheme scheme, const Matrix& x, cons
   if (x.rows == 0 || w.rows() == 0) return;
   const FewRowsScheme& chosen = kernel->schemes[static_cast<int>(scheme)];
   FewActivations activations(few, chosen, x.rows, x.columns);
-  activations.pack(unit, chosen, kernel->order, x);
+  activations.pack(unit, chosen, x);
   const RowPart whole{w.begin(), w.length(), w.format().group_size, w.bytes(0).scale, kAhead};
   const FewProduct product{unit, chosen, activations, w, y, whole};
   const std::int64_t weights = w.rows() * w.length();

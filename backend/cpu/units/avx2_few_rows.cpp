@@ -1,4 +1,5 @@
-// AVX2 with FMA and F16C: chunks of 128 weights, four blocks in a vector.
+// AVX2 with FMA and F16C: each half of a vector is of one block, so that neighbouring blocks come as they lie. A chunk has
+// eight, so that their scales are a vector.
 #ifndef NIBBLE_FEW_ROWS  // the tests define it to compile this file again through SIMDe
 #define NIBBLE_FEW_ROWS kAvx2FewRows
 #include <immintrin.h>
@@ -15,22 +16,16 @@ namespace {
 
 #include "backend/cpu/units/avx2_floats.inl.h"
 #include "backend/cpu/units/avx2_integers.inl.h"
+#include "backend/cpu/units/each.inl.h"
+#include "backend/cpu/units/integer_range.inl.h"
 
-constexpr int kPackedRows = 1;    // sixteen registers hold no second one
-constexpr int kChunkVectors = 4;  // of a chunk's codes: piece j of vector t holds eight codes of block j
+constexpr int kPackedRows = 1;  // sixteen registers hold no second one
 
-struct Codes {
-  __m256i v;
-};
-/// A chunk of a packed row.
-struct Chunk {
-  Codes codes[kChunkVectors];
-  F scale, bias;  ///< of the lane's block
-};
+#include "backend/cpu/units/packed_rows.inl.h"
 
 // ---- schemes -------------------------------------------------------------------------------------------------------
 
-/// Sixteen rounded activations, and their sum added to `total`.
+/// Sixteen rounded activations; adds them to `total`.
 inline __m256i rounded(const float* x, float inverse, __m256i& total) {
   const __m256 unit = _mm256_set1_ps(inverse);
   const __m256i low = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x), unit));
@@ -38,123 +33,188 @@ inline __m256i rounded(const float* x, float inverse, __m256i& total) {
   total = _mm256_add_epi32(total, _mm256_add_epi32(low, high));
   return _mm256_permute4x64_epi64(_mm256_packs_epi32(low, high), 0xd8);
 }
-/// 32 activations as bytes, in the format's order, to piece j of four vectors.
-inline void store_pieces(__m256i low, __m256i high, __m256i order, int j, unsigned char* out) {
-  const __m256i bytes = _mm256_permute4x64_epi64(_mm256_packs_epi16(low, high), 0xd8);
-  // Each half picks what lies in it, and zero for the rest: an index with its highest bit set.
-  const __m256i first =
-      _mm256_shuffle_epi8(_mm256_permute4x64_epi64(bytes, 0x44), _mm256_add_epi8(order, _mm256_set1_epi8(0x70)));
-  const __m256i second =
-      _mm256_shuffle_epi8(_mm256_permute4x64_epi64(bytes, 0xee), _mm256_sub_epi8(order, _mm256_set1_epi8(16)));
-  std::int64_t t[4];
-  store256(t, _mm256_or_si256(first, second));
-  for (int i = 0; i < 4; ++i) __builtin_memcpy(out + 32 * i + 8 * j, &t[i], 8);
-}
 
-/// Products of a byte of code and one of x, of which `kTogether` vectors of pairs add up in 16 bits.
-template <int kTogether>
+/// Activations and codes in bytes: the products of two vectors of codes add up in 16 bits.
 struct Bytes {
-  static constexpr int kBytes = 32, kSums = kChunkVectors / kTogether;
+  static constexpr int kSize = 1;
   static constexpr float kMost = 127.f;
-  struct Sum {
-    __m256i v[kSums];
-  };
-  static std::int32_t round(const float* x, float inverse, const std::uint8_t* order, int j, unsigned char* out) {
+  /// A block of activations; returns their sum.
+  static std::int32_t round(const float* x, float inverse, unsigned char* out) {
     __m256i total = _mm256_setzero_si256();
     const __m256i low = rounded(x, inverse, total), high = rounded(x + 16, inverse, total);
-    store_pieces(low, high, load256(order), j, out);
+    store256(out, _mm256_permute4x64_epi64(_mm256_packs_epi16(low, high), 0xd8));
     return total_of(total);
   }
-  static __m256i load(const unsigned char* x, int t) { return load256(x + 32 * t); }
-  static void add(Sum& a, Codes w, __m256i x, int t) {
-    a.v[t / kTogether] = _mm256_add_epi16(a.v[t / kTogether], _mm256_maddubs_epi16(w.v, x));
-  }
-  static F total(const Sum& a) {
-    __m256i sum = _mm256_madd_epi16(a.v[0], _mm256_set1_epi16(1));
-    if constexpr (kSums == 2) sum = _mm256_add_epi32(sum, _mm256_madd_epi16(a.v[1], _mm256_set1_epi16(1)));
-    return {_mm256_cvtepi32_ps(sum)};
+  static __m256i dot(const __m256i (&codes)[2], const unsigned char* x) {
+    const __m256i sum = _mm256_add_epi16(_mm256_maddubs_epi16(codes[0], load256(x)),
+                                         _mm256_maddubs_epi16(codes[1], load256(x + 32)));
+    return _mm256_madd_epi16(sum, _mm256_set1_epi16(1));
   }
 };
 
-/// The same for x = 256 · high + low, both int8: first the high halves of a chunk, then the low ones.
-template <int kTogether>
-struct Halves {
-  static constexpr int kBytes = 64, kSums = kChunkVectors / kTogether, kLow = kChunkVectors * 32;
-  static constexpr float kMost = 32512.f;
-  struct Sum {
-    __m256i high[kSums], low[kSums];
-  };
-  struct Activations {
-    __m256i high, low;
-  };
-  static std::int32_t round(const float* x, float inverse, const std::uint8_t* order, int j, unsigned char* out) {
-    __m256i total = _mm256_setzero_si256(), high[2], low[2];
-    for (int i = 0; i < 2; ++i) {
-      const __m256i v = rounded(x + 16 * i, inverse, total);
-      high[i] = _mm256_srai_epi16(_mm256_add_epi16(v, _mm256_set1_epi16(128)), 8);
-      low[i] = _mm256_sub_epi16(v, _mm256_slli_epi16(high[i], 8));
-    }
-    store_pieces(high[0], high[1], load256(order), j, out);
-    store_pieces(low[0], low[1], load256(order), j, out + kLow);
-    return total_of(total);
-  }
-  static Activations load(const unsigned char* x, int t) { return {load256(x + 32 * t), load256(x + kLow + 32 * t)}; }
-  static void add(Sum& a, Codes w, Activations x, int t) {
-    const int i = t / kTogether;
-    a.high[i] = _mm256_add_epi16(a.high[i], _mm256_maddubs_epi16(w.v, x.high));
-    a.low[i] = _mm256_add_epi16(a.low[i], _mm256_maddubs_epi16(w.v, x.low));
-  }
-  static F total(const Sum& a) {
-    __m256i sum = _mm256_setzero_si256();
-    for (int i = 0; i < kSums; ++i) {
-      sum = _mm256_add_epi32(sum, _mm256_madd_epi16(a.high[i], _mm256_set1_epi16(256)));
-      sum = _mm256_add_epi32(sum, _mm256_madd_epi16(a.low[i], _mm256_set1_epi16(1)));
-    }
-    return {_mm256_cvtepi32_ps(sum)};
-  }
-};
-
-/// 16-bit activations and codes widened to 16 bits, for codes of eight: two of them would saturate a sum of pairs.
+/// The same in 16 bits, where two codes may be of eight.
 struct Words {
-  static constexpr int kBytes = 64;
+  static constexpr int kSize = 2;
   static constexpr float kMost = 32512.f;
-  struct Sum {
-    __m256i even, odd;  ///< four lanes for each of blocks 0 and 2, and of 1 and 3
-  };
-  struct Activations {
-    __m256i even, odd;
-  };
-  static std::int32_t round(const float* x, float inverse, const std::uint8_t*, int j, unsigned char* out) {
+  static std::int32_t round(const float* x, float inverse, unsigned char* out) {
     __m256i total = _mm256_setzero_si256();
-    for (int i = 0; i < 2; ++i) {
-      const __m256i v = rounded(x + 16 * i, inverse, total);
-      unsigned char* to = out + 128 * i + j % 2 * 32 + j / 2 * 16;
-      store128(to, _mm256_castsi256_si128(v));
-      store128(to + 64, _mm256_extracti128_si256(v, 1));
-    }
+    for (int i = 0; i < 2; ++i) store256(out + 32 * i, rounded(x + 16 * i, inverse, total));
     return total_of(total);
   }
-  static Activations load(const unsigned char* x, int t) { return {load256(x + 64 * t), load256(x + 64 * t + 32)}; }
-  static void add(Sum& a, Codes w, Activations x, int) {
-    const __m256i zero = _mm256_setzero_si256();
-    a.even = _mm256_add_epi32(a.even, _mm256_madd_epi16(_mm256_unpacklo_epi8(w.v, zero), x.even));
-    a.odd = _mm256_add_epi32(a.odd, _mm256_madd_epi16(_mm256_unpackhi_epi8(w.v, zero), x.odd));
+  static __m256i dot(const __m256i (&codes)[4], const unsigned char* x) {
+    const __m256i even = _mm256_add_epi32(_mm256_madd_epi16(codes[0], load256(x)),
+                                          _mm256_madd_epi16(codes[1], load256(x + 32)));
+    const __m256i odd = _mm256_add_epi32(_mm256_madd_epi16(codes[2], load256(x + 64)),
+                                         _mm256_madd_epi16(codes[3], load256(x + 96)));
+    return _mm256_add_epi32(even, odd);
   }
-  static F total(const Sum& a) { return {_mm256_cvtepi32_ps(_mm256_hadd_epi32(a.even, a.odd))}; }
 };
 
-template <int kBits>
-struct Schemes {
-  using Standard = Halves<kBits <= 5 ? 4 : 2>;
-  using Fast = Bytes<kBits <= 5 ? 4 : 2>;
-};
-template <>
-struct Schemes<8> {
-  using Standard = Words;
-  using Fast = Words;
+constexpr int kChunkBlocks = kLanes;
+constexpr int kChunkPairs = kChunkBlocks / 2;
+constexpr int kChunkWeights = kChunkBlocks * kFewBlock;
+
+/// Of one chunk of a packed row of x: the rounded activations, a vector of their units and one of their sums.
+template <class Scheme>
+constexpr int kUnits = kChunkWeights* Scheme::kSize;
+template <class Scheme>
+constexpr int kXBytes = kUnits<Scheme> + 8 * kLanes;
+
+/// Where the scales of block `b` of a chunk stand in a vector: pair j has lane j of each half.
+constexpr int lane_of(int b) { return b % 2 * kChunkPairs + b / 2; }
+
+/// Block `b` of a chunk, in the half of its pair's vectors. The sum is that of the rounded activations, exact: with the
+/// original ones their rounding would meet uncentred codes.
+template <class Scheme>
+bool pack_block(const float* x, const std::uint8_t* order, int b, unsigned char* chunk) {
+  const std::uint32_t bits = max_magnitude(x, kFewBlock);
+  const float most = __builtin_bit_cast(float, bits);
+  if (!has_integers(bits)) return false;
+  float ordered[kFewBlock];
+  for (int i = 0; i < kFewBlock; ++i) ordered[i] = x[order[i]];
+  unsigned char block[kFewBlock * Scheme::kSize];
+  const std::int32_t total = Scheme::round(ordered, bits == 0 ? 0.f : Scheme::kMost / most, block);
+  unsigned char* half = chunk + b / 2 * 2 * sizeof(block) + b % 2 * 16;
+  for (unsigned i = 0; i < sizeof(block); i += 16) store128(half + 2 * i, load128(block + i));
+  const float unit = most / Scheme::kMost, sum = unit * static_cast<float>(total);
+  __builtin_memcpy(chunk + kUnits<Scheme> + 4 * lane_of(b), &unit, 4);
+  __builtin_memcpy(chunk + kUnits<Scheme> + 4 * (kLanes + lane_of(b)), &sum, 4);
+  return true;
+}
+
+template <class Scheme>
+bool pack_row(const float* x, std::int64_t k, const std::uint8_t* order, std::int64_t pitch, unsigned char* packed) {
+  for (std::int64_t i = 0; i < k; i += kChunkWeights, packed += pitch) {
+    if (k - i < kChunkWeights) __builtin_memset(packed, 0, kXBytes<Scheme>);
+    for (int b = 0; b < kChunkBlocks && i + b * kFewBlock < k; ++b) {
+      if (!pack_block<Scheme>(x + i + b * kFewBlock, order, b, packed)) return false;
+    }
+  }
+  return true;
+}
+
+// ---- codes ---------------------------------------------------------------------------------------------------------
+
+/// How the codes of a pair of blocks, a stream of bits, become vectors of bytes or words, a block in each half. A vector
+/// of windows as wide as its elements holds `kPerWindow` whole codes each, or copies of fewer windows do, of which each
+/// serves other codes; then each vector of codes is a shift and a mask.
+template <int kBits, class Scheme, int kStride = 4 * kBits>  ///< bytes from block to block
+struct Stream {
+  static constexpr int kWindow = 8 * Scheme::kSize, kInHalf = 16 / Scheme::kSize;
+  static constexpr int kVectors = kFewBlock / kInHalf;
+  static constexpr bool kWhole = kWindow % kBits == 0;  ///< windows lie side by side
+  static constexpr int kPerWindow = kWhole ? kWindow / kBits : kBits == 3 ? 4 : 2;
+  static constexpr int kCopies = kPerWindow > kVectors ? kPerWindow / kVectors : 1;
+  static constexpr int kShifts = kPerWindow / kCopies;  ///< vectors of codes from one of windows
+  static constexpr int kParts = kVectors / kShifts;
+  static constexpr int kWindows = kInHalf / kCopies;                    ///< of a half, that differ
+  static constexpr int kHalfBytes = kWindows * kPerWindow * kBits / 8;  ///< that a half's windows come from
+  static_assert(kWhole || kWindow == 16);
+  static_assert(kHalfBytes * kParts == kFewBlock * kBits / 8);
+
+  /// Which weight of the block stands in place i of its half of vector t.
+  static constexpr int weight(int t, int i) {
+    return t / kShifts * kWindows * kPerWindow + i % kWindows * kPerWindow + i / kWindows * kShifts + t % kShifts;
+  }
+
+  [[gnu::always_inline]] static void codes(const unsigned char* pair, __m256i (&out)[kVectors]) {
+#pragma GCC unroll 2
+    for (int part = 0; part < kParts; ++part) {
+      const __m256i windows = windows_of(pair, part);
+#pragma GCC unroll 4
+      for (int s = 0; s < kShifts; ++s) {
+        // Windows that were gathered have their codes at the top.
+        const int shift = kWhole ? s * kBits : kWindow - (kShifts - s) * kBits;
+        __m256i v = shift == 0 ? windows : _mm256_srli_epi16(windows, shift);
+        if (shift + kBits < 16 || kCopies > 1) v = _mm256_and_si256(v, mask());
+        out[part * kShifts + s] = v;
+      }
+    }
+  }
+
+ private:
+  static __m256i mask() {
+    constexpr int kMask = (1 << kBits) - 1;
+    return kWindow == 16 ? _mm256_set1_epi16(kMask) : _mm256_set1_epi8(kMask);
+  }
+  [[gnu::always_inline]] static __m256i windows_of(const unsigned char* pair, int part) {
+    const unsigned char *low = pair + part * kHalfBytes, *high = low + kStride;
+    if constexpr (kHalfBytes == 8) {
+      constexpr int kShift = kShifts * kBits;
+      const __m256i copies = _mm256_permute4x64_epi64(_mm256_castsi128_si256(load128(low)), 0x50);
+      return _mm256_srlv_epi64(copies, _mm256_setr_epi64x(0, kShift, 0, kShift));
+    } else if constexpr (kHalfBytes == 16) {
+      return kStride == 16 ? load256(low) : halves(low, high);
+    } else {
+      const Gather& gather = kGather[part];
+      const __m256i bytes = _mm256_shuffle_epi8(halves(low, high - gather.back), load256(gather.bytes));
+      return _mm256_mullo_epi16(bytes, _mm256_broadcastsi128_si256(load128(gather.factor)));
+    }
+  }
+  static __m256i halves(const unsigned char* low, const unsigned char* high) {
+    return _mm256_inserti128_si256(_mm256_castsi128_si256(load128(low)), load128(high), 1);
+  }
+
+  /// The two bytes that hold each window, and the factor that shifts its last code to the top. Sixteen bytes are read,
+  /// those of the second block from further back where they would go past its end.
+  struct Gather {
+    alignas(32) std::uint8_t bytes[32];
+    alignas(16) std::uint16_t factor[8];
+    int back;
+  };
+  static constexpr Gather gather(int part) {
+    Gather g{};
+    g.back = part == kParts - 1 ? part * kHalfBytes + 16 - kStride : 0;
+    for (int i = 0; i < 8; ++i) {
+      const int bit = i * kPerWindow * kBits;
+      for (int half = 0; half < 2; ++half) {
+        const int byte = bit / 8 + half * g.back;
+        g.bytes[16 * half + 2 * i] = static_cast<std::uint8_t>(byte);
+        g.bytes[16 * half + 2 * i + 1] = static_cast<std::uint8_t>(byte + 1);
+      }
+      g.factor[i] = static_cast<std::uint16_t>(1 << (16 - kShifts * kBits - bit % 8));
+    }
+    return g;
+  }
+  static constexpr Gather kGather[2] = {gather(0), gather(kParts - 1)};
 };
 
-#include "backend/cpu/units/few_rows.inl.h"
+struct Order {
+  std::uint8_t v[kFewBlock];
+};
+template <class Codes>
+constexpr Order order_of() {
+  Order order{};
+  for (int i = 0; i < kFewBlock; ++i) {
+    order.v[i] = static_cast<std::uint8_t>(Codes::weight(i / Codes::kInHalf, i % Codes::kInHalf));
+  }
+  return order;
+}
+
+/// Where a chunk of a packed row lies.
+struct Place {
+  const unsigned char *codes, *scales, *biases;
+};
 
 /// Asks for what will follow beyond the processor's own prefetching, which stops at pages; into the second cache, because
 /// the first can wait for few lines at a time.
@@ -163,251 +223,300 @@ template <int kBytes>  // gcc would drop a call of it, having no effect
   for (int i = 0; i < kBytes; i += 64) _mm_prefetch(reinterpret_cast<const char*>(p + i), _MM_HINT_T1);
 }
 
-// ---- blocks --------------------------------------------------------------------------------------------------------
+// ---- MLX triplets --------------------------------------------------------------------------------------------------
 
-/// Where the four blocks of a chunk lie.
-template <int kStride>
-struct WholeChunk {
-  const unsigned char* first;
-  const unsigned char* at(int j) const { return first + j * kStride; }
-};
-/// The same at the end of a row; past it, the last block again.
-template <int kStride>
-struct PartOfChunk {
-  const unsigned char* first;
-  std::int64_t last;
-  const unsigned char* at(int j) const { return first + (j < last ? j : last) * kStride; }
-};
-
-inline __m256i pair(__m128i low, __m128i high) { return _mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1); }
-/// Sixteen bytes of each block: the first eight of all, and the last eight of all.
-template <class P>
-[[gnu::always_inline]] inline void load_halves(P blocks, int offset, __m256i (&v)[2]) {
-  const __m256i even = pair(load128(blocks.at(0) + offset), load128(blocks.at(2) + offset));
-  const __m256i odd = pair(load128(blocks.at(1) + offset), load128(blocks.at(3) + offset));
-  v[0] = _mm256_unpacklo_epi64(even, odd);
-  v[1] = _mm256_unpackhi_epi64(even, odd);
-}
-template <class P>
-[[gnu::always_inline]] inline __m128i load_words(P blocks, int offset) {
-  std::int32_t w[4];
-  for (int j = 0; j < 4; ++j) __builtin_memcpy(&w[j], blocks.at(j) + offset, 4);
-  return _mm_setr_epi32(w[0], w[1], w[2], w[3]);
-}
-inline __m256i low_bits(__m256i bytes, int shift, int bits) {
-  return _mm256_and_si256(_mm256_srli_epi16(bytes, shift), _mm256_set1_epi8(static_cast<char>((1 << bits) - 1)));
-}
-
-// ---- bit streams ---------------------------------------------------------------------------------------------------
-
-/// Eight codes of an odd width: the two bytes that hold each, and the factor that shifts it to the top of its word.
-struct Extract {
-  alignas(16) std::uint8_t bytes[16];
-  alignas(16) std::uint16_t factor[8];
-};
-/// Of a block of 4b bytes the first sixteen hold codes 0 … 15, the last sixteen the others; three bits fit into twelve.
-constexpr int window_start(int bits, int t) { return bits > 4 && t > 1 ? 4 * bits - 16 : 0; }
-constexpr Extract extract_table(int bits, int t) {
-  Extract e{};
-  for (int i = 0; i < 8; ++i) {
-    const int bit = (8 * t + i) * bits, byte = bit / 8 - window_start(bits, t);
-    e.bytes[2 * i] = static_cast<std::uint8_t>(byte);
-    e.bytes[2 * i + 1] = static_cast<std::uint8_t>(byte + 1 < 16 ? byte + 1 : 0x80);
-    e.factor[i] = static_cast<std::uint16_t>(1 << (16 - bits - bit % 8));
-  }
-  return e;
-}
-template <int kBits>
-constexpr Extract kExtract[4] = {extract_table(kBits, 0), extract_table(kBits, 1), extract_table(kBits, 2),
-                                 extract_table(kBits, 3)};
-
-template <int kBits>
-inline __m128i load_window(const unsigned char* block, int t) {
-  if constexpr (kBits > 4) return load128(block + window_start(kBits, t));
-  std::int32_t rest;
-  __builtin_memcpy(&rest, block + 8, 4);
-  return _mm_insert_epi32(load64(block), rest, 2);
-}
-template <int kBits>
-inline __m256i extract(__m256i windows, int t) {
-  const Extract& e = kExtract<kBits>[t];
-  const __m256i words = _mm256_shuffle_epi8(windows, _mm256_broadcastsi128_si256(load128(e.bytes)));
-  return _mm256_srli_epi16(_mm256_mullo_epi16(words, _mm256_broadcastsi128_si256(load128(e.factor))), 16 - kBits);
-}
-
-template <int kBits, class P>
-[[gnu::always_inline]] inline void affine_chunk(P blocks, Codes (&codes)[4]) {
-  __m256i half[2];
-  if constexpr (kBits == 2) {
-    const __m256i all = pair(_mm_unpacklo_epi64(load64(blocks.at(0)), load64(blocks.at(1))),
-                             _mm_unpacklo_epi64(load64(blocks.at(2)), load64(blocks.at(3))));
-    for (int t = 0; t < 4; ++t) codes[t].v = low_bits(all, 2 * t, 2);
-  } else if constexpr (kBits == 4) {
-    load_halves(blocks, 0, half);
-    for (int t = 0; t < 4; ++t) codes[t].v = low_bits(half[t / 2], t % 2 * 4, 4);
-  } else if constexpr (kBits == 8) {
-    for (int t = 0; t < 4; t += 2) {
-      load_halves(blocks, 8 * t, half);
-      codes[t].v = half[0], codes[t + 1].v = half[1];
-    }
-  } else {
-    for (int t = 0; t < 4; ++t) {
-      const auto window = [&](int j) { return load_window<kBits>(blocks.at(j), t); };
-      const __m256i even = extract<kBits>(pair(window(0), window(2)), t);
-      codes[t].v = _mm256_packus_epi16(even, extract<kBits>(pair(window(1), window(3)), t));
-    }
-  }
-}
-/// The order in which codes of 2 and 4 bits come out of eight bytes by shifts alone; others come in natural order.
-constexpr Order affine_order(int bits) {
-  Order order{};
-  const int per_byte = bits == 2 || bits == 4 ? 8 / bits : 1;  // vectors that come from the same eight bytes
-  for (int i = 0; i < kFewBlock; ++i) {
-    const int t = i / 8;
-    order.v[i] = static_cast<std::uint8_t>(t / per_byte * 8 * per_byte + i % 8 * per_byte + t % per_byte);
-  }
-  return order;
-}
-
-/// Up to four scales, brought to the lanes of their blocks: two for each 32 weights.
-struct ScaleSpread {
-  ScaleSpread(Element element, int group) : half(element == Element::f16), size(element == Element::f32 ? 4 : 2) {
-    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-    const __m256i scale = _mm256_srl_epi32(lane, _mm_cvtsi32_si128(group == 32 ? 1 : group == 64 ? 2 : 3));
+/// A stream of bits, scales, biases.
+template <int kBits, class S>
+class Affine : public Stream<kBits, S> {
+ public:
+  using Scheme = S;
+  static constexpr int kBlockBytes = 4 * kBits, kChunkBytes = kChunkBlocks * kBlockBytes;
+  static constexpr int kRoom = kChunkBytes + 2 * 4 * kLanes;
+  explicit Affine(const RowPart& a)
+      : element_(a.scale),
+        size_(element_ == Element::f32 ? 4 : 2),
+        group_(a.group),
+        bytes_(kChunkWeights / group_ * size_),
+        begin_(a.begin) {
+    const __m256i block = _mm256_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7);
+    const __m256i scale = _mm256_srl_epi32(block, _mm_cvtsi32_si128(group_ == 32 ? 0 : group_ == 64 ? 1 : 2));
     const auto bytes = [&](int step, int first) {
       return _mm256_add_epi32(_mm256_mullo_epi32(scale, _mm256_set1_epi32(step)), _mm256_set1_epi32(first));
     };
-    if (element == Element::f32) {
-      order = bytes(0x04040404, 0x03020100);
-    } else if (half) {
+    if (element_ == Element::f32) {
+      order_ = scale;
+    } else if (element_ == Element::f16) {
       const __m256i words = bytes(0x0202, 0x0100);
-      order = _mm256_permute4x64_epi64(_mm256_packus_epi32(words, words), 0xd8);
+      order_ = _mm256_permute4x64_epi64(_mm256_packus_epi32(words, words), 0xd8);
     } else {  // the high half of a float, above zeros
-      order = bytes(0x02020000, 0x01008080);
+      order_ = bytes(0x02020000, 0x01008080);
     }
   }
-  [[gnu::always_inline]] F of(const unsigned char* p, std::int64_t bytes) const {
-    const __m256i lanes = _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(load(p, bytes)), order);
-    return {half ? _mm256_cvtph_ps(_mm256_castsi256_si128(lanes)) : _mm256_castsi256_ps(lanes)};
+  Place place(const RowBytes& row) const {
+    const std::int64_t skip = begin_ / group_ * size_;
+    return {row.component[0] + begin_ / 8 * kBits, row.component[1] + skip, row.component[2] + skip};
   }
-  [[gnu::always_inline]] static __m128i load(const unsigned char* p, std::int64_t bytes) {
-    std::int32_t four;
-    if (bytes == 4) return __builtin_memcpy(&four, p, 4), _mm_cvtsi32_si128(four);
-    if (bytes == 8) return load64(p);
-    if (bytes == 16) return load128(p);
-    unsigned char some[16] = {};
-    for (int i = 0; i < bytes; i += 2) __builtin_memcpy(some + i, p + i, 2);
-    return load128(some);
+  [[gnu::always_inline]] void next(Place& at) const {
+    at.codes += kChunkBytes;
+    at.scales += bytes_;
+    at.biases += bytes_;
   }
-  bool half;
-  int size;
-  __m256i order;
-};
-
-/// MLX triplets: a stream of bits, scales, biases.
-template <int kBits>
-class AffineSource : public Schemes<kBits> {
- public:
-  static constexpr Order kOrder = affine_order(kBits);
-  explicit AffineSource(const RowPart& a)
-      : spread_(a.scale, a.group),
-        codes_(a.begin / 8 * kBits),
-        scales_(a.begin / a.group * spread_.size),
-        scales_step_(kChunkWeights * spread_.size / a.group),
-        blocks_(a.count / kFewBlock),
-        scale_bytes_(a.count / a.group * spread_.size),
-        ahead_(a.ahead) {}
-  [[gnu::always_inline]] Chunk chunk(const RowBytes& row, std::int64_t c) const {
-    Chunk chunk;
-    const unsigned char* codes = row.component[0] + codes_ + c * 16 * kBits;
-    fetch<16 * kBits>(codes + ahead_);
-    const std::int64_t left = blocks_ - 4 * c;
-    if (left >= 4) [[likely]] {
-      affine_chunk<kBits>(WholeChunk<4 * kBits>{codes}, chunk.codes);
+  [[gnu::always_inline]] void scales(const Place& at, F& scale, F& bias) const {
+    if (bytes_ == 8) [[likely]] {
+      scale = spread(_mm256_castsi128_si256(load64(at.scales)));
+      bias = spread(_mm256_castsi128_si256(load64(at.biases)));
     } else {
-      affine_chunk<kBits>(PartOfChunk<4 * kBits>{codes, left - 1}, chunk.codes);
+      scale = spread(load_some(at.scales));
+      bias = spread(load_some(at.biases));
     }
-    const std::int64_t skip = c * scales_step_, rest = scale_bytes_ - skip;
-    const std::int64_t bytes = rest < scales_step_ ? rest : scales_step_;
-    chunk.scale = spread_.of(row.component[1] + scales_ + skip, bytes);
-    chunk.bias = spread_.of(row.component[2] + scales_ + skip, bytes);
-    return chunk;
+  }
+  /// A chunk of which there are but some blocks, zeros behind them.
+  Place copy(const Place& at, std::int64_t blocks, unsigned char* room) const {
+    const Place to = {room, room + kChunkBytes, room + kChunkBytes + 4 * kLanes};
+    const auto groups = static_cast<unsigned long>(blocks * kFewBlock / group_ * size_);
+    __builtin_memset(room, 0, kRoom);
+    __builtin_memcpy(room, at.codes, static_cast<unsigned long>(blocks * kBlockBytes));
+    __builtin_memcpy(room + kChunkBytes, at.scales, groups);
+    __builtin_memcpy(room + kChunkBytes + 4 * kLanes, at.biases, groups);
+    return to;
   }
 
  private:
-  ScaleSpread spread_;
-  std::int64_t codes_, scales_, scales_step_, blocks_, scale_bytes_, ahead_;
+  [[gnu::noinline]] __m256i load_some(const unsigned char* p) const {
+    std::int32_t four;
+    __builtin_memcpy(&four, p, 4);
+    if (bytes_ == 4) return _mm256_castsi128_si256(_mm_cvtsi32_si128(four));
+    return bytes_ == 32 ? load256(p) : _mm256_castsi128_si256(load128(p));
+  }
+  [[gnu::always_inline]] F spread(__m256i some) const {
+    if (element_ == Element::f32) [[unlikely]] return {_mm256_castsi256_ps(_mm256_permutevar8x32_epi32(some, order_))};
+    const __m256i lanes = _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(_mm256_castsi256_si128(some)), order_);
+    return {element_ == Element::f16 ? _mm256_cvtph_ps(_mm256_castsi256_si128(lanes)) : _mm256_castsi256_ps(lanes)};
+  }
+
+  Element element_;
+  int size_, group_, bytes_;  ///< of a scale; weights; of a chunk's scales
+  std::int64_t begin_;
+  __m256i order_;
 };
 
 // ---- GGUF ----------------------------------------------------------------------------------------------------------
 
-constexpr Order natural_order() {
-  Order order{};
-  for (int i = 0; i < kFewBlock; ++i) order.v[i] = static_cast<std::uint8_t>(i);
-  return order;
-}
+/// Four bits: sixteen bytes whose high halves are the last sixteen weights.
+template <class B, class S>
+struct LowCodes : Stream<4, S, B::kHalf> {
+  static constexpr int weight(int t, int i) { return t % 2 * 16 + i * S::kSize + t / 2; }
+};
 
-/// A block begins with its scale, and its minimum if it has one: two halves for a pair of lanes.
+/// Five bits.
 template <class B>
-class BlockSource : public Schemes<B::zero == 128 ? 8
-                                   : B::high != 0 ? 5
-                                                  : 4> {
- public:
-  static constexpr Order kOrder = natural_order();
-  explicit BlockSource(const RowPart& a) : begin_(a.begin / 32 * B::kHalf), blocks_(a.count / 32), ahead_(a.ahead) {}
-  [[gnu::always_inline]] Chunk chunk(const RowBytes& row, std::int64_t c) const {
-    static_assert(B::minimum == 0 || B::minimum == 2);
-    Chunk chunk;
-    const unsigned char* in = row.component[0] + begin_ + c * 4 * B::kHalf;
-    fetch<4 * B::kHalf>(in + ahead_);
-    const std::int64_t left = blocks_ - 4 * c;
-    if (left >= 4) [[likely]] {
-      read(WholeChunk<B::kHalf>{in}, chunk);
-    } else {
-      read(PartOfChunk<B::kHalf>{in, left - 1}, chunk);
+struct FiveBitCodes : LowCodes<B, Words> {
+  static void codes(const unsigned char* pair, __m256i (&out)[4]) {
+    LowCodes<B, Words>::codes(pair, out);
+    const unsigned char* high = pair + B::high - B::low;
+    std::int32_t bits[2];
+    __builtin_memcpy(&bits[0], high, 4);
+    __builtin_memcpy(&bits[1], high + B::kHalf, 4);
+    const __m256i all = _mm256_set_m128i(_mm_set1_epi32(bits[1]), _mm_set1_epi32(bits[0]));
+    const __m256i even = _mm256_broadcastsi128_si256(_mm_setr_epi16(1, 4, 16, 64, 256, 1024, 4096, 16384));
+    const __m256i odd = _mm256_add_epi16(even, even);
+#pragma GCC unroll 2
+    for (int t = 0; t < 2; ++t) {  // the low words' bits, then the high ones'
+      const __m256i word = _mm256_shuffle_epi8(all, _mm256_set1_epi16(t == 0 ? 0x0100 : 0x0302));
+      out[t] = _mm256_or_si256(out[t], sixteen_where(word, even));
+      out[2 + t] = _mm256_or_si256(out[2 + t], sixteen_where(word, odd));
     }
-    return chunk;
   }
 
  private:
-  template <class P>
-  [[gnu::always_inline]] static void read(P blocks, Chunk& chunk) {
-    read_codes(blocks, chunk.codes);
-    const __m256 both = _mm256_cvtph_ps(load_words(blocks, 0));
-    chunk.scale.v = _mm256_moveldup_ps(both);
-    chunk.bias.v = B::minimum != 0 ? _mm256_movehdup_ps(both) : _mm256_mul_ps(chunk.scale.v, _mm256_set1_ps(-B::zero));
+  static __m256i sixteen_where(__m256i word, __m256i bit) {
+    const __m256i set = _mm256_cmpeq_epi16(_mm256_and_si256(word, bit), bit);
+    return _mm256_and_si256(set, _mm256_set1_epi16(16));
   }
-  template <class P>
-  [[gnu::always_inline]] static void read_codes(P blocks, Codes (&codes)[4]) {
-    __m256i half[2];
-    if constexpr (B::zero == 128) {
-      for (int t = 0; t < 4; t += 2) {
-        load_halves(blocks, B::low + 8 * t, half);
-        for (int i = 0; i < 2; ++i) codes[t + i].v = _mm256_xor_si256(half[i], _mm256_set1_epi8(-128));
-      }
+};
+
+/// Eight bits with a sign, as their row's zero point makes of them.
+template <class B>
+struct EightBitCodes : Stream<8, Words, B::kHalf> {
+  static void codes(const unsigned char* pair, __m256i (&out)[4]) {
+    Stream<8, Words, B::kHalf>::codes(pair, out);
+#pragma GCC unroll 4
+    for (int t = 0; t < 4; ++t) out[t] = _mm256_xor_si256(out[t], _mm256_set1_epi16(128));
+  }
+};
+
+/// A block begins with its scale, and its minimum if it has one, in halves; then come its codes.
+template <class B, class S, class Codes>
+class Block : public Codes {
+ public:
+  using Scheme = S;
+  static constexpr int kBlockBytes = B::kHalf, kChunkBytes = kChunkBlocks * kBlockBytes, kRoom = kChunkBytes;
+  static_assert(B::minimum == 0 || B::minimum == 2);
+  explicit Block(const RowPart& a) : begin_(a.begin / kFewBlock * kBlockBytes) {}
+  Place place(const RowBytes& row) const {
+    const unsigned char* first = row.component[0] + begin_;
+    return {first + B::low, first, first};
+  }
+  [[gnu::always_inline]] void next(Place& at) const {
+    at.codes += kChunkBytes;
+    at.scales += kChunkBytes;
+  }
+  [[gnu::always_inline]] void scales(const Place& at, F& scale, F& bias) const {
+    if constexpr (B::minimum == 0) {
+      const auto half = [&](int b) {
+        std::int16_t h;
+        __builtin_memcpy(&h, at.scales + b * kBlockBytes, 2);
+        return h;
+      };
+      scale.v = _mm256_cvtph_ps(_mm_setr_epi16(half(0), half(2), half(4), half(6), half(1), half(3), half(5), half(7)));
+      bias.v = _mm256_mul_ps(scale.v, _mm256_set1_ps(-B::zero));
     } else {
-      load_halves(blocks, B::low, half);
-      for (int t = 0; t < 4; ++t) codes[t].v = low_bits(half[t % 2], t / 2 * 4, 4);
+      const auto both = [&](int b) {
+        std::int32_t p;
+        __builtin_memcpy(&p, at.scales + b * kBlockBytes, 4);
+        return p;
+      };
+      const __m256 first = _mm256_cvtph_ps(_mm_setr_epi32(both(0), both(2), both(1), both(3)));
+      const __m256 second = _mm256_cvtph_ps(_mm_setr_epi32(both(4), both(6), both(5), both(7)));
+      scale.v = _mm256_shuffle_ps(first, second, 0x88);
+      bias.v = _mm256_shuffle_ps(first, second, 0xdd);
     }
-    if constexpr (B::high != 0) {
-      const __m256i words = _mm256_permute4x64_epi64(_mm256_castsi128_si256(load_words(blocks, B::high)), 0x50);
-      const __m256i one_each = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201));
-      for (int t = 0; t < 4; ++t) {  // byte t of a block's word to all bytes of its piece
-        const __m128i pieces = _mm_set_epi64x(0x0404040404040404 + t * 0x0101010101010101, t * 0x0101010101010101);
-        const __m256i spread = _mm256_shuffle_epi8(words, _mm256_broadcastsi128_si256(pieces));
-        const __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(spread, one_each), one_each);
-        codes[t].v = _mm256_or_si256(codes[t].v, _mm256_and_si256(set, _mm256_set1_epi8(16)));
-      }
-    }
+  }
+  Place copy(const Place& at, std::int64_t blocks, unsigned char* room) const {
+    __builtin_memset(room, 0, kRoom);
+    __builtin_memcpy(room, at.scales, static_cast<unsigned long>(blocks * kBlockBytes));
+    return {room + B::low, room, room};
   }
 
-  std::int64_t begin_, blocks_, ahead_;
+ private:
+  std::int64_t begin_;
+};
+template <class B, class S>
+using FourBitBlock = Block<B, S, LowCodes<B, S>>;
+template <class B>
+using FiveBitBlock = Block<B, Words, FiveBitCodes<B>>;
+template <class B>
+using EightBitBlock = Block<B, Words, EightBitCodes<B>>;
+
+// ---- the product ---------------------------------------------------------------------------------------------------
+
+/// y[row of x] += x · w over the first `pairs` of a chunk. Two chains of sums, since the latency of one would be what
+/// takes time.
+template <class Source, int kRows>
+[[gnu::always_inline]] inline void add_chunk(const Source& source, const Place& at, const unsigned char* x, int pairs,
+                                             F (&y)[kRows]) {
+  using Scheme = typename Source::Scheme;
+  constexpr int kX = kXBytes<Scheme>, kVectors = Source::kVectors;
+  F scale, bias;
+  source.scales(at, scale, bias);
+  F factors[kRows], sums[kRows][2];
+#pragma GCC unroll 8
+  for (int m = 0; m < kRows; ++m) {
+    const auto* units = reinterpret_cast<const float*>(x + m * kX + kUnits<Scheme>);
+    factors[m] = mul(scale, load_f32(units));
+    sums[m][0] = mul(bias, load_f32(units + kLanes));
+    sums[m][1] = broadcast(0.f);
+  }
+  each<kChunkPairs>([&](auto pair) __attribute__((always_inline)) {
+    if (pair >= pairs) return;
+    __m256i w[kVectors];
+    Source::codes(at.codes + pair * 2 * Source::kBlockBytes, w);
+#pragma GCC unroll 8
+    for (int m = 0; m < kRows; ++m) {
+      const __m256i product = Scheme::dot(w, x + m * kX + pair * kVectors * 32);
+      const F factor = {_mm256_permute_ps(factors[m].v, pair * 0x55)};
+      F& sum = sums[m][pair % 2];
+      sum = fma(factor, {_mm256_cvtepi32_ps(product)}, sum);
+    }
+  });
+#pragma GCC unroll 8
+  for (int m = 0; m < kRows; ++m) y[m] = add(y[m], add(sums[m][0], sums[m][1]));
+}
+
+/// y[row of x] += x · w for kRows neighbouring rows of x, from `first` on.
+template <class Source, int kRows>
+[[gnu::always_inline]] inline void add_row(const Source& source, const RowBytes& row, const FewRowsProduct& a,
+                                           std::int64_t first, F (&y)[kRows]) {
+  constexpr int kX = kXBytes<typename Source::Scheme>;
+  const std::int64_t pitch = a.x_rows * kX;
+  const unsigned char* x = a.x + first * kX;
+  Place at = source.place(row);
+  for (std::int64_t c = 0; c < a.part.count / kChunkWeights; ++c, x += pitch) {
+    fetch<Source::kChunkBytes>(at.codes + a.part.ahead);
+    add_chunk(source, at, x, kChunkPairs, y);
+    source.next(at);
+  }
+  if (const int blocks = static_cast<int>(a.part.count % kChunkWeights) / kFewBlock; blocks > 0) {
+    unsigned char room[Source::kRoom];
+    add_chunk(source, source.copy(at, blocks, room), x, (blocks + 1) / 2, y);
+  }
+}
+
+template <class Source>
+void multiply_one(const FewRowsProduct& a) {
+  const Source source(a.part);
+  for_packed_rows(a, [&](const RowBytes* row, float* sums) {
+    F y[1] = {};
+    add_row(source, *row, a, 0, y);
+    store_f32(sums, y[0]);
+  });
+}
+
+template <class Source, int kRows>
+[[gnu::noinline]] void add_rows(const Source& source, const RowBytes& row, const FewRowsProduct& a, std::int64_t first,
+                                float* sums) {
+  F y[kRows];
+#pragma GCC unroll 8
+  for (int m = 0; m < kRows; ++m) y[m] = load_f32(sums + (first + m) * kLanes);
+  add_row(source, row, a, first, y);
+#pragma GCC unroll 8
+  for (int m = 0; m < kRows; ++m) store_f32(sums + (first + m) * kLanes, y[m]);
+}
+/// Four rows at a time, whose sums registers hold beside a pair's codes.
+template <class Source>
+void multiply_some(const FewRowsProduct& a) {
+  const Source source(a.part);
+  for_packed_rows(a, [&](const RowBytes* row, float* sums) {
+    std::int64_t first = 0;
+    for (; first + 4 <= a.x_rows; first += 4) add_rows<Source, 4>(source, *row, a, first, sums);
+    for (; first < a.x_rows; ++first) add_rows<Source, 1>(source, *row, a, first, sums);
+  });
+}
+
+// ---- formats -------------------------------------------------------------------------------------------------------
+
+template <class Source>
+constexpr Order kOrder = order_of<Source>();
+
+template <class Source>
+constexpr FewRowsScheme scheme() {
+  using Scheme = typename Source::Scheme;
+  return {kXBytes<Scheme>, kOrder<Source>.v, pack_row<Scheme>, multiply_one<Source>, multiply_some<Source>};
+}
+/// Where only words serve, both schemes are one.
+template <class Standard, class Fast = Standard>
+constexpr FewRowsKernel kernel(const char* format) {
+  return {format, {scheme<Standard>(), scheme<Fast>()}};
+}
+
+constexpr FewRowsKernel kKernels[] = {
+    kernel<Affine<2, Words>, Affine<2, Bytes>>("affine2"),
+    kernel<Affine<3, Words>>("affine3"),
+    kernel<Affine<4, Words>, Affine<4, Bytes>>("affine4"),
+    kernel<Affine<5, Words>>("affine5"),
+    kernel<Affine<6, Words>>("affine6"),
+    kernel<Affine<8, Words>>("affine8"),
+    kernel<FourBitBlock<Block4_0, Words>, FourBitBlock<Block4_0, Bytes>>("q4_0"),
+    kernel<FourBitBlock<Block4_1, Words>, FourBitBlock<Block4_1, Bytes>>("q4_1"),
+    kernel<FiveBitBlock<Block5_0>>("q5_0"),
+    kernel<FiveBitBlock<Block5_1>>("q5_1"),
+    kernel<EightBitBlock<Block8_0>>("q8_0"),
 };
 
 }  // namespace
 
 extern const FewRowsUnit NIBBLE_FEW_ROWS;
-const FewRowsUnit NIBBLE_FEW_ROWS = few_rows_unit<AffineSource, BlockSource>();
+const FewRowsUnit NIBBLE_FEW_ROWS = {kChunkWeights, reduce, kKernels, sizeof(kKernels) / sizeof(FewRowsKernel)};
 
 }  // namespace cpu
 }  // namespace detail

@@ -7,10 +7,8 @@
 /// The product of packed rows with a few rows of x: bound by memory, so every byte of w is read once, in order, and
 /// little is done for it.
 ///
-/// A lane is a block of weights. Weights are taken in chunks of `lanes / 2` blocks of 32, whose codes are brought into
-/// vectors of which piece j holds a few neighbouring codes of block j. Dot products of these with x, laid out alike,
-/// leave the sum of block j in lanes 2j and 2j + 1 exactly, so that one conversion and one multiplication by scales
-/// serve a whole chunk.
+/// Weights are taken in chunks of some blocks of 32, and the codes of a block in the order in which a unit has them
+/// cheapest: x is rounded and laid out alike once.
 namespace nibble {
 inline namespace v0 {
 namespace detail {
@@ -44,7 +42,8 @@ struct FewRowsProduct {
 
 /// How x is rounded, and the products with it. They add up alike, so a row of x has the same bits beside any others.
 struct FewRowsScheme {
-  std::int64_t chunk_bytes;  ///< of a packed row of x, for one chunk
+  std::int64_t chunk_bytes;   ///< of a packed row of x, for one chunk
+  const std::uint8_t* order;  ///< of the activations of a block, as its codes come out cheapest
   /// Rounds a row of k activations, `pitch` bytes from chunk to chunk. False where the row cannot be represented (see
   /// IntegerScheme::pack).
   bool (*pack)(const float* x, std::int64_t k, const std::uint8_t* order, std::int64_t pitch, unsigned char* packed);
@@ -55,8 +54,7 @@ struct FewRowsScheme {
 enum class FewScheme : std::uint8_t { standard, fast };
 
 struct FewRowsKernel {
-  const char* format;         ///< its name up to its group suffix
-  const std::uint8_t* order;  ///< of the activations of a block, as its codes come out cheapest
+  const char* format;  ///< its name up to its group suffix
   FewRowsScheme schemes[2];
 };
 

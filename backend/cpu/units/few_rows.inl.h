@@ -1,5 +1,7 @@
-// The microkernel for few rows of x, written once. Included inside a unit's unnamed namespace after its floats,
-// max_magnitude, Codes, Chunk, kChunkVectors of codes in a chunk, kPackedRows at once, and its schemes, each of
+// A microkernel for few rows of x whose lanes are blocks of weights: a chunk's codes are brought into vectors of which
+// piece j holds a few neighbouring codes of block j. Dot products with x, laid out alike, leave the sum of block j in
+// lanes 2j and 2j + 1 exactly, so that one conversion and one multiplication by scales serve a whole chunk. Included
+// inside a unit's unnamed namespace after its floats, max_magnitude, Codes, Chunk, kChunkVectors of codes in a chunk, kPackedRows at once, and its schemes, each of
 //   kMost             the largest rounded activation
 //   kBytes            bytes of x that meet a vector of codes
 //   round             a block of activations into piece j of the chunk; returns their sum
@@ -20,6 +22,7 @@ template <class Scheme>
 constexpr int kXBytes = kChunkVectors* Scheme::kBytes + 2 * kVectorBytes;
 
 #include "backend/cpu/units/integer_range.inl.h"
+#include "backend/cpu/units/packed_rows.inl.h"
 
 /// Block `j` of a chunk. The sum is that of the rounded activations, exact: with the original ones their rounding would
 /// meet uncentred codes.
@@ -69,20 +72,6 @@ template <class Scheme>
 
 inline std::int64_t chunks_of(const RowPart& part) { return (part.count + kChunkWeights - 1) / kChunkWeights; }
 
-/// Calls body(rows, sums) for kPackedRows packed rows after the other, with what belongs to them of a.sums.
-template <class Body>
-[[gnu::always_inline]] inline void for_packed_rows(const FewRowsProduct& a, Body&& body) {
-  RowBytes rows[2] = {a.w[0].first, a.w[1].first};
-  float* sums = a.sums;
-  for (std::int64_t i = 0; i < a.steps; ++i) {
-    for (int first = 0; first < 2; first += kPackedRows, sums += kPackedRows * a.x_rows * kLanes) {
-      body(rows + first, sums);
-    }
-    for (int s = 0; s < 2; ++s) {
-      for (int c = 0; c < 4; ++c) rows[s].component[c] += a.w[s].pitch[c];
-    }
-  }
-}
 template <class Source>
 [[gnu::always_inline]] inline void read_chunk(const Source& source, const RowBytes* rows, std::int64_t c,
                                               Chunk (&w)[kPackedRows]) {
@@ -130,18 +119,13 @@ void multiply_some(const FewRowsProduct& a) {
   });
 }
 
-inline void reduce(const float* acc, std::int64_t n, float* out) {
-  for (std::int64_t i = 0; i < n; ++i) out[i] = sum(load_f32(acc + i * kLanes));
-}
-
 template <class Source, class Scheme>
 constexpr FewRowsScheme few_rows_scheme() {
-  return {kXBytes<Scheme>, pack_row<Scheme>, multiply_one<Source, Scheme>, multiply_some<Source, Scheme>};
+  return {kXBytes<Scheme>, Source::kOrder.v, pack_row<Scheme>, multiply_one<Source, Scheme>, multiply_some<Source, Scheme>};
 }
 template <class Source>
 constexpr FewRowsKernel few_rows_kernel(const char* format) {
   return {format,
-          Source::kOrder.v,
           {few_rows_scheme<Source, typename Source::Standard>(), few_rows_scheme<Source, typename Source::Fast>()}};
 }
 

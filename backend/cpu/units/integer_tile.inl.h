@@ -7,6 +7,7 @@
 //   W, broadcast      the codes of a row of w in one step, for all lanes
 //   Sums, start, accumulate, Total, finish, total
 
+#include "backend/cpu/units/each.inl.h"
 #include "backend/cpu/units/integer_range.inl.h"
 
 template <class Scheme>
@@ -21,20 +22,6 @@ bool pack(const float* x, std::int64_t k, int block, unsigned char* q, float* sc
     *sum++ = unit * static_cast<float>(total);
   }
   return true;
-}
-
-/// body(0) … body(kCount - 1) with constant arguments: loops over arrays of registers that compilers must not leave as
-/// loops.
-template <int kValue>
-struct Constant {
-  constexpr operator int() const { return kValue; }
-};
-template <int kCount, class Body>
-[[gnu::always_inline]] inline void each(Body&& body) {
-  if constexpr (kCount > 0) {
-    each<kCount - 1>(body);
-    body(Constant<kCount - 1>());
-  }
 }
 
 /// Rows of w that a scheme multiplies together: each Sums then is of all of them, and `total` tells them apart.
