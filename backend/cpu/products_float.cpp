@@ -78,6 +78,8 @@ class Panels {
   std::int64_t step() const { return step_; }
   /// The panels of outputs [n, n + step), each (kPanelDepth, columns) of which `count` rows are filled.
   virtual void fill(std::int64_t n, std::int64_t k, std::int64_t count, float* panels) const = 0;
+  /// Where the words of output n from k on lie, if they lie side by side; else null.
+  virtual const std::byte* source(std::int64_t, std::int64_t) const { return nullptr; }
   /// Places along the contracted axis in a word, and the product of such words.
   virtual std::int64_t steps() const { return 1; }
   virtual void multiply(const PanelProduct& args) const { unit_.floats->multiply(args); }
@@ -97,6 +99,10 @@ class PanelsAlong final : public Panels {
   PanelsAlong(const Unit& unit, const WeightRows& w) : Panels(unit, w.rows(), w.length(), 1), w_(w) {}
   void fill(std::int64_t n, std::int64_t k, std::int64_t count, float* panels) const override {
     w_.panel(n, k, count, panels);
+  }
+  const std::byte* source(std::int64_t n, std::int64_t k) const override {
+    const Matrix* matrix = w_.in_place();
+    return matrix == nullptr ? nullptr : matrix->at(n, k);
   }
 
  private:
@@ -144,6 +150,7 @@ class PairsAlong final : public Pairs {
   void fill(std::int64_t n, std::int64_t k, std::int64_t count, float* panels) const override {
     unit_.floats->turn(w_.at(n, 2 * k), Element::f32, w_.row_stride * w_.size, std::min(step(), outputs() - n), count, panels);
   }
+  const std::byte* source(std::int64_t n, std::int64_t k) const override { return w_.at(n, 2 * k); }
 };
 
 /// A pair comes from two rows.
@@ -167,6 +174,36 @@ class PairsAcross final : public Pairs {
   }
 };
 
+/// The lines of memory that panels come from, to be asked for little by little while others are multiplied: a processor
+/// waits once it has some twenty under way.
+class Ahead {
+ public:
+  /// Of outputs [n, n + step) from word k on; of none where n is `outputs`.
+  Ahead(const Panels& panels, std::int64_t n, std::int64_t k)
+      : panels_(panels),
+        n_(n),
+        end_(std::min(n + panels.step(), panels.outputs())),
+        k_(k),
+        lines_(pieces(std::min(kPanelDepth, panels.depth() - k) * 4, kLine)),
+        at_(n < end_ ? panels.source(n, k) : nullptr) {}
+  std::int64_t lines() const { return at_ == nullptr ? 0 : (end_ - n_) * lines_; }
+  void fetch(std::int64_t count) {
+    for (; count > 0 && at_ != nullptr; --count) {
+      __builtin_prefetch(at_ + line_ * kLine, 0, 2);
+      if (++line_ < lines_) continue;
+      line_ = 0;
+      at_ = ++n_ < end_ ? panels_.source(n_, k_) : nullptr;
+    }
+  }
+
+ private:
+  const Panels& panels_;
+  std::int64_t n_, end_, k_;
+  std::int64_t lines_;  ///< of an output
+  std::int64_t line_ = 0;
+  const std::byte* at_;
+};
+
 /// Outputs [begin, end) of rows [first, first + rows) of a block of x.
 class Slab {
  public:
@@ -183,8 +220,10 @@ class Slab {
     for (std::int64_t k = 0; k < panels_.depth(); k += kPanelDepth) {
       for (std::int64_t n = begin; n < end; n += step) {
         panels_.fill(n, k, std::min(kPanelDepth, panels_.depth() - k), panels);
+        const bool last = n + step >= end;
+        Ahead ahead(panels_, last ? begin : n + step, std::min(last ? k + kPanelDepth : k, panels_.depth()));
         for (std::int64_t c = 0; c < step && n + c < end; c += floats_.panel_columns) {
-          multiply(k, panels + c * kPanelDepth, acc + (n + c - begin), width);
+          multiply(k, panels + c * kPanelDepth, acc + (n + c - begin), width, ahead);
         }
       }
     }
@@ -193,10 +232,12 @@ class Slab {
 
  private:
   /// All rows with one panel, in tiles of about as many rows each.
-  void multiply(std::int64_t k, const float* panel, float* acc, std::int64_t width) const {
+  void multiply(std::int64_t k, const float* panel, float* acc, std::int64_t width, Ahead& ahead) const {
     const std::int64_t count = std::min(kPanelDepth, panels_.depth() - k), tiles = pieces(rows_, floats_.panel_rows);
+    const std::int64_t share = pieces(ahead.lines(), tiles);
     for (std::int64_t t = 0; t < tiles; ++t) {
       const std::int64_t row = rows_ * t / tiles, end = rows_ * (t + 1) / tiles;
+      ahead.fetch(share);
       panels_.multiply({.x = x_.at(first_ + row, k),
                         .panel = panel,
                         .k = count,
