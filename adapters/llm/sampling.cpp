@@ -28,8 +28,9 @@ void penalise(std::vector<float>& logits, std::span<const std::int32_t> seen, do
 
 std::int32_t greedy(std::span<const float> logits) {
   std::size_t best = 0;
+  float most = logits[0];  // beside the index: else every step waits for a load that depends on the last one
   for (std::size_t i = 1; i < logits.size(); ++i) {
-    if (logits[i] > logits[best] || std::isnan(logits[best])) best = i;
+    if (logits[i] > most || std::isnan(most)) best = i, most = logits[i];
   }
   return static_cast<std::int32_t>(best);
 }

@@ -16,7 +16,7 @@ namespace {
 constexpr std::int64_t kActivationBytes = 12288;  // packed x that should stay in the first cache
 constexpr std::int64_t kSumBytes = 8192;          // the same of sums
 constexpr std::int64_t kAhead = 4096;             // bytes of packed rows that are asked for before they are read
-constexpr std::int64_t kTaskWeights = 1 << 20;    // of a task, so that threads that started late still share
+constexpr std::int64_t kTaskWeights = 1 << 18;    // of a task, so that threads that started late still share
 constexpr std::int64_t kLeastWeights = 1 << 16;   // that are worth a thread
 constexpr std::int64_t kSerialPack = 1 << 16;     // activations that are rounded without help
 
@@ -110,8 +110,11 @@ void multiply_range(const FewProduct& p, std::int64_t begin, std::int64_t end) {
       }
     }
     p.unit.few_rows->reduce(acc, 2 * product.steps * m, sums);
-    for (std::int64_t s = 0; s < product.steps; ++s) {
-      for (std::int64_t j = 0; j < 2 * m; ++j) out[(j % m * 2 + j / m) * half + i + s] = sums[s * 2 * m + j];
+    for (std::int64_t run = 0; run < 2; ++run) {
+      for (std::int64_t row = 0; row < m; ++row) {
+        float* line = out + (row * 2 + run) * half + i;
+        for (std::int64_t s = 0; s < product.steps; ++s) line[s] = sums[(s * 2 + run) * m + row];
+      }
     }
   }
   for (std::int64_t row = 0; row < m; ++row) {
@@ -140,7 +143,8 @@ void multiply_few_rows(const Unit& unit, FewScheme scheme, const Matrix& x, cons
   const FewProduct product{unit, chosen, activations, w, y, whole};
   const std::int64_t weights = w.rows() * w.length();
   const std::int64_t most = std::min(w.rows() / 2 + 1, weights / kLeastWeights + 1);
-  const std::int64_t tasks = std::min(most, std::max<std::int64_t>(num_threads(), weights / kTaskWeights));
+  const std::int64_t threads = num_threads(), rounds = weights / (threads * kTaskWeights) + 1;
+  const std::int64_t tasks = std::min(most, threads * rounds);
   parallel_for(tasks, [&](std::int64_t i) {
     const std::int64_t begin = w.rows() * i / tasks, end = w.rows() * (i + 1) / tasks;
     if (begin < end) multiply_range(product, begin, end);
