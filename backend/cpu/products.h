@@ -30,7 +30,7 @@ void multiply_along_integer(const Unit& unit, const IntegerScheme& scheme, const
 /// The same for up to kMostFewRows rows of x, by the unit's few_rows: a row has the same bits however many there are.
 void multiply_few_rows(const Unit& unit, FewScheme scheme, const Matrix& x, const PackedRows& w,
                        const Matrix& y);
-inline constexpr std::int64_t kMostFewRows = 12;  // more are faster as tiles
+inline constexpr std::int64_t kMostFewRows = 10;  // more are faster as tiles
 /// Whether they can: codes and a scale and bias for each 32, 64 or 128 weights.
 bool suits_integers(const Format& format);
 
