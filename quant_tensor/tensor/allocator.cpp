@@ -1,6 +1,7 @@
 #include "quant_tensor/tensor/allocator.h"
 
 #include <fmt/format.h>
+#include <sys/mman.h>
 
 #include <array>
 #include <bit>
@@ -21,6 +22,7 @@ constexpr std::size_t kThreadLimit = std::size_t{32} << 10;  // largest block th
 constexpr std::size_t kSharedLimit = std::size_t{64} << 20;  // largest block that is kept at all
 constexpr std::size_t kSharedTotal = std::size_t{256} << 20;
 constexpr int kClasses = 128;
+constexpr std::size_t kHugePage = std::size_t{2} << 20;
 
 /// Classes grow by quarters of a power of two, from 64 bytes on: at most 25% of a block is slack.
 int class_of(std::size_t bytes) {
@@ -38,11 +40,17 @@ std::size_t class_bytes(int c) {
   return units * kAlignment;
 }
 
+/// What is large asks for huge pages: with small ones, products that read a weight once wait for addresses to be
+/// translated as long as for memory.
 void* system_allocate(std::size_t bytes) {
   const std::size_t rounded = (bytes + kAlignment - 1) / kAlignment * kAlignment;
-  void* data = rounded < bytes ? nullptr : std::aligned_alloc(kAlignment, rounded == 0 ? kAlignment : rounded);
-  if (!data)
+  const bool large = rounded >= 2 * kHugePage;
+  void* data = nullptr;
+  if (rounded < bytes ||
+      posix_memalign(&data, large ? kHugePage : kAlignment, rounded == 0 ? kAlignment : rounded) != 0) {
     throw Error(ErrorCode::out_of_memory, fmt::format("[allocate] {} bytes: the host has no such memory", bytes));
+  }
+  if (large) ::madvise(data, rounded / kHugePage * kHugePage, MADV_HUGEPAGE);  // only a wish
   return data;
 }
 
