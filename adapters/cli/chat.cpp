@@ -1,6 +1,5 @@
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -16,14 +15,14 @@ namespace {
 
 class Chat final : public Command {
  public:
-  void declare(CLI::App& app) override {
-    model_.declare(app);
-    app.add_option("--system", system_, "the system message (default: the template's own)");
-    app.add_option("--max-tokens", max_tokens_, "at most so many tokens an answer")->capture_default_str();
-    app.add_option("--context", context_, "tokens of the whole conversation (default: the model's, at most 8192)");
-    sampling_.declare(app);
-    compute_.declare(app);
-    app.footer("Each line of standard input is one message; the end of the input ends the conversation.");
+  void declare(Arguments& arguments) override {
+    model_.declare(arguments);
+    arguments.option("--system", &system_, "the system message (default: the template's own)");
+    arguments.option("--max-tokens", &max_tokens_, "at most so many tokens an answer");
+    arguments.option("--context", &context_, "tokens of the whole conversation (default: the model's, at most 8192)");
+    sampling_.declare(arguments);
+    compute_.declare(arguments);
+    arguments.footer("Each line of standard input is one message; the end of the input ends the conversation.");
   }
 
   Json run(const Console& console) override {

@@ -3,9 +3,7 @@
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 
-namespace CLI {
-class App;
-}
+#include "adapters/cli/arguments.h"
 
 namespace nibble::cli {
 
@@ -21,7 +19,7 @@ class Command {
  public:
   virtual ~Command() = default;
   /// Names its options and where their values go.
-  virtual void declare(CLI::App& app) = 0;
+  virtual void declare(Arguments& arguments) = 0;
   /// Does the work; the result is what `--json` prints. Text that appears while it works is printed here, unless
   /// `console.json`. Throws nibble::Error.
   virtual Json run(const Console& console) = 0;

@@ -1,4 +1,3 @@
-#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include "adapters/cli/command.h"
@@ -9,9 +8,9 @@ namespace {
 
 class Convert final : public Command {
  public:
-  void declare(CLI::App& app) override {
-    output_.declare(app);
-    app.add_flag("--dequantize", dequantize_, "every tensor dense; without it MLX's packing is kept");
+  void declare(Arguments& arguments) override {
+    output_.declare(arguments);
+    arguments.flag("--dequantize", &dequantize_, "every tensor dense; without it MLX's packing is kept");
   }
 
   Json run(const Console&) override {

@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include "adapters/cli/command.h"
@@ -12,7 +11,7 @@ namespace {
 
 class Devices final : public Command {
  public:
-  void declare(CLI::App&) override {}
+  void declare(Arguments&) override {}
 
   Json run(const Console&) override {
     Json rows = Json::array();

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include "adapters/cli/interruption.h"
@@ -12,12 +11,12 @@
 
 namespace nibble::cli {
 
-void FolderOutput::declare(CLI::App& app) {
-  app.add_option("MODEL", model_, "a Hugging Face or mlx-lm folder, or a .gguf file")->required();
-  app.add_option("OUT", out_, "the folder to write")->required();
-  app.add_option("--dtype", dtype_,
-                 "of scales and dense weights: f32, f16 or bf16 (default: the model's; from a GGUF bf16)");
-  app.add_flag("--force", force_, "replace OUT where it is a model's folder");
+void FolderOutput::declare(Arguments& arguments) {
+  arguments.required("MODEL", &model_, "a Hugging Face or mlx-lm folder, or a .gguf file");
+  arguments.required("OUT", &out_, "the folder to write");
+  arguments.option("--dtype", &dtype_,
+                   "of scales and dense weights: f32, f16 or bf16 (default: the model's; from a GGUF bf16)");
+  arguments.flag("--force", &force_, "replace OUT where it is a model's folder");
 }
 
 Json FolderOutput::write(const std::function<void(files::FolderOptions&)>& set) const {

@@ -6,16 +6,12 @@
 #include "adapters/cli/command.h"
 #include "adapters/files/folder_write.h"
 
-namespace CLI {
-class App;
-}
-
 namespace nibble::cli {
 
 /// What quantize and convert have in common: MODEL in, a folder out.
 class FolderOutput {
  public:
-  void declare(CLI::App& app);
+  void declare(Arguments& arguments);
   /// Writes the folder as `set` wants it; gives what is in it.
   Json write(const std::function<void(files::FolderOptions&)>& set) const;
   static void print(const Json& result);

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
@@ -19,15 +18,15 @@ namespace {
 
 class Generate final : public Command {
  public:
-  void declare(CLI::App& app) override {
-    model_.declare(app);
-    app.add_option("--prompt", prompt_, "the text to continue")->required();
-    app.add_option("--max-tokens", max_tokens_, "at most so many new tokens")->capture_default_str();
-    app.add_option("--context", context_, "tokens of prompt and answer together (default: the model's)");
-    app.add_flag("--chat", chat_, "wrap the prompt in the model's own chat template");
-    app.add_flag("--ignore-eos", ignore_eos_, "go on after the model's end tokens");
-    sampling_.declare(app);
-    compute_.declare(app);
+  void declare(Arguments& arguments) override {
+    model_.declare(arguments);
+    arguments.required("--prompt", &prompt_, "the text to continue");
+    arguments.option("--max-tokens", &max_tokens_, "at most so many new tokens");
+    arguments.option("--context", &context_, "tokens of prompt and answer together (default: the model's)");
+    arguments.flag("--chat", &chat_, "wrap the prompt in the model's own chat template");
+    arguments.flag("--ignore-eos", &ignore_eos_, "go on after the model's end tokens");
+    sampling_.declare(arguments);
+    compute_.declare(arguments);
   }
 
   Json run(const Console& console) override {

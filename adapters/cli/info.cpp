@@ -1,6 +1,5 @@
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <string_view>
@@ -34,8 +33,8 @@ Json describe_tokenizer(const TokenizerSource& source) {
 
 class Info final : public Command {
  public:
-  void declare(CLI::App& app) override {
-    app.add_option("MODEL", path_, "a Hugging Face or mlx-lm folder, or a .gguf file, of any architecture")->required();
+  void declare(Arguments& arguments) override {
+    arguments.required("MODEL", &path_, "a Hugging Face or mlx-lm folder, or a .gguf file, of any architecture");
   }
 
   Json run(const Console&) override {

@@ -1,6 +1,5 @@
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
 #include <nlohmann/json.hpp>
@@ -18,11 +17,11 @@ namespace {
 
 class Logits final : public Command {
  public:
-  void declare(CLI::App& app) override {
-    model_.declare(app);
-    app.add_option("--tokens", tokens_, "token ids, 1,2,3")->required()->allow_extra_args(false)->take_all();
-    app.add_option("--out", out_, "the .npy file to write: (tokens, vocabulary) float32")->required();
-    compute_.declare(app);
+  void declare(Arguments& arguments) override {
+    model_.declare(arguments);
+    arguments.required("--tokens", &tokens_, "token ids, 1,2,3");
+    arguments.required("--out", &out_, "the .npy file to write: (tokens, vocabulary) float32");
+    compute_.declare(arguments);
   }
 
   Json run(const Console&) override {

@@ -84,7 +84,8 @@ void declare(CLI::App& app, std::span<const CommandRow> rows, Console& console, 
   for (const CommandRow& row : rows) {
     CLI::App* sub = app.add_subcommand(row.name, row.summary);
     declared->emplace_back(sub, row.make());
-    declared->back().second->declare(*sub);
+    Arguments arguments(*sub);
+    declared->back().second->declare(arguments);
     sub->add_flag("--json", console.json, "one JSON object on standard output");
   }
 }

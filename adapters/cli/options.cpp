@@ -4,7 +4,6 @@
 #include <fmt/ranges.h>
 #include <sys/resource.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
@@ -21,8 +20,6 @@
 
 namespace nibble::cli {
 namespace {
-
-[[noreturn]] void refuse(const std::string& text) { throw Error(ErrorCode::invalid_argument, text); }
 
 struct PrecisionRow {
   const char* name;
@@ -67,6 +64,8 @@ LoadedModel load_model(files::Checkpoint checkpoint, llm::LoadOptions options) {
 
 }  // namespace
 
+void refuse(const std::string& text) { throw Error(ErrorCode::invalid_argument, text); }
+
 Precision parse_precision(const std::string& text) {
   for (const PrecisionRow& row : kPrecisions) {
     if (text == row.name) return row.precision;
@@ -90,13 +89,12 @@ DType parse_float_dtype(const char* option, const std::string& text) {
   return *dtype;
 }
 
-void ComputeOptions::declare(CLI::App& app) {
-  app.add_option("--device", device_, "where to compute: cpu")->capture_default_str();
-  app.add_option("--threads", threads_, "threads on the CPU (default: the cores that the process may use)");
-  app.add_option("--precision", precision_, "of products with packed weights: exact, standard or fast")
-      ->capture_default_str();
-  app.add_option("--dtype", dtype_, "of activations: f32, f16 or bf16")->capture_default_str();
-  app.add_option("--kv-dtype", kv_storage_, "of the KV cache: also a packed format, q8_0, ... (default: --dtype)");
+void ComputeOptions::declare(Arguments& arguments) {
+  arguments.option("--device", &device_, "where to compute: cpu");
+  arguments.option("--threads", &threads_, "threads on the CPU (default: the cores that the process may use)");
+  arguments.option("--precision", &precision_, "of products with packed weights: exact, standard or fast");
+  arguments.option("--dtype", &dtype_, "of activations: f32, f16 or bf16");
+  arguments.option("--kv-dtype", &kv_storage_, "of the KV cache: also a packed format, q8_0, ... (default: --dtype)");
 }
 
 void ComputeOptions::apply() const {
@@ -117,12 +115,10 @@ const llm::Tokenizer& LoadedModel::tokenizer() const {
   return *tokenizer_;
 }
 
-void ModelOptions::declare(CLI::App& app) {
-  app.add_option("MODEL", path_, "a Hugging Face or mlx-lm folder, or a .gguf file")->required();
-  app.add_option("--quantize", pack_, "pack the weights while loading them: affine4-g64, ...");
-  app.add_option("--lora", adapters_, "ADAPTER[:scale], a PEFT or mlx-lm folder; may be repeated")
-      ->take_all()
-      ->allow_extra_args(false);
+void ModelOptions::declare(Arguments& arguments) {
+  arguments.required("MODEL", &path_, "a Hugging Face or mlx-lm folder, or a .gguf file");
+  arguments.option("--quantize", &pack_, "pack the weights while loading them: affine4-g64, ...");
+  arguments.option("--lora", &adapters_, "ADAPTER[:scale], a PEFT or mlx-lm folder; may be repeated");
 }
 
 LoadedModel ModelOptions::load(DType dtype) const {
@@ -140,13 +136,13 @@ LoadedModel ModelOptions::load_plain(const std::string& path, DType dtype) {
   return load_model(files::Checkpoint::open(path), std::move(options));
 }
 
-void SamplingFlags::declare(CLI::App& app) {
-  app.add_option("--temperature", temperature_, "0 is greedy (defaults: generation_config.json, else greedy)");
-  app.add_option("--top-k", top_k_, "only the k likeliest tokens; 0: all");
-  app.add_option("--top-p", top_p_, "only the likeliest tokens that together reach p");
-  app.add_option("--min-p", min_p_, "only tokens at least p times as likely as the likeliest");
-  app.add_option("--repetition-penalty", repetition_penalty_, "above 1: tokens seen before become less likely");
-  app.add_option("--seed", seed_, "the same seed draws the same tokens")->capture_default_str();
+void SamplingFlags::declare(Arguments& arguments) {
+  arguments.option("--temperature", &temperature_, "0 is greedy (defaults: generation_config.json, else greedy)");
+  arguments.option("--top-k", &top_k_, "only the k likeliest tokens; 0: all");
+  arguments.option("--top-p", &top_p_, "only the likeliest tokens that together reach p");
+  arguments.option("--min-p", &min_p_, "only tokens at least p times as likely as the likeliest");
+  arguments.option("--repetition-penalty", &repetition_penalty_, "above 1: tokens seen before become less likely");
+  arguments.option("--seed", &seed_, "the same seed draws the same tokens (default: 0)");
 }
 
 llm::SamplingOptions SamplingFlags::resolve(const files::GenerationConfig& defaults) const {

@@ -6,23 +6,19 @@
 #include <string>
 #include <vector>
 
+#include "adapters/cli/arguments.h"
 #include "adapters/files/checkpoint.h"
 #include "adapters/llm/decoder.h"
 #include "adapters/llm/sampling.h"
 #include "adapters/llm/tokenizer/tokenizer.h"
 #include "nibble/options.h"
 
-namespace CLI {
-class App;
-class Option;
-}  // namespace CLI
-
 namespace nibble::cli {
 
 /// The options of every command that computes: where, with how many threads, how exactly.
 class ComputeOptions {
  public:
-  void declare(CLI::App& app);
+  void declare(Arguments& arguments);
   /// Puts them in force. Throws Error(invalid_argument | unsupported).
   void apply() const;
 
@@ -51,7 +47,7 @@ struct LoadedModel {
 /// MODEL, and what happens to it while it is loaded.
 class ModelOptions {
  public:
-  void declare(CLI::App& app);
+  void declare(Arguments& arguments);
   const std::string& path() const { return path_; }
   LoadedModel load(DType dtype) const;
   /// Another model, loaded as it is.
@@ -65,7 +61,7 @@ class ModelOptions {
 /// What an option of the command line says, else generation_config.json, else greedy.
 class SamplingFlags {
  public:
-  void declare(CLI::App& app);
+  void declare(Arguments& arguments);
   llm::SamplingOptions resolve(const files::GenerationConfig& defaults) const;
 
  private:
@@ -74,6 +70,8 @@ class SamplingFlags {
   std::uint64_t seed_ = 0;
 };
 
+/// Throws Error(invalid_argument).
+[[noreturn]] void refuse(const std::string& text);
 /// exact, standard or fast; anything else is refused in --precision's name.
 Precision parse_precision(const std::string& text);
 /// A dtype, a packed format or nothing; anything else is refused in --kv-dtype's name.

@@ -1,6 +1,5 @@
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -16,16 +15,14 @@ namespace {
 
 class Perplexity final : public Command {
  public:
-  void declare(CLI::App& app) override {
-    model_.declare(app);
-    app.add_option("--text", texts_, "a file to score, alone; may be repeated")
-        ->required()
-        ->take_all()
-        ->allow_extra_args(false);
-    app.add_option("--against", against_, "a reference model: adds the mean KL divergence from it and top-1 agreement");
-    app.add_option("--context", context_,
-                   "a longer text is cut in windows of so many tokens, each scored alone (default: the model's)");
-    compute_.declare(app);
+  void declare(Arguments& arguments) override {
+    model_.declare(arguments);
+    arguments.required("--text", &texts_, "a file to score, alone; may be repeated");
+    arguments.option("--against", &against_,
+                     "a reference model: adds the mean KL divergence from it and top-1 agreement");
+    arguments.option("--context", &context_,
+                     "a longer text is cut in windows of so many tokens, each scored alone (default: the model's)");
+    compute_.declare(arguments);
   }
 
   Json run(const Console&) override {

@@ -1,6 +1,5 @@
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include "adapters/cli/command.h"
@@ -11,13 +10,11 @@ namespace {
 
 class Quantize final : public Command {
  public:
-  void declare(CLI::App& app) override {
-    output_.declare(app);
-    app.add_option("--bits", bits_, "of a weight: 2, 3, 4, 5, 6 or 8")->capture_default_str();
-    app.add_option("--group-size", group_size_, "weights that share a scale: 32, 64 or 128")->capture_default_str();
-    app.add_option("--keep", keep_, "a glob of tensors or modules that stay dense; may be repeated")
-        ->take_all()
-        ->allow_extra_args(false);
+  void declare(Arguments& arguments) override {
+    output_.declare(arguments);
+    arguments.option("--bits", &bits_, "of a weight: 2, 3, 4, 5, 6 or 8");
+    arguments.option("--group-size", &group_size_, "weights that share a scale: 32, 64 or 128");
+    arguments.option("--keep", &keep_, "a glob of tensors or modules that stay dense; may be repeated");
   }
 
   Json run(const Console&) override {

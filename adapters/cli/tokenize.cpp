@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include "adapters/cli/command.h"
@@ -13,10 +12,10 @@ namespace {
 
 class Tokenize final : public Command {
  public:
-  void declare(CLI::App& app) override {
-    app.add_option("MODEL", path_, "a model folder or a .gguf file")->required();
-    app.add_option("--text", text_, "the file to read")->required();
-    app.add_flag("--no-bos", no_bos_, "without the BOS that some tokenizers put first");
+  void declare(Arguments& arguments) override {
+    arguments.required("MODEL", &path_, "a model folder or a .gguf file");
+    arguments.required("--text", &text_, "the file to read");
+    arguments.flag("--no-bos", &no_bos_, "without the BOS that some tokenizers put first");
   }
 
   Json run(const Console&) override {

@@ -1,6 +1,5 @@
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -18,11 +17,11 @@
 namespace nibble::cli {
 namespace {
 
-constexpr Column kColumns[] = {{"kv_dtype", "cache", ""},      {"queries", "queries", ""},
-                               {"precision", "precision", ""}, {"time_us", "time, µs", "{:.0f}"},
-                               {"gb_per_s", "GB/s", "{:.1f}"}, {"bandwidth_share", "of reading", "{:.2f}"},
-                               {"gops", "Gop/s", "{:.0f}"},    {"peak_share", "of peak", "{:.2f}"},
-                               {"peak", "peak", ""},           {"rel_error", "error", "{:.1e}"}};
+constexpr Column kAttentionColumns[] = {{"kv_dtype", "cache", ""},      {"queries", "queries", ""},
+                                        {"precision", "precision", ""}, {"time_us", "time, µs", "{:.0f}"},
+                                        {"gb_per_s", "GB/s", "{:.1f}"}, {"bandwidth_share", "of reading", "{:.2f}"},
+                                        {"gops", "Gop/s", "{:.0f}"},    {"peak_share", "of peak", "{:.2f}"},
+                                        {"peak", "peak", ""},           {"rel_error", "error", "{:.1e}"}};
 
 /// Row i of a matrix (n, d) in fp64.
 class Matrix {
@@ -39,19 +38,16 @@ class Matrix {
 
 class AttentionBench final : public Command {
  public:
-  void declare(CLI::App& app) override {
-    add_list(app, "--queries", queries_, "positions that ask, without a causal mask");
-    app.add_option("--keys", keys_, "positions in the cache")->capture_default_str();
-    app.add_option("--heads", heads_, "of queries")->capture_default_str();
-    app.add_option("--kv-heads", kv_heads_, "of keys and values")->capture_default_str();
-    app.add_option("--head-dim", depth_, "of a query, key or value")->capture_default_str();
-    app.add_option("--kv-dtype", kv_dtypes_,
-                   "how the cache is stored: f16, bf16, f32 or a packed format; with commas between")
-        ->delimiter(',')
-        ->allow_extra_args(false)
-        ->capture_default_str();
-    options_.declare_precisions(app);
-    options_.declare(app);
+  void declare(Arguments& arguments) override {
+    arguments.list("--queries", &queries_, "positions that ask, without a causal mask");
+    arguments.option("--keys", &keys_, "positions in the cache");
+    arguments.option("--heads", &heads_, "of queries");
+    arguments.option("--kv-heads", &kv_heads_, "of keys and values");
+    arguments.option("--head-dim", &depth_, "of a query, key or value");
+    arguments.list("--kv-dtype", &kv_dtypes_,
+                   "how the cache is stored: f16, bf16, f32 or a packed format; with commas between");
+    options_.declare_precisions(arguments);
+    options_.declare(arguments);
   }
 
   Json run(const Console&) override {
@@ -74,7 +70,7 @@ class AttentionBench final : public Command {
   void print(const Json& result) const override {
     print_machine(result["machine"]);
     fmt::print("{} keys, {} heads on {}, head {}, cache cold\n", keys_, heads_, kv_heads_, depth_);
-    print_table(result["results"], kColumns);
+    print_table(result["results"], kAttentionColumns);
   }
 
  private:

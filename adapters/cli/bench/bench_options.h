@@ -4,20 +4,17 @@
 #include <string>
 #include <vector>
 
+#include "adapters/cli/arguments.h"
 #include "nibble/options.h"
-
-namespace CLI {
-class App;
-}
 
 namespace nibble::cli {
 
 /// The options of every benchmark.
 class BenchOptions {
  public:
-  void declare(CLI::App& app);
+  void declare(Arguments& arguments);
   /// --precision, for benchmarks of what has one.
-  void declare_precisions(CLI::App& app);
+  void declare_precisions(Arguments& arguments);
   /// Puts them in force; before the first operation, for the instruction set is chosen there. Throws
   /// Error(invalid_argument).
   void apply() const;
@@ -33,8 +30,6 @@ class BenchOptions {
   std::vector<std::string> precisions_{"standard"};
 };
 
-/// Adds an option that takes numbers with commas between.
-void add_list(CLI::App& app, const char* name, std::vector<std::int64_t>& values, const char* description);
 /// Refuses what is below 1, in the option's name.
 void require_positive(const char* name, const std::vector<std::int64_t>& values);
 

@@ -1,6 +1,5 @@
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -20,11 +19,11 @@
 namespace nibble::cli {
 namespace {
 
-constexpr Column kColumns[] = {{"format", "format", ""},       {"tokens", "tokens", ""},
-                               {"precision", "precision", ""}, {"time_us", "time, µs", "{:.0f}"},
-                               {"gb_per_s", "GB/s", "{:.1f}"}, {"bandwidth_share", "of reading", "{:.2f}"},
-                               {"gops", "Gop/s", "{:.0f}"},    {"peak_share", "of peak", "{:.2f}"},
-                               {"peak", "peak", ""},           {"rel_error", "error", "{:.1e}"}};
+constexpr Column kExpertsColumns[] = {{"format", "format", ""},       {"tokens", "tokens", ""},
+                                      {"precision", "precision", ""}, {"time_us", "time, µs", "{:.0f}"},
+                                      {"gb_per_s", "GB/s", "{:.1f}"}, {"bandwidth_share", "of reading", "{:.2f}"},
+                                      {"gops", "Gop/s", "{:.0f}"},    {"peak_share", "of peak", "{:.2f}"},
+                                      {"peak", "peak", ""},           {"rel_error", "error", "{:.1e}"}};
 
 /// Which experts each token goes to, as a router would choose them: different ones.
 struct Routing {
@@ -48,15 +47,15 @@ Routing draw_routing(std::int64_t tokens, std::int64_t used, std::int64_t expert
 
 class Experts final : public Command {
  public:
-  void declare(CLI::App& app) override {
-    app.add_option("--format", format_, "how the experts are stored")->capture_default_str();
-    add_list(app, "--tokens", tokens_, "at once");
-    app.add_option("--experts", experts_, "that there are")->capture_default_str();
-    app.add_option("--used", used_, "by each token")->capture_default_str();
-    app.add_option("--n", n_, "outputs of an expert")->capture_default_str();
-    app.add_option("--k", k_, "what is summed over")->capture_default_str();
-    options_.declare_precisions(app);
-    options_.declare(app);
+  void declare(Arguments& arguments) override {
+    arguments.option("--format", &format_, "how the experts are stored");
+    arguments.list("--tokens", &tokens_, "at once");
+    arguments.option("--experts", &experts_, "that there are");
+    arguments.option("--used", &used_, "by each token");
+    arguments.option("--n", &n_, "outputs of an expert");
+    arguments.option("--k", &k_, "what is summed over");
+    options_.declare_precisions(arguments);
+    options_.declare(arguments);
   }
 
   Json run(const Console&) override {
@@ -88,7 +87,7 @@ class Experts final : public Command {
   void print(const Json& result) const override {
     print_machine(result["machine"]);
     fmt::print("{} experts ({}, {}), {} for each token, weights cold\n", experts_, n_, k_, used_);
-    print_table(result["results"], kColumns);
+    print_table(result["results"], kExpertsColumns);
   }
 
  private:

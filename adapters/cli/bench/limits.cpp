@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -38,7 +37,7 @@ double best(const Json& rates) {
 
 class Limits final : public Command {
  public:
-  void declare(CLI::App& app) override { options_.declare(app); }
+  void declare(Arguments& arguments) override { options_.declare(arguments); }
 
   Json run(const Console&) override {
     options_.apply();

@@ -1,6 +1,5 @@
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -18,26 +17,23 @@
 namespace nibble::cli {
 namespace {
 
-constexpr Column kColumns[] = {{"format", "format", ""},       {"rows", "rows", ""},
-                               {"precision", "precision", ""}, {"time_us", "time, µs", "{:.0f}"},
-                               {"gb_per_s", "GB/s", "{:.1f}"}, {"bandwidth_share", "of reading", "{:.2f}"},
-                               {"gops", "Gop/s", "{:.0f}"},    {"peak_share", "of peak", "{:.2f}"},
-                               {"peak", "peak", ""},           {"rel_error", "error", "{:.1e}"}};
+constexpr Column kMatmulColumns[] = {{"format", "format", ""},       {"rows", "rows", ""},
+                                     {"precision", "precision", ""}, {"time_us", "time, µs", "{:.0f}"},
+                                     {"gb_per_s", "GB/s", "{:.1f}"}, {"bandwidth_share", "of reading", "{:.2f}"},
+                                     {"gops", "Gop/s", "{:.0f}"},    {"peak_share", "of peak", "{:.2f}"},
+                                     {"peak", "peak", ""},           {"rel_error", "error", "{:.1e}"}};
 
 class Matmul final : public Command {
  public:
-  void declare(CLI::App& app) override {
-    app.add_option("--format", formats_,
-                   "how weights are stored: affine4-g64, q4_0, bf16, ..., or all; with commas between")
-        ->delimiter(',')
-        ->allow_extra_args(false)
-        ->capture_default_str();
-    add_list(app, "--rows", rows_, "of the activations");
-    app.add_option("--n", n_, "outputs")->capture_default_str();
-    app.add_option("--k", k_, "what is summed over")->capture_default_str();
-    app.add_option("--dtype", dtype_, "of activations (default: f32 with packed weights, else theirs)");
-    options_.declare_precisions(app);
-    options_.declare(app);
+  void declare(Arguments& arguments) override {
+    arguments.list("--format", &formats_,
+                   "how weights are stored: affine4-g64, q4_0, bf16, ..., or all; with commas between");
+    arguments.list("--rows", &rows_, "of the activations");
+    arguments.option("--n", &n_, "outputs");
+    arguments.option("--k", &k_, "what is summed over");
+    arguments.option("--dtype", &dtype_, "of activations (default: f32 with packed weights, else theirs)");
+    options_.declare_precisions(arguments);
+    options_.declare(arguments);
   }
 
   Json run(const Console&) override {
@@ -70,7 +66,7 @@ class Matmul final : public Command {
   void print(const Json& result) const override {
     print_machine(result["machine"]);
     fmt::print("y (rows, {}) = x (rows, {}) · wᵀ, weights cold\n", n_, k_);
-    print_table(result["results"], kColumns);
+    print_table(result["results"], kMatmulColumns);
     for (const Json& row : result["skipped"]) {
       fmt::print("{}: left out: {}\n", row["format"].get<std::string>(), row["reason"].get<std::string>());
     }

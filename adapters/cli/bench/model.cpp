@@ -1,6 +1,5 @@
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <nlohmann/json.hpp>
@@ -22,14 +21,14 @@
 namespace nibble::cli {
 namespace {
 
-constexpr Column kColumns[] = {{"prompt_length", "prompt", ""},
-                               {"gen_length", "generated", ""},
-                               {"precision", "precision", ""},
-                               {"prefill_tokens_per_s", "prefill, tokens/s", "{:.1f}"},
-                               {"peak_share", "of peak", "{:.2f}"},
-                               {"peak", "peak", ""},
-                               {"decode_tokens_per_s", "decode, tokens/s", "{:.1f}"},
-                               {"bandwidth_share", "of reading", "{:.2f}"}};
+constexpr Column kModelColumns[] = {{"prompt_length", "prompt", ""},
+                                    {"gen_length", "generated", ""},
+                                    {"precision", "precision", ""},
+                                    {"prefill_tokens_per_s", "prefill, tokens/s", "{:.1f}"},
+                                    {"peak_share", "of peak", "{:.2f}"},
+                                    {"peak", "peak", ""},
+                                    {"decode_tokens_per_s", "decode, tokens/s", "{:.1f}"},
+                                    {"bandwidth_share", "of reading", "{:.2f}"}};
 
 struct Subject {
   std::string name, format;
@@ -99,17 +98,16 @@ std::uint64_t idle_bytes(const files::Checkpoint& checkpoint) {
 
 class Model final : public Command {
  public:
-  void declare(CLI::App& app) override {
-    auto* path = app.add_option("MODEL", path_, "a Hugging Face or mlx-lm folder, or a .gguf file");
-    app.add_option("--shape", shape_, fmt::format("random weights of a known shape: {}", shape_names()))
-        ->excludes(path);
-    app.add_option("--format", format_, "how weights are stored (default: affine4-g64, MODEL as it is)");
-    add_list(app, "--prompt-lengths", prompt_lengths_, "in tokens");
-    add_list(app, "--gen-lengths", gen_lengths_, "in tokens");
-    app.add_option("--dtype", dtype_, "of activations: f32, f16 or bf16")->capture_default_str();
-    app.add_option("--kv-dtype", kv_storage_, "of the KV cache: also a packed format, q8_0, ... (default: --dtype)");
-    options_.declare_precisions(app);
-    options_.declare(app);
+  void declare(Arguments& arguments) override {
+    arguments.option("MODEL", &path_, "a Hugging Face or mlx-lm folder, or a .gguf file");
+    arguments.option("--shape", &shape_, fmt::format("random weights of a known shape: {}", shape_names()));
+    arguments.option("--format", &format_, "how weights are stored (default: affine4-g64, MODEL as it is)");
+    arguments.list("--prompt-lengths", &prompt_lengths_, "in tokens");
+    arguments.list("--gen-lengths", &gen_lengths_, "in tokens");
+    arguments.option("--dtype", &dtype_, "of activations: f32, f16 or bf16");
+    arguments.option("--kv-dtype", &kv_storage_, "of the KV cache: also a packed format, q8_0, ... (default: --dtype)");
+    options_.declare_precisions(arguments);
+    options_.declare(arguments);
   }
 
   Json run(const Console&) override {
@@ -140,7 +138,7 @@ class Model final : public Command {
     const Json& first = result["results"][0];
     fmt::print("{}, {}, {:.1f} MB of weights\n", first["model"].get<std::string>(), first["format"].get<std::string>(),
                first["weight_bytes"].get<double>() * 1e-6);
-    print_table(result["results"], kColumns);
+    print_table(result["results"], kModelColumns);
   }
 
  private:
