@@ -11,43 +11,36 @@ inline namespace v0 {
 namespace files {
 namespace {
 
-using json = nlohmann::ordered_json;
+using nlohmann::ordered_json;
 
 // PyTorch's names, which config.json uses.
 std::string torch_name(DType dtype) {
   switch (dtype) {
-    case DType::f16:
-      return "float16";
-    case DType::bf16:
-      return "bfloat16";
-    case DType::f64:
-      return "float64";
-    default:
-      return "float32";
+    case DType::f16: return "float16";
+    case DType::bf16: return "bfloat16";
+    case DType::f64: return "float64";
+    default: return "float32";
   }
 }
 
-json rope_scaling_json(const RopeScaling& scaling) {
+ordered_json rope_scaling_json(const RopeScaling& scaling) {
   switch (scaling.type) {
-    case RopeScaling::Type::none:
-      return nullptr;
-    case RopeScaling::Type::linear:
-      return {{"rope_type", "linear"}, {"type", "linear"}, {"factor", scaling.factor}};
+    case RopeScaling::Type::none: return nullptr;
+    case RopeScaling::Type::linear: return {{"rope_type", "linear"}, {"type", "linear"}, {"factor", scaling.factor}};
     case RopeScaling::Type::llama3:
       return {{"rope_type", "llama3"},
               {"factor", scaling.factor},
               {"low_freq_factor", scaling.low_freq_factor},
               {"high_freq_factor", scaling.high_freq_factor},
               {"original_max_position_embeddings", scaling.original_max_position_embeddings}};
-    case RopeScaling::Type::yarn:
-      break;
+    case RopeScaling::Type::yarn: break;
   }
-  json yarn{{"rope_type", "yarn"},
-            {"type", "yarn"},
-            {"factor", scaling.factor},
-            {"beta_fast", scaling.beta_fast},
-            {"beta_slow", scaling.beta_slow},
-            {"original_max_position_embeddings", scaling.original_max_position_embeddings}};
+  ordered_json yarn{{"rope_type", "yarn"},
+                    {"type", "yarn"},
+                    {"factor", scaling.factor},
+                    {"beta_fast", scaling.beta_fast},
+                    {"beta_slow", scaling.beta_slow},
+                    {"original_max_position_embeddings", scaling.original_max_position_embeddings}};
   if (scaling.attention_factor) yarn["attention_factor"] = *scaling.attention_factor;
   if (scaling.mscale) yarn["mscale"] = *scaling.mscale;
   if (scaling.mscale_all_dim) yarn["mscale_all_dim"] = *scaling.mscale_all_dim;
@@ -57,33 +50,27 @@ json rope_scaling_json(const RopeScaling& scaling) {
 
 std::string class_name(Architecture architecture) {
   switch (architecture) {
-    case Architecture::llama:
-      return "LlamaForCausalLM";
-    case Architecture::mistral:
-      return "MistralForCausalLM";
-    case Architecture::qwen2:
-      return "Qwen2ForCausalLM";
-    case Architecture::qwen2_moe:
-      return "Qwen2MoeForCausalLM";
-    case Architecture::qwen3:
-      return "Qwen3ForCausalLM";
-    case Architecture::qwen3_moe:
-      break;
+    case Architecture::llama: return "LlamaForCausalLM";
+    case Architecture::mistral: return "MistralForCausalLM";
+    case Architecture::qwen2: return "Qwen2ForCausalLM";
+    case Architecture::qwen2_moe: return "Qwen2MoeForCausalLM";
+    case Architecture::qwen3: return "Qwen3ForCausalLM";
+    case Architecture::qwen3_moe: break;
   }
   return "Qwen3MoeForCausalLM";
 }
 
-json id_or_list(const std::vector<std::int64_t>& ids) {
+ordered_json id_or_list(const std::vector<std::int64_t>& ids) {
   if (ids.empty()) return nullptr;
-  return ids.size() == 1 ? json(ids.front()) : json(ids);
+  return ids.size() == 1 ? ordered_json(ids.front()) : ordered_json(ids);
 }
 
 // transformers 5 puts theta into rope_parameters; readers of version 4 would compute with their default instead.
-void spell_rope_as_version_4(json* config) {
+void spell_rope_as_version_4(ordered_json* config) {
   auto rope = config->find("rope_parameters");
   if (rope == config->end()) return;
   if (!rope->is_object() || rope->contains("full_attention") || rope->contains("sliding_attention")) return;
-  json scaling = *rope;
+  ordered_json scaling = *rope;
   config->erase(rope);
   if (const auto theta = scaling.find("rope_theta"); theta != scaling.end()) {
     (*config)["rope_theta"] = *theta;
@@ -94,19 +81,19 @@ void spell_rope_as_version_4(json* config) {
     scaling.erase(part);
   }
   const bool is_default = scaling.value("rope_type", "default") == "default";
-  (*config)["rope_scaling"] = is_default ? json(nullptr) : scaling;
+  (*config)["rope_scaling"] = is_default ? ordered_json(nullptr) : scaling;
 }
 
 // transformers 5 calls Qwen3-MoE's experts local; readers of version 4, and mlx-lm, do not.
-void spell_experts_as_version_4(json* config) {
+void spell_experts_as_version_4(ordered_json* config) {
   const auto count = config->find("num_local_experts");
   if (count == config->end() || !has_expert_stacks(config->value("model_type", ""))) return;
-  const json value = *count;
+  const ordered_json value = *count;
   config->erase(count);
   (*config)["num_experts"] = value;
 }
 
-void add_experts(const ExpertsConfig& experts, json* out) {
+void add_experts(const ExpertsConfig& experts, ordered_json* out) {
   out->update({{"num_experts", experts.count},
                {"num_experts_per_tok", experts.used},
                {"moe_intermediate_size", experts.intermediate_size},
@@ -117,12 +104,13 @@ void add_experts(const ExpertsConfig& experts, json* out) {
     (*out)["shared_expert_intermediate_size"] = experts.shared_intermediate_size;
 }
 
-json packing_json(const MlxPacking& packing) {
+ordered_json packing_json(const MlxPacking& packing) {
   const auto layer_json = [](const MlxPacking::Layer& layer) {
-    return json{{"group_size", layer.params.group_size}, {"bits", layer.params.bits}, {"mode", layer.mode}};
+    return ordered_json{{"group_size", layer.params.group_size}, {"bits", layer.params.bits}, {"mode", layer.mode}};
   };
-  json block = layer_json(packing.everywhere);
-  for (const auto& [path, layer] : packing.overrides) block[path] = layer.packed ? layer_json(layer) : json(false);
+  ordered_json block = layer_json(packing.everywhere);
+  for (const auto& [path, layer] : packing.overrides)
+    block[path] = layer.packed ? layer_json(layer) : ordered_json(false);
   return block;
 }
 
@@ -133,30 +121,30 @@ std::string write_config(const ModelConfig& config) {
     throw Error(ErrorCode::unsupported,
                 "[config.json] rope_freqs of this model are none of the rules that config.json can name");
   }
-  json out{{"architectures", json::array({class_name(config.architecture)})},
-           {"model_type", config.model_type},
-           {"hidden_size", config.hidden_size},
-           {"intermediate_size", config.intermediate_size},
-           {"num_hidden_layers", config.num_hidden_layers},
-           {"num_attention_heads", config.num_attention_heads},
-           {"num_key_value_heads", config.num_key_value_heads},
-           {"head_dim", config.head_dim},
-           {"vocab_size", config.vocab_size},
-           {"max_position_embeddings", config.max_position_embeddings},
-           {"rms_norm_eps", config.rms_norm_eps},
-           {"rope_theta", config.rope_theta},
-           {"rope_scaling", rope_scaling_json(config.rope_scaling)},
-           {"hidden_act", config.hidden_act == "gelu_tanh" ? "gelu_pytorch_tanh" : config.hidden_act},
-           {"attention_bias", config.attention_bias},
-           {"mlp_bias", config.mlp_bias},
-           {"tie_word_embeddings", config.tie_word_embeddings}};
+  ordered_json out{{"architectures", ordered_json::array({class_name(config.architecture)})},
+                   {"model_type", config.model_type},
+                   {"hidden_size", config.hidden_size},
+                   {"intermediate_size", config.intermediate_size},
+                   {"num_hidden_layers", config.num_hidden_layers},
+                   {"num_attention_heads", config.num_attention_heads},
+                   {"num_key_value_heads", config.num_key_value_heads},
+                   {"head_dim", config.head_dim},
+                   {"vocab_size", config.vocab_size},
+                   {"max_position_embeddings", config.max_position_embeddings},
+                   {"rms_norm_eps", config.rms_norm_eps},
+                   {"rope_theta", config.rope_theta},
+                   {"rope_scaling", rope_scaling_json(config.rope_scaling)},
+                   {"hidden_act", config.hidden_act == "gelu_tanh" ? "gelu_pytorch_tanh" : config.hidden_act},
+                   {"attention_bias", config.attention_bias},
+                   {"mlp_bias", config.mlp_bias},
+                   {"tie_word_embeddings", config.tie_word_embeddings}};
   if (config.experts) add_experts(*config.experts, &out);
   if (config.architecture == Architecture::qwen2_moe) out["qkv_bias"] = config.attention_bias;
   if (config.sliding_window)
     out["sliding_window"] = *config.sliding_window;
   else if (config.architecture == Architecture::mistral)
     out["sliding_window"] = nullptr;
-  out["bos_token_id"] = config.bos_token_id ? json(*config.bos_token_id) : json(nullptr);
+  out["bos_token_id"] = config.bos_token_id ? ordered_json(*config.bos_token_id) : ordered_json(nullptr);
   out["eos_token_id"] = id_or_list(config.eos_token_ids);
   if (config.dtype) out["torch_dtype"] = torch_name(*config.dtype);
   return out.dump(2) + "\n";
@@ -165,7 +153,7 @@ std::string write_config(const ModelConfig& config) {
 std::string rewrite_config(std::string_view text, const std::string& origin, std::optional<DType> dtype,
                            const MlxPacking& packing) {
   parse_small_json(text, origin);  // for its checks
-  json config = json::parse(text);
+  ordered_json config = ordered_json::parse(text);
   spell_rope_as_version_4(&config);
   spell_experts_as_version_4(&config);
   if (config.contains("dtype")) {
@@ -180,7 +168,7 @@ std::string rewrite_config(std::string_view text, const std::string& origin, std
 }
 
 std::string write_generation_config(const GenerationConfig& config) {
-  json out = json::object();
+  ordered_json out = ordered_json::object();
   if (config.bos_token_id) out["bos_token_id"] = *config.bos_token_id;
   if (!config.eos_token_ids.empty()) out["eos_token_id"] = id_or_list(config.eos_token_ids);
   if (config.do_sample) out["do_sample"] = true;

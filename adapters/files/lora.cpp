@@ -18,23 +18,23 @@ namespace files {
 namespace {
 
 namespace fs = std::filesystem;
-using json = nlohmann::ordered_json;  // patterns are tried in the order of the file
+using nlohmann::ordered_json;  // patterns are tried in the order of the file
 
-json read_config(const fs::path& file) {
+ordered_json read_config(const fs::path& file) {
   const std::string text = read_small_file(file, kSmallJson);
   parse_small_json(text, file);  // for its checks
-  return json::parse(text);
+  return ordered_json::parse(text);
 }
 
-[[noreturn]] void unsupported(const fs::path& file, std::string_view key, const json& value) {
+[[noreturn]] void unsupported(const fs::path& file, std::string_view key, const ordered_json& value) {
   refuse(ErrorCode::unsupported, file, key, fmt::format("{} is not supported", shown(value.dump())));
 }
 
-bool is_off(const json& value) {
-  return value.is_null() || value == json(false) || ((value.is_array() || value.is_object()) && value.empty());
+bool is_off(const ordered_json& value) {
+  return value.is_null() || value == ordered_json(false) || ((value.is_array() || value.is_object()) && value.empty());
 }
 
-double number(const json& config, const fs::path& file, const char* key) {
+double number(const ordered_json& config, const fs::path& file, const char* key) {
   const auto found = config.find(key);
   if (found == config.end() || !found->is_number()) bad_file(file, key, "is missing or not a number");
   const double value = found->get<double>();
@@ -80,23 +80,24 @@ constexpr std::array<const char*, 12> kOtherArithmetic{"use_dora",
                                                        "trainable_token_indices",
                                                        "kasa_config"};
 
-void check_peft_config(const json& config, const fs::path& file) {
-  const json type = config.value("peft_type", json(nullptr));
-  if (type != json("LORA")) unsupported(file, "peft_type", type);
+void check_peft_config(const ordered_json& config, const fs::path& file) {
+  const ordered_json type = config.value("peft_type", ordered_json(nullptr));
+  if (type != ordered_json("LORA")) unsupported(file, "peft_type", type);
   for (const char* key : kOtherArithmetic) {
     if (const auto found = config.find(key); found != config.end() && !is_off(*found)) unsupported(file, key, *found);
   }
-  if (const json bias = config.value("bias", json("none")); bias != json("none")) unsupported(file, "bias", bias);
+  if (const ordered_json bias = config.value("bias", ordered_json("none")); bias != ordered_json("none"))
+    unsupported(file, "bias", bias);
   // The other initialisations (PiSSA, OLoRA, CorDA, LoftQ, LoRA-GA) change the base's weights as well.
-  const json init = config.value("init_lora_weights", json(true));
-  const bool keeps_base = init.is_boolean() || init.is_null() || init == json("gaussian") || init == json("eva") ||
-                          init == json("orthogonal");
+  const ordered_json init = config.value("init_lora_weights", ordered_json(true));
+  const bool keeps_base = init.is_boolean() || init.is_null() || init == ordered_json("gaussian") ||
+                          init == ordered_json("eva") || init == ordered_json("orthogonal");
   if (!keeps_base) unsupported(file, "init_lora_weights", init);
 }
 
 /// The value that a pattern gives to this module, as PEFT's get_pattern_key finds it: the first key that, as a regular
 /// expression, matches the module's path or a tail of it that begins behind a dot.
-double by_pattern(const json& config, const fs::path& file, const char* key, const std::string& module,
+double by_pattern(const ordered_json& config, const fs::path& file, const char* key, const std::string& module,
                   double otherwise) {
   const auto patterns = config.find(key);
   if (patterns == config.end() || patterns->is_null()) return otherwise;
@@ -138,7 +139,7 @@ std::string peft_module(const fs::path& file, std::string_view name, bool* is_a)
 
 LoraAdapter load_peft(const fs::path& folder) {
   const fs::path config_file = folder / "adapter_config.json";
-  const json config = read_config(config_file);
+  const ordered_json config = read_config(config_file);
   check_peft_config(config, config_file);
   const SafetensorsReader reader(folder / "adapter_model.safetensors");
   std::map<std::string, Pair> pairs;
@@ -151,7 +152,7 @@ LoraAdapter load_peft(const fs::path& folder) {
     (is_a ? pair.a : pair.b) = swapaxes(reader.tensor(entry), 0, 1);
   }
   LoraAdapter adapter;
-  const bool is_rslora = config.value("use_rslora", json(false)) == json(true);
+  const bool is_rslora = config.value("use_rslora", ordered_json(false)) == ordered_json(true);
   for (auto& [module, pair] : pairs) {
     const double rank = by_pattern(config, config_file, "rank_pattern", module, number(config, config_file, "r"));
     const double alpha =
@@ -166,9 +167,9 @@ LoraAdapter load_peft(const fs::path& folder) {
 
 LoraAdapter load_mlx(const fs::path& folder) {
   const fs::path config_file = folder / "adapter_config.json";
-  const json config = read_config(config_file);
-  const json type = config.value("fine_tune_type", json("lora"));
-  if (type != json("lora")) unsupported(config_file, "fine_tune_type", type);
+  const ordered_json config = read_config(config_file);
+  const ordered_json type = config.value("fine_tune_type", ordered_json("lora"));
+  if (type != ordered_json("lora")) unsupported(config_file, "fine_tune_type", type);
   const auto parameters = config.find("lora_parameters");
   if (parameters == config.end() || !parameters->is_object()) bad_file(config_file, "lora_parameters", "is missing");
   const double scale = number(*parameters, config_file, "scale");

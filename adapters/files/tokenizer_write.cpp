@@ -15,13 +15,13 @@ inline namespace v0 {
 namespace files {
 namespace {
 
-using json = nlohmann::ordered_json;
+using nlohmann::ordered_json;
 using Merge = std::array<std::int32_t, 2>;
 
 constexpr const char* kSpace = "\xe2\x96\x81";  // ▁
 
 std::string json_quoted(std::string_view text) {
-  return json(text).dump(-1, ' ', false, json::error_handler_t::replace);
+  return ordered_json(text).dump(-1, ' ', false, ordered_json::error_handler_t::replace);
 }
 
 std::size_t characters(std::string_view text) {
@@ -61,8 +61,8 @@ std::vector<Merge> merges_of_pieces(const TokenizerSource& source) {
   return merges;
 }
 
-json added_tokens_json(const TokenizerSource& source) {
-  json list = json::array();
+ordered_json added_tokens_json(const TokenizerSource& source) {
+  ordered_json list = ordered_json::array();
   for (const AddedToken& token : source.added) {
     list.push_back({{"id", token.id},
                     {"content", token.text},
@@ -76,14 +76,14 @@ json added_tokens_json(const TokenizerSource& source) {
 }
 
 /// Puts BOS in front and EOS behind, where the tokenizer does so by itself.
-json template_processing(const TokenizerSource& source) {
-  json single = json::array(), pair = json::array(), specials = json::object();
-  const auto special = [&](std::int64_t id, int type, json* list) {
+ordered_json template_processing(const TokenizerSource& source) {
+  ordered_json single = ordered_json::array(), pair = ordered_json::array(), specials = ordered_json::object();
+  const auto special = [&](std::int64_t id, int type, ordered_json* list) {
     const std::string text = source.tokens[static_cast<std::size_t>(id)];
     list->push_back({{"SpecialToken", {{"id", text}, {"type_id", type}}}});
-    specials[text] = {{"id", text}, {"ids", json::array({id})}, {"tokens", json::array({text})}};
+    specials[text] = {{"id", text}, {"ids", ordered_json::array({id})}, {"tokens", ordered_json::array({text})}};
   };
-  const auto sequence = [&](const char* name, int type, json* list) {
+  const auto sequence = [&](const char* name, int type, ordered_json* list) {
     if (source.add_bos && source.bos_id) special(*source.bos_id, type, list);
     list->push_back({{"Sequence", {{"id", name}, {"type_id", type}}}});
     if (source.add_eos && source.eos_id) special(*source.eos_id, type, list);
@@ -94,21 +94,22 @@ json template_processing(const TokenizerSource& source) {
   return {{"type", "TemplateProcessing"}, {"single", single}, {"pair", pair}, {"special_tokens", specials}};
 }
 
-json byte_level(bool add_prefix_space, bool use_regex) {
+ordered_json byte_level(bool add_prefix_space, bool use_regex) {
   return {
       {"type", "ByteLevel"}, {"add_prefix_space", add_prefix_space}, {"trim_offsets", true}, {"use_regex", use_regex}};
 }
 
-json byte_level_pre_tokenizer(const TokenizerSource& source) {
+ordered_json byte_level_pre_tokenizer(const TokenizerSource& source) {
   const bool prefix = source.prefix != TokenizerSource::Prefix::never;
   const auto split_by = [&](std::string_view pattern) {
-    return json{{"type", "Split"}, {"pattern", {{"Regex", pattern}}}, {"behavior", "Isolated"}, {"invert", false}};
+    return ordered_json{
+        {"type", "Split"}, {"pattern", {{"Regex", pattern}}}, {"behavior", "Isolated"}, {"invert", false}};
   };
-  json stages = json::array();
+  ordered_json stages = ordered_json::array();
   if (source.split_digits) stages.push_back({{"type", "Digits"}, {"individual_digits", true}});
   if (source.pre_tokenizer == "gpt-2" || source.pre_tokenizer == "smollm") {
     stages.push_back(byte_level(prefix, true));
-    return stages.size() == 1 ? stages[0] : json{{"type", "Sequence"}, {"pretokenizers", stages}};
+    return stages.size() == 1 ? stages[0] : ordered_json{{"type", "Sequence"}, {"pretokenizers", stages}};
   }
   if (source.pre_tokenizer == "llama3")
     stages.push_back(split_by(kLlama3Pattern));
@@ -121,9 +122,9 @@ json byte_level_pre_tokenizer(const TokenizerSource& source) {
 }
 
 /// Everything but the model.
-json byte_level_sections(const TokenizerSource& source) {
-  json out;
-  out["normalizer"] = source.nfc ? json{{"type", "NFC"}} : json(nullptr);
+ordered_json byte_level_sections(const TokenizerSource& source) {
+  ordered_json out;
+  out["normalizer"] = source.nfc ? ordered_json{{"type", "NFC"}} : ordered_json(nullptr);
   out["pre_tokenizer"] = byte_level_pre_tokenizer(source);
   if (source.add_bos || source.add_eos) {
     out["post_processor"] = {{"type", "Sequence"},
@@ -135,12 +136,13 @@ json byte_level_sections(const TokenizerSource& source) {
   return out;
 }
 
-json pieces_sections(const TokenizerSource& source) {
-  json out;
-  const json escape{{"type", "Replace"}, {"pattern", {{"String", " "}}}, {"content", kSpace}};
-  json decoders = json::array({{{"type", "Replace"}, {"pattern", {{"String", kSpace}}}, {"content", " "}},
-                               {{"type", "ByteFallback"}},
-                               {{"type", "Fuse"}}});
+ordered_json pieces_sections(const TokenizerSource& source) {
+  ordered_json out;
+  const ordered_json escape{{"type", "Replace"}, {"pattern", {{"String", " "}}}, {"content", kSpace}};
+  ordered_json decoders =
+      ordered_json::array({{{"type", "Replace"}, {"pattern", {{"String", kSpace}}}, {"content", " "}},
+                           {{"type", "ByteFallback"}},
+                           {{"type", "Fuse"}}});
   if (source.prefix == TokenizerSource::Prefix::never) {
     out["normalizer"] = escape;
   } else {
@@ -185,7 +187,7 @@ std::string write_tokenizer_json(const TokenizerSource& source) {
     throw Error(ErrorCode::unsupported,
                 fmt::format("[tokenizer.json] cannot be written: {}", shown(source.unsupported)));
   }
-  const json sections = is_pieces ? pieces_sections(source) : byte_level_sections(source);
+  const ordered_json sections = is_pieces ? pieces_sections(source) : byte_level_sections(source);
   std::string out = fmt::format(R"({{"version":"1.0","truncation":null,"padding":null,"added_tokens":{})",
                                 added_tokens_json(source).dump());
   for (const auto& [name, value] : sections.items()) out += fmt::format(",{}:{}", json_quoted(name), value.dump());
@@ -196,10 +198,10 @@ std::string write_tokenizer_json(const TokenizerSource& source) {
 }
 
 std::string write_tokenizer_config(const TokenizerSource& source) {
-  json out{{"tokenizer_class", "PreTrainedTokenizerFast"},
-           {"clean_up_tokenization_spaces", false},
-           {"add_bos_token", source.add_bos},
-           {"add_eos_token", source.add_eos}};
+  ordered_json out{{"tokenizer_class", "PreTrainedTokenizerFast"},
+                   {"clean_up_tokenization_spaces", false},
+                   {"add_bos_token", source.add_bos},
+                   {"add_eos_token", source.add_eos}};
   const auto role = [&](const char* name, const std::optional<std::int64_t>& id) {
     if (id && static_cast<std::size_t>(*id) < source.tokens.size())
       out[name] = source.tokens[static_cast<std::size_t>(*id)];
@@ -208,7 +210,7 @@ std::string write_tokenizer_config(const TokenizerSource& source) {
   role("eos_token", source.eos_id);
   role("unk_token", source.unk_id);
   role("pad_token", source.pad_id);
-  json decoder = json::object();
+  ordered_json decoder = ordered_json::object();
   for (const AddedToken& token : source.added) {
     decoder[std::to_string(token.id)] = {
         {"content", token.text},  {"lstrip", token.lstrip},           {"normalized", token.normalized},
@@ -216,7 +218,7 @@ std::string write_tokenizer_config(const TokenizerSource& source) {
   }
   out["added_tokens_decoder"] = std::move(decoder);
   if (!source.chat_template.empty()) out["chat_template"] = source.chat_template;
-  return out.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
+  return out.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace files

@@ -17,9 +17,6 @@ namespace nb = nibble;
 using nb::files::Checkpoint;
 using ::testing::HasSubstr;
 
-fs::path models() { return source_dir() / "tests/models"; }
-fs::path goldens() { return source_dir() / "tests/goldens"; }
-
 double largest_difference(const nb::Tensor& a, const nb::Tensor& b) {
   const auto x = nb::dequantize(a, nb::DType::f32).to_vector<float>(),
              y = nb::dequantize(b, nb::DType::f32).to_vector<float>();

@@ -59,7 +59,7 @@ TEST(Config, BothSpellingsOfEveryTestModelMeanTheSame) {
   int read = 0;
   for (const char* model : {"llama", "llama_bias", "mistral", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe"}) {
     for (const auto& [name, type] : expected) {
-      const fs::path folder = source_dir() / "tests/models" / model;
+      const fs::path folder = models() / model;
       if (!fs::exists(folder / (name + ".json"))) continue;
       const std::string old_name = "config_4x" + name.substr(6) + ".json";
       const auto five = parse_config(read_all(folder / (name + ".json")), name);
@@ -167,7 +167,8 @@ TEST(Config, WhatIsNoConfigurationIsRefused) {
 
 json small_mixture(const char* model_type) {
   json config = small_llama();
-  config.update({{"model_type", model_type}, {"num_experts", 6}, {"num_experts_per_tok", 2}, {"moe_intermediate_size", 32}});
+  config.update(
+      {{"model_type", model_type}, {"num_experts", 6}, {"num_experts_per_tok", 2}, {"moe_intermediate_size", 32}});
   if (config["model_type"] == "qwen2_moe") config["shared_expert_intermediate_size"] = 64;
   return config;
 }

@@ -35,6 +35,8 @@ class Scratch {
 };
 
 inline fs::path source_dir() { return NIBBLE_SOURCE_DIR; }
+inline fs::path models() { return source_dir() / "tests" / "models"; }
+inline fs::path goldens() { return source_dir() / "tests" / "goldens"; }
 inline fs::path shared_data() { return source_dir() / ".." / "shared" / "data"; }
 
 inline std::string read_all(const fs::path& file) {

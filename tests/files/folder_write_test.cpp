@@ -22,9 +22,6 @@ using nb::files::write_model_folder;
 using nlohmann::json;
 using ::testing::HasSubstr;
 
-fs::path models() { return source_dir() / "tests/models"; }
-fs::path goldens() { return source_dir() / "tests/goldens"; }
-
 bool same_bytes(const nb::Tensor& a, const nb::Tensor& b) {
   if (a.is_quantized() != b.is_quantized() || a.dtype() != b.dtype() || a.shape() != b.shape()) return false;
   if (!a.is_quantized()) return bytes_of(nb::contiguous(a)) == bytes_of(nb::contiguous(b));

@@ -168,9 +168,9 @@ TEST(Gguf, MetadataOfEveryKind) {
 
 TEST(Gguf, ATruncationAtAnyLengthIsRefused) {
   const Scratch scratch;
-  const std::string whole = read_all(source_dir() / "tests/goldens/unsupported_q4_k.gguf");
+  const std::string whole = read_all(goldens() / "unsupported_q4_k.gguf");
   ASSERT_FALSE(whole.empty());
-  const GgufFile intact(source_dir() / "tests/goldens/unsupported_q4_k.gguf");
+  const GgufFile intact(goldens() / "unsupported_q4_k.gguf");
   const std::size_t end = intact.tensors().back().begin + intact.tensors().back().bytes;
   for (std::size_t length = 0; length < end; ++length) {
     write_all(scratch / "cut.gguf", whole.substr(0, length));
@@ -179,7 +179,7 @@ TEST(Gguf, ATruncationAtAnyLengthIsRefused) {
 }
 
 TEST(Gguf, AnUnsupportedTypeIsRefusedByItsName) {
-  const GgufFile gguf(source_dir() / "tests/goldens/unsupported_q4_k.gguf");
+  const GgufFile gguf(goldens() / "unsupported_q4_k.gguf");
   nb::ErrorCode code{};
   for (const auto& tensor : gguf.tensors()) {
     if (tensor.type->is_supported()) continue;

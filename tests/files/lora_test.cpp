@@ -16,7 +16,7 @@ namespace nb = nibble;
 using nlohmann::json;
 using ::testing::HasSubstr;
 
-fs::path adapters() { return source_dir() / "tests/models/lora"; }
+fs::path adapters() { return models() / "lora"; }
 
 TEST(Lora, PeftFactorsAndScale) {
   const auto adapter = nb::load_lora(adapters() / "plain");

@@ -1,7 +1,7 @@
 // Decoder models against transformers' logits, computed in float64 (tests/models, tests/goldens).
 #include "tests/llm/support.h"
 
-namespace nibble::testing {
+namespace nibble::tests {
 namespace {
 
 constexpr double kExact = 1e-4;  // float32 transformers itself is off by some 1e-5
@@ -252,4 +252,4 @@ TEST(Loader, NamesTheTensorThatHasAnotherShape) {
 }
 
 }  // namespace
-}  // namespace nibble::testing
+}  // namespace nibble::tests

@@ -1,7 +1,7 @@
 // Loading a model copies no weight: tied heads share the embedding's storage, files stay mapped.
 #include "tests/llm/support.h"
 
-namespace nibble::testing {
+namespace nibble::tests {
 namespace {
 
 TEST(Loading, CopiesNoWeightAndTiesTheHead) {
@@ -25,4 +25,4 @@ TEST(Loading, CopiesNoWeightAndTiesTheHead) {
 }
 
 }  // namespace
-}  // namespace nibble::testing
+}  // namespace nibble::tests

@@ -3,7 +3,7 @@
 
 #include "tests/llm/support.h"
 
-namespace nibble::testing {
+namespace nibble::tests {
 namespace {
 
 fs::path adapters() { return models() / "lora"; }
@@ -108,4 +108,4 @@ TEST(EmlxPlan, DotEqualsDequantizeAndDot) {
 }
 
 }  // namespace
-}  // namespace nibble::testing
+}  // namespace nibble::tests

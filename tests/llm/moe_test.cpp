@@ -1,23 +1,14 @@
 // Mixtures of experts: every way in which files hold experts is the same model.
 #include "adapters/llm/moe.h"
 
-#include <nlohmann/json.hpp>
-
 #include "adapters/files/folder_write.h"
 #include "nibble/quantization.h"
 #include "tests/llm/support.h"
 
-namespace nibble::testing {
+namespace nibble::tests {
 namespace {
 
-using Json = nlohmann::json;
-
 constexpr const char* kModels[] = {"qwen2_moe", "qwen3_moe"};
-
-Json read_json(const fs::path& path) {
-  std::ifstream file(path);
-  return Json::parse(file);
-}
 
 std::string expert(const std::string& layer, std::int64_t e, const std::string& projection) {
   return layer + ".mlp.experts." + std::to_string(e) + "." + projection;
@@ -288,4 +279,4 @@ TEST(Experts, EqualTheFormulaForAnyCount) {
 }
 
 }  // namespace
-}  // namespace nibble::testing
+}  // namespace nibble::tests

@@ -1,7 +1,6 @@
 // Real models against ../shared/data, float64 references that were computed elsewhere; and whatever models
 // NIBBLE_TEST_MODELS names.
 #include <cstdlib>
-#include <nlohmann/json.hpp>
 
 #include "adapters/files/folder_write.h"
 #include "adapters/llm/scoring.h"
@@ -16,7 +15,7 @@
 #endif
 #endif
 
-namespace nibble::testing {
+namespace nibble::tests {
 namespace {
 
 #ifdef NIBBLE_SLOW_BUILD
@@ -24,18 +23,6 @@ constexpr bool kSlowBuild = true;
 #else
 constexpr bool kSlowBuild = false;
 #endif
-
-using Json = nlohmann::json;
-
-Json read_json(const fs::path& path) {
-  std::ifstream file(path);
-  return Json::parse(file);
-}
-
-std::string read_file(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
 
 class Stories260KModel : public ::testing::Test {
  protected:
@@ -276,4 +263,4 @@ TEST(AnyModel, LoadsAndGenerates) {
 }
 
 }  // namespace
-}  // namespace nibble::testing
+}  // namespace nibble::tests

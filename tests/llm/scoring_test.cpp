@@ -3,7 +3,7 @@
 
 #include "tests/llm/support.h"
 
-namespace nibble::testing {
+namespace nibble::tests {
 namespace {
 
 /// ln softmax of row t of (T, V) logits, in fp64.
@@ -101,4 +101,4 @@ TEST(Scoring, ATextOfOneTokenScoresNothing) {
 }
 
 }  // namespace
-}  // namespace nibble::testing
+}  // namespace nibble::tests

@@ -1,7 +1,7 @@
 // One conversation: what the cache holds, forgets and goes on with.
 #include "tests/llm/support.h"
 
-namespace nibble::testing {
+namespace nibble::tests {
 namespace {
 
 class SessionTest : public ::testing::Test {
@@ -100,4 +100,4 @@ TEST_F(SessionTest, APromptThatDoesNotFitIsRefused) {
 }
 
 }  // namespace
-}  // namespace nibble::testing
+}  // namespace nibble::tests

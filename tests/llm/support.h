@@ -16,15 +16,10 @@
 #include "nibble/error.h"
 #include "nibble/io.h"
 #include "nibble/ops.h"
+#include "tests/llm/test_files.h"
 
 /// What the tests of this room share.
-namespace nibble::testing {
-
-namespace fs = std::filesystem;
-
-inline fs::path models() { return fs::path(NIBBLE_SOURCE_DIR) / "tests" / "models"; }
-inline fs::path goldens() { return fs::path(NIBBLE_SOURCE_DIR) / "tests" / "goldens"; }
-inline fs::path shared_data() { return fs::path(NIBBLE_SOURCE_DIR) / ".." / "shared" / "data"; }
+namespace nibble::tests {
 
 /// fp32 arithmetic on the weights' exact values: what references in float64 are compared with.
 inline Options exact() {
@@ -96,4 +91,4 @@ inline void copy_with_config(const fs::path& model, const std::string& config, c
   fs::copy_file(model / config, to / "config.json");
 }
 
-}  // namespace nibble::testing
+}  // namespace nibble::tests

@@ -2,26 +2,17 @@
 
 #include <gtest/gtest.h>
 
-#include <filesystem>
-#include <fstream>
-#include <iterator>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "adapters/llm/tokenizer/chat_template.h"
 #include "nibble/error.h"
+#include "tests/llm/test_files.h"
 
 namespace nibble::llm {
 namespace {
 
-using Json = nlohmann::json;
-const std::filesystem::path kSource = NIBBLE_SOURCE_DIR;
-
-std::string read_file(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
+using tests::Json, tests::read_file, tests::read_json;
 
 std::vector<ChatMessage> messages_of(const Json& chat) {
   std::vector<ChatMessage> messages;
@@ -29,9 +20,7 @@ std::vector<ChatMessage> messages_of(const Json& chat) {
   return messages;
 }
 
-std::vector<Json> cases(const char* key) {
-  return Json::parse(read_file(kSource / "tests/goldens/chat_templates.json"))[key];
-}
+std::vector<Json> cases(const char* key) { return read_json(tests::goldens() / "chat_templates.json")[key]; }
 
 std::string case_name(const testing::TestParamInfo<Json>& info) {
   std::string name = info.param["name"];
@@ -46,7 +35,7 @@ TEST_P(KnownTemplate, RendersAsTransformersDoes) {
   const Json& golden = GetParam();
   std::string text;
   if (golden["template"].is_null()) {  // Qwen3's own, which is not in the repository
-    const auto path = kSource / "../shared/data/tokenizers/qwen3/chat_template.jinja";
+    const auto path = tests::shared_data() / "tokenizers/qwen3/chat_template.jinja";
     if (!std::filesystem::exists(path)) GTEST_SKIP() << "skipped: no ../shared/data";
     text = read_file(path);
   } else {
@@ -87,9 +76,9 @@ INSTANTIATE_TEST_SUITE_P(Goldens, UnknownTemplate, testing::ValuesIn(cases("refu
 class TinyModel : public testing::TestWithParam<const char*> {};
 
 TEST_P(TinyModel, RendersItsOwnTemplate) {
-  const auto folder = kSource / "tests/models" / GetParam();
-  const Json config = Json::parse(read_file(folder / "tokenizer_config.json"));
-  const Json golden = Json::parse(read_file(folder / "tokenizer_cases.json"));
+  const auto folder = tests::models() / GetParam();
+  const Json config = read_json(folder / "tokenizer_config.json");
+  const Json golden = read_json(folder / "tokenizer_cases.json");
   const auto text_of = [&](const char* key) {
     const Json value = config.value(key, Json());
     return value.is_object()   ? value["content"].get<std::string>()

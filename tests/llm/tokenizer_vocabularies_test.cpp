@@ -4,10 +4,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
-#include <nlohmann/json.hpp>
 #include <random>
 #include <sstream>
 #include <string>
@@ -18,19 +14,14 @@
 #include "adapters/llm/tokenizer/tokenizer.h"
 #include "adapters/llm/tokenizer/utf8.h"
 #include "nibble/error.h"
+#include "tests/llm/test_files.h"
 
 namespace nibble::llm {
 namespace {
 
-using Json = nlohmann::json;
+using tests::Json, tests::read_file, tests::read_json;
 namespace fs = std::filesystem;
-const fs::path kSource = NIBBLE_SOURCE_DIR;
-const fs::path kData = kSource / "../shared/data";
-
-std::string read_file(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
+const fs::path kData = tests::shared_data();
 
 std::string decode_as_stream(const Tokenizer& tokenizer, const std::vector<int>& ids) {
   TextStream stream(tokenizer, /*continues=*/false);
@@ -129,7 +120,7 @@ TEST(QwenFolder, FindsAddedTokensAndItsTemplate) {
 // ---- SmolLM2
 // -----------------------------------------------------------------------------------------------------------
 
-const fs::path kSmolLM2 = kSource / "build/models/SmolLM2-135M-Instruct.Q4_1.gguf";
+const fs::path kSmolLM2 = tests::source_dir() / "build/models/SmolLM2-135M-Instruct.Q4_1.gguf";
 
 TEST(SmolLM2, EncodesAndDecodesEveryCase) {
   if (!fs::exists(kData)) GTEST_SKIP() << "skipped: no ../shared/data";
@@ -137,14 +128,13 @@ TEST(SmolLM2, EncodesAndDecodesEveryCase) {
   const TokenizerSource source = files::read_tokenizer(kSmolLM2);
   const auto tokenizer = Tokenizer::make(source);
   std::vector<Case> cases;
-  for (const Json& one : Json::parse(read_file(kData / "smollm2/tokenizer_cases.json")))
-    cases.push_back({one["text"], one["ids"]});
+  for (const Json& one : read_json(kData / "smollm2/tokenizer_cases.json")) cases.push_back({one["text"], one["ids"]});
   EXPECT_EQ(cases.size(), 47u);
   expect_cases(*tokenizer, cases);
 
   const ChatTemplate chat = ChatTemplate::recognise(source);
   EXPECT_EQ(chat.default_system(), "You are a helpful AI assistant named SmolLM, trained by Hugging Face");
-  const Json reference = Json::parse(read_file(kData / "smollm2/reference.json"));
+  const Json reference = read_json(kData / "smollm2/reference.json");
   for (const Json& one : reference["chat"]) {
     const std::string prompt = chat.render(std::vector<ChatMessage>{{"user", one["question"]}});
     EXPECT_EQ(prompt, one["prompt"].get<std::string>());
@@ -164,7 +154,7 @@ TEST(Stories260K, EncodesItsPromptAndStories) {
   EXPECT_EQ(tokenizer->vocab_size(), 512);
   EXPECT_EQ(tokenizer->bos(), 1);
   EXPECT_EQ(tokenizer->eos(), 2);
-  const Json reference = Json::parse(read_file(folder / "reference.json"));
+  const Json reference = read_json(folder / "reference.json");
   const auto without_bos = [](const Json& ids) { return std::vector<int>(ids.begin() + 1, ids.end()); };
   EXPECT_EQ(tokenizer->encode(reference["prompt"].get<std::string>()), without_bos(reference["prompt_ids"]));
   for (const Json& story : reference["stories"]) {
@@ -183,8 +173,8 @@ TEST(Stories260K, EncodesItsPromptAndStories) {
 
 class TinyTokenizer : public testing::TestWithParam<const char*> {
  protected:
-  const fs::path folder_ = kSource / "tests/models" / GetParam();
-  const Json golden_ = Json::parse(read_file(folder_ / "tokenizer_cases.json"));
+  const fs::path folder_ = tests::models() / GetParam();
+  const Json golden_ = read_json(folder_ / "tokenizer_cases.json");
   const TokenizerSource source_ = files::read_tokenizer(folder_);
   const std::unique_ptr<Tokenizer> tokenizer_ = Tokenizer::make(source_);
 };

@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <utility>
 
+#include "adapters/llm/tokenizer/utf8.h"
+
 namespace nibble {
 inline namespace v0 {
 namespace llm {
 namespace {
-
-constexpr std::string_view kSpace = " \t\n\v\f\r";
 
 bool is_word_byte(char c) {
   const auto byte = static_cast<unsigned char>(c);

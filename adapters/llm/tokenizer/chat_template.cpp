@@ -10,6 +10,7 @@
 
 #include "adapters/llm/tokenizer/jinja_outline.h"
 #include "adapters/llm/tokenizer/tokenizer.h"
+#include "adapters/llm/tokenizer/utf8.h"
 #include "nibble/error.h"
 
 namespace nibble {
@@ -17,7 +18,6 @@ inline namespace v0 {
 namespace llm {
 namespace {
 
-constexpr std::string_view kSpace = " \t\n\v\f\r";
 constexpr std::array<std::string_view, 5> kNames = {"ChatML", "Llama-2", "Llama-3", "Mistral", "Zephyr"};
 
 std::string trimmed(std::string_view text) {

@@ -4,12 +4,12 @@
 #include <array>
 #include <utility>
 
+#include "adapters/llm/tokenizer/utf8.h"
+
 namespace nibble {
 inline namespace v0 {
 namespace llm {
 namespace {
-
-constexpr std::string_view kSpace = " \t\n\v\f\r";
 
 std::string_view trim_left(std::string_view text, std::string_view set = kSpace) {
   return text.substr(std::min(text.find_first_not_of(set), text.size()));

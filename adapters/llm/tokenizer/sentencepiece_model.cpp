@@ -30,7 +30,6 @@ enum Normalizer : std::uint32_t {
 };
 }  // namespace field
 
-enum PieceType : std::int32_t { kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4, kUnused = 5, kByte = 6 };
 constexpr std::int64_t kBpe = 2;
 
 /// One message in the protocol buffers' wire format (protobuf.dev/programming-guides/encoding).

@@ -21,7 +21,6 @@ using sentencepiece::SentencePieceProcessor;
 
 constexpr std::string_view kSpacePiece = "\xE2\x96\x81";     // ▁ U+2581
 constexpr std::string_view kUnknownText = " \xE2\x81\x87 ";  // ⁇ U+2047, as sentencepiece writes it
-enum PieceType : std::int32_t { kNormal = 1, kUnknown = 2, kControl = 3, kUnused = 5, kByte = 6 };
 
 /// `name` is what an error calls the model.
 std::unique_ptr<SentencePieceProcessor> load(const std::string& model, std::string_view name) {

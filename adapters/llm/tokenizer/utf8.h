@@ -8,6 +8,9 @@ namespace nibble {
 inline namespace v0 {
 namespace llm {
 
+/// ASCII's white space, as Python strips it.
+inline constexpr std::string_view kSpace = " \t\n\v\f\r";
+
 /// What stands at the front of some bytes.
 struct Utf8Step {
   enum class Kind : unsigned char {
