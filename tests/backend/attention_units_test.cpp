@@ -15,13 +15,11 @@
 #include "nibble/ops.h"
 #include "nibble/quantization.h"
 
-#ifdef NIBBLE_TEST_SIMDE
 namespace nibble::inline v0::detail::cpu {
 extern const AttentionUnit kAvx2AttentionSimde;
 extern const AttentionUnit kAvx512AttentionSimde;
 extern const PanelKernel kAvx512Bf16PanelSimde;
 }  // namespace nibble::inline v0::detail::cpu
-#endif
 
 namespace nibble::detail::cpu {
 namespace {
@@ -34,8 +32,10 @@ struct UnitUnderTest {
 std::vector<UnitUnderTest> units() {
   std::vector<UnitUnderTest> found;
   for (const std::string& name : cpu_units()) found.push_back({name, &attention_unit(name)});
-#ifdef NIBBLE_TEST_SIMDE
+#ifdef NIBBLE_TEST_SIMDE_AVX2
   found.push_back({"avx2_simde", &kAvx2AttentionSimde});
+#endif
+#ifdef NIBBLE_TEST_SIMDE_AVX512
   found.push_back({"avx512_simde", &kAvx512AttentionSimde});
 #endif
   return found;
@@ -57,7 +57,7 @@ std::vector<PanelUnderTest> panels() {
     const PanelKernel& fast = panel_kernel(unit, Precision::fast);
     if (&fast != &unit.exact) found.push_back({name + " fast", &fast, unit.panel, kFast});
   }
-#ifdef NIBBLE_TEST_SIMDE
+#ifdef NIBBLE_TEST_SIMDE_AVX512
   found.push_back({"avx512_bf16_simde", &kAvx512Bf16PanelSimde, kAvx512AttentionSimde.panel, kFast});
 #endif
   return found;

@@ -7,12 +7,10 @@
 #include "backend/cpu/matmul.h"
 #include "backend/cpu/units/select.h"
 
-#ifdef NIBBLE_TEST_SIMDE
 namespace nibble::inline v0::detail::cpu {
 extern const Unit kAvx2Simde;
 extern const Unit kAvx512Simde;
 }  // namespace nibble::inline v0::detail::cpu
-#endif
 
 namespace nibble_test {
 
@@ -25,8 +23,10 @@ const std::vector<UnitUnderTest>& units_under_test() {
     for (const cpu::Unit* unit : cpu::available_units()) {
       found.push_back({unit->name, unit, nibble::detail::cpu_matmul_kernels(unit->name), emulated});
     }
-#ifdef NIBBLE_TEST_SIMDE
+#ifdef NIBBLE_TEST_SIMDE_AVX2
     found.push_back({"avx2_simde", &cpu::kAvx2Simde, cpu::UnitKernels<cpu::kAvx2Simde>::all(), true});
+#endif
+#ifdef NIBBLE_TEST_SIMDE_AVX512
     found.push_back({"avx512_simde", &cpu::kAvx512Simde, cpu::UnitKernels<cpu::kAvx512Simde>::all(), true});
 #endif
     return found;
