@@ -94,6 +94,9 @@ void multiply_range(const FewProduct& p, std::int64_t begin, std::int64_t end) {
   float* out = scratch.get<float>(2 * half * m);  // (row of x, run, packed row)
   FewRowsProduct product{
       .w = {p.run(starts[0]), p.run(starts[1])}, .steps = 0, .part = p.part, .x = nullptr, .x_rows = m, .sums = acc};
+  // Pieces of neighbouring rows follow one another, so what comes soon lies whole rows ahead.
+  const std::int64_t pitch = p.w.pitch(0);
+  if (m > 1 && pitch > 0) product.part.ahead = (kAhead + pitch - 1) / pitch * pitch;
   for (std::int64_t i = 0; i < half; i += steps) {
     for (int run = 0; run < 2; ++run) product.w[run].first = p.w.bytes(starts[run] + i);
     product.steps = std::min(steps, half - i);
