@@ -56,7 +56,7 @@ Tensor positions_of(const Tensor& x, const Position& position, std::int64_t batc
   if (t.dtype() == DType::i32) {
     if (fits({}) || fits({1})) return broadcast_view(add(t, arange(0, steps)), shape);
     if (fits({batch})) return add(expand_dims(t, -1), arange(0, steps));
-    if (fits({1, steps}) || fits(shape)) return broadcast_view(t, shape);
+    if (fits({1, steps}) || fits(shape)) return broadcast_view(dense_operand("rope", t), shape);
   }
   refuse(ErrorCode::shape_mismatch, "rope", fmt::format("x {} · positions {}", describe(x), describe(t)),
          "positions are a number or i32 of shape (), (B,), (1, T) or (B, T)");
@@ -124,7 +124,7 @@ void validate_attention(const Tensor& q, const Tensor& k, const Tensor& v) {
 
 /// Keys or values: dense, or packed along their last axis.
 Tensor attention_rows(const Tensor& t) {
-  return t.is_quantized() && t.packing()->axis != 3 ? dense_operand(kAttention, t) : t;
+  return t.is_quantized() && t.packing()->axis == 3 ? t : dense_operand(kAttention, t);
 }
 
 Tensor attention_mask(const Tensor& mask, const Shape& scores) {
@@ -155,7 +155,7 @@ Tensor key_lengths(const std::optional<Position>& length, std::int64_t batch, st
     refuse(ErrorCode::shape_mismatch, kAttention, fmt::format("key length {}", describe(t)),
            fmt::format("must be a number or i32 of shape () or ({},)", batch));
   }
-  return broadcast_view(t, {batch});
+  return broadcast_view(dense_operand(kAttention, t), {batch});
 }
 
 }  // namespace
@@ -217,7 +217,7 @@ Tensor rope(const Tensor& x, const Position& positions, const RopeFrequencies& f
   const Tensor at = positions_of(x, positions, x.size(0), x.size(-2));
   Backend& backend = route("rope", in, at);
   Tensor out = backend.allocate(in.shape(), in.dtype());
-  backend.rope(in, at, frequencies, interleaved, out);
+  backend.rope(in, at, {dense_operand("rope", inverse), frequencies.scale}, interleaved, out);
   return out;
 }
 

@@ -58,7 +58,7 @@ Tensor quantize(const Tensor& w, const QuantizeParams& params) {
     throw Error(ErrorCode::dtype_mismatch,
                 fmt::format("[quantize] w {} to {}: weights are f32, f16 or bf16", describe(w), format.name));
   }
-  const Tensor dense = contiguous(dequantize(w));
+  const Tensor dense = detail::contiguous_dense(dequantize(w));
   detail::Backend& backend = detail::route("quantize", dense);
   const std::vector<Tensor> components = allocate_components(backend, format, w.shape(), w.dtype());
   backend.quantize(dense, format, components);

@@ -52,13 +52,13 @@ void require_arithmetic(std::string_view op, const Tensor& x) {
 DType real_dtype(DType dtype) { return is_floating(dtype) ? dtype : DType::f32; }
 
 Tensor operand_as(std::string_view op, const Tensor& x, DType dtype) {
-  if (!x.is_quantized() && x.dtype() == dtype) return x;
+  if (!x.is_quantized() && x.dtype() == dtype) return dense_operand(op, x);
   if (x.is_quantized() && dtype != x.dtype() && is_small_float(dtype)) {
     // The value of a packed weight is its fp32 decode, rounded once to what is asked for.
     count_fallback(op, x, static_cast<std::uint64_t>(x.numel()) * itemsize(dtype));
     return dequantize(x, dtype);
   }
-  const Tensor dense = dense_operand(op, x);
+  const Tensor dense = x.is_quantized() ? dense_operand(op, x) : x;  // a copy reads what is unaligned
   if (dense.dtype() == dtype) return dense;
   Backend& backend = backend_for(dense.device());
   Tensor out = backend.allocate(dense.shape(), dtype);

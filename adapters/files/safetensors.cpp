@@ -17,6 +17,7 @@ namespace files {
 namespace {
 
 constexpr std::uint64_t kLargestHeader = 100'000'000;  // the reference implementation's limit
+constexpr std::uint64_t kSmall = 64 << 10;               // bytes of a tensor that may be copied
 constexpr std::uint64_t kPrefix = 8;                   // the header's length, a little-endian u64
 
 std::string_view header_of(const MappedFile& file) {
@@ -109,6 +110,10 @@ Tensor SafetensorsReader::tensor(const SafetensorsEntry& entry) const {
       bad_file(path(), entry.name, "a BOOL that is neither 0 nor 1");
     }
   }
+  // Headers are of any length, so whole files are unaligned. Weights are read where they lie; what is small, such as a
+  // norm's weight, would be copied at every use.
+  const bool unaligned = reinterpret_cast<std::uintptr_t>(data) % itemsize(entry.dtype) != 0;
+  if (unaligned && entry.end - entry.begin <= kSmall) return from_data(data, entry.shape, entry.dtype);
   return from_borrowed(file_, data, entry.shape, entry.dtype);
 }
 
@@ -185,7 +190,7 @@ void SafetensorsWriter::append(std::string_view name, const Tensor& tensor) {
     throw Error(ErrorCode::dtype_mismatch, fmt::format("[safetensors] {}: declared {}, given {}", shown(name),
                                                        nibble::name(found->second.dtype), describe(tensor)));
   }
-  const Tensor dense = contiguous(tensor);
+  const Tensor dense = tensor.is_contiguous() ? tensor : contiguous(tensor);
   append(name, std::span(static_cast<const std::byte*>(dense.raw_data()), dense.nbytes()));
 }
 

@@ -38,7 +38,7 @@ class SafetensorsReader {
   const std::filesystem::path& path() const { return file_->path(); }
   const std::deque<SafetensorsEntry>& entries() const { return entries_; }  ///< in the order of their bytes
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
-  /// Borrows the mapping; copies only where the bytes are not aligned to the element.
+  /// Borrows the mapping; copies only what is small and not aligned to its elements.
   Tensor tensor(const SafetensorsEntry& entry) const;
   const MappedFile& file() const { return *file_; }
 

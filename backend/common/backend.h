@@ -37,8 +37,8 @@ class Backend {
 
   virtual Tensor allocate(const Shape& shape, DType dtype) = 0;
 
-  /// Element by element, converting between dtypes; out may have strides. Also cast, contiguous, concatenate,
-  /// update_slice.
+  /// Element by element, converting between dtypes; out may have strides, `in` any address. Also cast, contiguous,
+  /// concatenate, update_slice.
   virtual void copy(const Tensor& in, const Tensor& out) = 0;
   virtual void fill(const Tensor& out, Scalar value) = 0;
   virtual void arange(const Tensor& out, Scalar start, Scalar step) = 0;

@@ -113,16 +113,24 @@ To convert(From x) {
   }
 }
 
+/// At any address: this is how what a file holds unaligned becomes aligned.
+template <class T>
+T read(const std::byte* p) {
+  T value;
+  std::memcpy(&value, p, sizeof value);
+  return value;
+}
+
 template <class From, class To>
 void convert_run(const Run<2>& run) {
   constexpr auto kFrom = static_cast<std::int64_t>(sizeof(From)), kTo = static_cast<std::int64_t>(sizeof(To));
-  const auto* __restrict in = reinterpret_cast<const From*>(run.data[0]);
+  const std::byte* __restrict in = run.data[0];
   auto* __restrict out = reinterpret_cast<To*>(run.data[1]);
-  const std::int64_t si = run.stride[0] / kFrom, so = run.stride[1] / kTo;
-  if (si == 1 && so == 1) {
-    for (std::int64_t i = 0; i < run.count; ++i) out[i] = convert<To>(in[i]);
+  const std::int64_t si = run.stride[0], so = run.stride[1] / kTo;
+  if (si == kFrom && so == 1) {
+    for (std::int64_t i = 0; i < run.count; ++i) out[i] = convert<To>(read<From>(in + i * kFrom));
   } else {
-    for (std::int64_t i = 0; i < run.count; ++i) out[i * so] = convert<To>(in[i * si]);
+    for (std::int64_t i = 0; i < run.count; ++i) out[i * so] = convert<To>(read<From>(in + i * si));
   }
 }
 

@@ -153,6 +153,13 @@ class PairsAlong final : public Pairs {
   const std::byte* source(std::int64_t n, std::int64_t k) const override { return w_.at(n, 2 * k); }
 };
 
+/// The bits of element i of a line at any address.
+inline std::uint16_t half_at(const std::byte* line, std::int64_t i) {
+  std::uint16_t bits;
+  std::memcpy(&bits, line + 2 * i, sizeof bits);
+  return bits;
+}
+
 /// A pair comes from two rows.
 class PairsAcross final : public Pairs {
  public:
@@ -160,15 +167,15 @@ class PairsAcross final : public Pairs {
   void fill(std::int64_t n, std::int64_t k, std::int64_t count, float* panels) const override {
     const std::int64_t real = std::min(step(), outputs() - n), columns = unit_.floats->panel_columns;
     for (std::int64_t i = 0; i < count; ++i) {
-      const auto* even = reinterpret_cast<const std::uint16_t*>(w_.at(2 * (k + i), n));
-      const auto* odd = reinterpret_cast<const std::uint16_t*>(w_.at(2 * (k + i) + 1, n));
+      const std::byte* even = w_.at(2 * (k + i), n);
+      const std::byte* odd = w_.at(2 * (k + i) + 1, n);
       for (const std::int64_t ahead : {kAhead, kAhead + 1}) {
         if (2 * (k + i) + ahead < w_.rows) fetch(w_.at(2 * (k + i) + ahead, n), real * w_.size);
       }
       for (std::int64_t c = 0; c < real; c += columns) {
         auto* words = reinterpret_cast<std::uint32_t*>(panels + c * kPanelDepth + i * columns);
         const std::int64_t here = std::min(columns, real - c);
-        for (std::int64_t j = 0; j < here; ++j) words[j] = even[c + j] | static_cast<std::uint32_t>(odd[c + j]) << 16;
+        for (std::int64_t j = 0; j < here; ++j) words[j] = half_at(even, c + j) | static_cast<std::uint32_t>(half_at(odd, c + j)) << 16;
       }
     }
   }

@@ -47,12 +47,12 @@ class NIBBLE_API Tensor {
   std::uint64_t nbytes() const;
 
   /// The first element of a contiguous dense tensor in host memory, after waiting for whatever computes it.
-  /// Throws Error(unsupported) for a packed, strided or device tensor, Error(dtype_mismatch) for another T.
+  /// Throws Error(unsupported) for a packed, strided, device or unaligned tensor, Error(dtype_mismatch) for another T.
   template <class T>
   const T* data() const {
     return static_cast<const T*>(data_checked(dtype_of<T>));
   }
-  /// The same without a type.
+  /// The same without a type; at any address.
   const void* raw_data() const;
 
   /// The elements in row-major order; from any layout and device. T must be the dtype's C++ type.
@@ -110,7 +110,7 @@ Tensor tensor(std::initializer_list<T> values, const Shape& shape) {
 }
 
 /// A tensor over memory that `owner` keeps alive, without a copy: the tensor never writes to it. Used for
-/// memory-mapped files and for a host's own buffers. `data` must be aligned to the element size, else it is copied.
+/// memory-mapped files and for a host's own buffers. `data` may have any alignment; but for products, take() and copies it is copied at use if unaligned.
 NIBBLE_API Tensor from_borrowed(std::shared_ptr<const void> owner, const void* data, const Shape& shape, DType dtype);
 
 }  // namespace v0

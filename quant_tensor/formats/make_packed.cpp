@@ -154,7 +154,8 @@ Tensor make_packed(const Format& format, std::span<const Tensor> components, con
   packing->format = &format;
   packing->axis = shape.rank() - 1;
   packing->row_length = shape.back();
-  for (const Tensor& component : components) packing->components.push_back(contiguous(component));
+  // Their bytes are read at any address.
+  for (const Tensor& c : components) packing->components.push_back(c.is_contiguous() ? c : contiguous(c));
 
   Shape rows = shape;
   rows.erase(packing->axis);

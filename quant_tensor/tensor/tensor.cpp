@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "quant_tensor/formats/format.h"
+#include "quant_tensor/tensor/alignment.h"
 #include "quant_tensor/tensor/tensor_impl.h"
 
 namespace nibble {
@@ -137,7 +138,12 @@ const void* Tensor::raw_data() const {
 
 const void* Tensor::data_checked(DType as) const {
   require_dtype(*this, as);
-  return raw_data();
+  const void* data = raw_data();
+  if (!detail::is_aligned(*this)) {
+    throw Error(ErrorCode::unsupported,
+                fmt::format("[data] {}: is not aligned to its elements; contiguous() copies it", describe(*this)));
+  }
+  return data;
 }
 
 void Tensor::copy_out(void* out, DType as) const {
@@ -182,7 +188,6 @@ Tensor from_data(const void* data, const Shape& shape, DType dtype) {
 
 Tensor from_borrowed(std::shared_ptr<const void> owner, const void* data, const Shape& shape, DType dtype) {
   const std::size_t bytes = detail::checked_bytes("from_borrowed", shape, dtype);
-  if (reinterpret_cast<std::uintptr_t>(data) % itemsize(dtype) != 0) return from_data(data, shape, dtype);
   // The storage is marked read-only, so the const of the caller's memory holds.
   auto storage = std::make_shared<detail::Storage>(const_cast<void*>(data), bytes, Device::cpu(), false,
                                                    [owner = std::move(owner)]() mutable { owner.reset(); });

@@ -7,7 +7,7 @@ struct F {
   __m256 v;
 };
 
-inline F load_f32(const float* p) { return {_mm256_loadu_ps(p)}; }
+inline F load_f32(const void* p) { return {_mm256_loadu_ps(static_cast<const float*>(p))}; }
 inline void store_f32(float* p, F a) { _mm256_storeu_ps(p, a.v); }
 inline F broadcast(float a) { return {_mm256_set1_ps(a)}; }
 inline F mul(F a, F b) { return {_mm256_mul_ps(a.v, b.v)}; }
@@ -29,9 +29,9 @@ inline float half_to_float(std::uint16_t h) { return _mm_cvtss_f32(_mm_cvtph_ps(
 inline std::uint16_t float_to_half(float f) {
   return static_cast<std::uint16_t>(_mm_cvtsi128_si32(_mm_cvtps_ph(_mm_set_ss(f), _MM_FROUND_TO_NEAREST_INT)));
 }
-inline F load_f16(const std::uint16_t* p) { return {_mm256_cvtph_ps(load128(p))}; }
+inline F load_f16(const void* p) { return {_mm256_cvtph_ps(load128(p))}; }
 inline void store_f16(std::uint16_t* p, F a) { store128(p, _mm256_cvtps_ph(a.v, _MM_FROUND_TO_NEAREST_INT)); }
-inline F load_bf16(const std::uint16_t* p) {
+inline F load_bf16(const void* p) {
   return {_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(load128(p)), 16))};
 }
 inline void store_bf16(std::uint16_t* p, F a) {

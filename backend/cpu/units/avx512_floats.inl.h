@@ -8,7 +8,7 @@ struct F {
   __m512 v;
 };
 
-inline F load_f32(const float* p) { return {_mm512_loadu_ps(p)}; }
+inline F load_f32(const void* p) { return {_mm512_loadu_ps(p)}; }
 inline void store_f32(float* p, F a) { _mm512_storeu_ps(p, a.v); }
 inline F broadcast(float a) { return {_mm512_set1_ps(a)}; }
 inline F mul(F a, F b) { return {_mm512_mul_ps(a.v, b.v)}; }
@@ -31,9 +31,9 @@ inline std::uint16_t float_to_half(float f) {
 }
 inline __m256i load256(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
 inline void store256(void* p, __m256i a) { _mm256_storeu_si256(static_cast<__m256i*>(p), a); }
-inline F load_f16(const std::uint16_t* p) { return {_mm512_cvtph_ps(load256(p))}; }
+inline F load_f16(const void* p) { return {_mm512_cvtph_ps(load256(p))}; }
 inline void store_f16(std::uint16_t* p, F a) { store256(p, _mm512_cvtps_ph(a.v, _MM_FROUND_TO_NEAREST_INT)); }
-inline F load_bf16(const std::uint16_t* p) {
+inline F load_bf16(const void* p) {
   return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(load256(p)), 16))};
 }
 inline void store_bf16(std::uint16_t* p, F a) {

@@ -6,9 +6,9 @@ inline F multiply_add(F a, F b, F c) { return fma(a, b, c); }
 
 #include "backend/cpu/units/panel_product.inl.h"
 
-/// `count` ≤ kLanes weights, the rest zeros. Pairs of bf16 come as words that need not lie at a word's boundary.
+/// `count` ≤ kLanes weights, the rest zeros.
 template <class T>
-F load_some(const typename T::Word* p, std::int64_t count) {
+F load_some(const void* p, std::int64_t count) {
   if (count >= kLanes) return T::load(p);
   typename T::Word some[kLanes] = {};
   __builtin_memcpy(some, p, static_cast<unsigned long>(count) * sizeof(typename T::Word));
@@ -18,15 +18,15 @@ F load_some(const typename T::Word* p, std::int64_t count) {
 template <class T>
 void turn_as(const void* w, std::int64_t pitch, std::int64_t rows, std::int64_t count, float* panel) {
   for (int v = 0; v < kPanelVectors; ++v, panel += kLanes) {
-    const typename T::Word* in[kLanes];
+    const unsigned char* in[kLanes];
     for (int i = 0; i < kLanes; ++i) {
       const std::int64_t row = v * kLanes + i < rows ? v * kLanes + i : rows - 1;
-      in[i] = reinterpret_cast<const typename T::Word*>(static_cast<const unsigned char*>(w) + row * pitch);
+      in[i] = static_cast<const unsigned char*>(w) + row * pitch;
     }
     for (std::int64_t k = 0; k < count; k += kLanes) {
       const std::int64_t few = count - k < kLanes ? count - k : kLanes;
       F r[kLanes];
-      for (int i = 0; i < kLanes; ++i) r[i] = load_some<T>(in[i] + k, few);
+      for (int i = 0; i < kLanes; ++i) r[i] = load_some<T>(at<T>(in[i], k), few);
       transpose(r);
       for (std::int64_t j = 0; j < few; ++j) store_f32(panel + (k + j) * kPanelColumns, r[j]);
     }
@@ -75,22 +75,21 @@ void expand(const PanelCodes& a) {
 constexpr int kDotColumns = 4;      // rows of w at once, each a stream of memory and a chain of sums
 constexpr int kAccumulatedRows = 4;  // rows of w added at once
 
-template <class T>
-const typename T::Word* row_of(const RowProduct& a, std::int64_t n) {
-  return reinterpret_cast<const typename T::Word*>(static_cast<const unsigned char*>(a.w) + n * a.w_pitch);
+inline const unsigned char* row_of(const RowProduct& a, std::int64_t n) {
+  return static_cast<const unsigned char*>(a.w) + n * a.w_pitch;
 }
 
 template <class T, int kRows, int kColumns>
 void dot_tile(const RowProduct& a, std::int64_t first) {
-  const typename T::Word* w[kColumns];
-  for (int n = 0; n < kColumns; ++n) w[n] = row_of<T>(a, first + n);
+  const unsigned char* w[kColumns];
+  for (int n = 0; n < kColumns; ++n) w[n] = row_of(a, first + n);
   F sums[kRows][kColumns];
   for (int m = 0; m < kRows; ++m)
     for (int n = 0; n < kColumns; ++n) sums[m][n] = broadcast(0.f);
   std::int64_t k = 0;
   for (; k + kLanes <= a.length; k += kLanes) {
     F ws[kColumns];
-    for (int n = 0; n < kColumns; ++n) ws[n] = T::load(w[n] + k);
+    for (int n = 0; n < kColumns; ++n) ws[n] = T::load(at<T>(w[n], k));
     for (int m = 0; m < kRows; ++m) {
       const F xs = load_f32(a.x + m * a.x_pitch + k);
       for (int n = 0; n < kColumns; ++n) sums[m][n] = fma(xs, ws[n], sums[m][n]);
@@ -99,7 +98,7 @@ void dot_tile(const RowProduct& a, std::int64_t first) {
   if (k < a.length) {
     for (int m = 0; m < kRows; ++m) {
       const F xs = load_some<Single>(a.x + m * a.x_pitch + k, a.length - k);
-      for (int n = 0; n < kColumns; ++n) sums[m][n] = fma(xs, load_some<T>(w[n] + k, a.length - k), sums[m][n]);
+      for (int n = 0; n < kColumns; ++n) sums[m][n] = fma(xs, load_some<T>(at<T>(w[n], k), a.length - k), sums[m][n]);
     }
   }
   for (int m = 0; m < kRows; ++m)
@@ -116,16 +115,16 @@ struct Dot {
 
 template <class T, int kRows, int kCount>
 void accumulate_tile(const RowProduct& a, std::int64_t first) {
-  const typename T::Word* w[kCount];
+  const unsigned char* w[kCount];
   F xs[kRows][kCount];
   for (int n = 0; n < kCount; ++n) {
-    w[n] = row_of<T>(a, first + n);
+    w[n] = row_of(a, first + n);
     for (int m = 0; m < kRows; ++m) xs[m][n] = broadcast(a.x[m * a.x_pitch + first + n]);
   }
   std::int64_t k = 0;
   for (; k + kLanes <= a.length; k += kLanes) {
     F ws[kCount];
-    for (int n = 0; n < kCount; ++n) ws[n] = T::load(w[n] + k);
+    for (int n = 0; n < kCount; ++n) ws[n] = T::load(at<T>(w[n], k));
     for (int m = 0; m < kRows; ++m) {
       float* y = a.y + m * a.y_pitch + k;
       F total = load_f32(y);
@@ -136,7 +135,7 @@ void accumulate_tile(const RowProduct& a, std::int64_t first) {
   for (int m = 0; m < kRows && k < a.length; ++m) {
     float* y = a.y + m * a.y_pitch + k;
     F total = load_some<Single>(y, a.length - k);
-    for (int n = 0; n < kCount; ++n) total = fma(xs[m][n], load_some<T>(w[n] + k, a.length - k), total);
+    for (int n = 0; n < kCount; ++n) total = fma(xs[m][n], load_some<T>(at<T>(w[n], k), a.length - k), total);
     float some[kLanes];
     store_f32(some, total);
     for (std::int64_t i = 0; i < a.length - k; ++i) y[i] = some[i];

@@ -6,12 +6,11 @@
 
 template <class T>
 void load_as(const void* in, std::int64_t stride, std::int64_t n, float* out) {
-  const auto* p = static_cast<const typename T::Word*>(in);
   std::int64_t i = 0;
   if (stride == 1) {
-    for (; i + kLanes <= n; i += kLanes) store_f32(out + i, T::load(p + i));
+    for (; i + kLanes <= n; i += kLanes) store_f32(out + i, T::load(at<T>(in, i)));
   }
-  for (; i < n; ++i) out[i] = T::widen(p[i * stride]);
+  for (; i < n; ++i) out[i] = T::widen(word<T>(in, i * stride));
 }
 void load_floats(const void* in, Element element, std::int64_t stride, std::int64_t n, float* out) {
   constexpr void (*table[])(const void*, std::int64_t, std::int64_t, float*) = {load_as<Single>, load_as<Half>,

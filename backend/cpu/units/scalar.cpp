@@ -20,7 +20,11 @@ F each_lane(Op op) {
   for (int i = 0; i < kLanes; ++i) r.v[i] = op(i);
   return r;
 }
-F load_f32(const float* p) { return each_lane([=](int i) { return p[i]; }); }
+F load_f32(const void* p) {
+  F r;
+  __builtin_memcpy(&r, p, sizeof r);
+  return r;
+}
 void store_f32(float* p, const F& a) {
   for (int i = 0; i < kLanes; ++i) p[i] = a.v[i];
 }
@@ -33,12 +37,24 @@ F from_bytes(const std::uint8_t* p) { return each_lane([=](int i) { return stati
 
 #include "backend/cpu/units/scalar_halves.inl.h"
 
-F load_f16(const std::uint16_t* p) { return each_lane([=](int i) { return half_to_float(p[i]); }); }
+struct Halves {
+  std::uint16_t v[kLanes];
+};
+Halves load_halves(const void* p) {
+  Halves h;
+  __builtin_memcpy(&h, p, sizeof h);
+  return h;
+}
+F load_f16(const void* p) {
+  const Halves h = load_halves(p);
+  return each_lane([&](int i) { return half_to_float(h.v[i]); });
+}
 void store_f16(std::uint16_t* p, const F& a) {
   for (int i = 0; i < kLanes; ++i) p[i] = float_to_half(a.v[i]);
 }
-F load_bf16(const std::uint16_t* p) {
-  return each_lane([=](int i) { return __builtin_bit_cast(float, static_cast<std::uint32_t>(p[i]) << 16); });
+F load_bf16(const void* p) {
+  const Halves h = load_halves(p);
+  return each_lane([&](int i) { return __builtin_bit_cast(float, static_cast<std::uint32_t>(h.v[i]) << 16); });
 }
 void store_bf16(std::uint16_t* p, const F& a) {
   for (int i = 0; i < kLanes; ++i) {

@@ -15,7 +15,7 @@ struct F {
   Floats v;
 };
 
-inline F load_f32(const float* p) {
+inline F load_f32(const void* p) {
   F r;
   __builtin_memcpy(&r, p, sizeof r);
   return r;
@@ -31,14 +31,24 @@ inline float sum(F a) { return (a.v[0] + a.v[2]) + (a.v[1] + a.v[3]); }
 
 #include "backend/cpu/units/scalar_halves.inl.h"
 
-inline F load_f16(const std::uint16_t* p) {
-  return {Floats{half_to_float(p[0]), half_to_float(p[1]), half_to_float(p[2]), half_to_float(p[3])}};
+struct Halves {
+  std::uint16_t v[kLanes];
+};
+inline Halves load_halves(const void* p) {
+  Halves h;
+  __builtin_memcpy(&h, p, sizeof h);
+  return h;
+}
+inline F load_f16(const void* p) {
+  const Halves h = load_halves(p);
+  return {Floats{half_to_float(h.v[0]), half_to_float(h.v[1]), half_to_float(h.v[2]), half_to_float(h.v[3])}};
 }
 inline void store_f16(std::uint16_t* p, F a) {
   for (int i = 0; i < kLanes; ++i) p[i] = float_to_half(a.v[i]);
 }
-inline F load_bf16(const std::uint16_t* p) {
-  const Words words = {p[0], p[1], p[2], p[3]};
+inline F load_bf16(const void* p) {
+  const Halves h = load_halves(p);
+  const Words words = {h.v[0], h.v[1], h.v[2], h.v[3]};
   return {__builtin_bit_cast(Floats, words << 16)};
 }
 inline void store_bf16(std::uint16_t* p, F a) {
