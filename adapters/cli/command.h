@@ -41,5 +41,6 @@ std::unique_ptr<Command> make_bench_matmul();
 std::unique_ptr<Command> make_bench_attention();
 std::unique_ptr<Command> make_bench_experts();
 std::unique_ptr<Command> make_bench_model();
+std::unique_ptr<Command> make_bench_open();
 
 }  // namespace nibble::cli

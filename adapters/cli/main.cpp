@@ -39,6 +39,7 @@ constexpr CommandRow kBenchCommands[] = {
     {"attention", "scaled dot product attention over a cache", make_bench_attention},
     {"experts", "products with the experts of a mixture", make_bench_experts},
     {"model", "a whole model: prefill and decode", make_bench_model},
+    {"open", "from a file in the page cache to a first token", make_bench_open},
 };
 
 /// A result or an error as the one JSON object on standard output.

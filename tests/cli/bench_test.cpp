@@ -3,6 +3,8 @@
 #include <set>
 
 #include "nibble/device.h"
+#include "nibble/io.h"
+#include "nibble/ops.h"
 #include "nibble/quantization.h"
 #include "tests/cli/program.h"
 
@@ -127,6 +129,21 @@ TEST(Bench, ModelsFromAFileAndOfAShape) {
   EXPECT_EQ(packed["results"][0]["format"], "affine4-g32");
   EXPECT_LT(packed["results"][0]["weight_bytes"], stored["results"][0]["weight_bytes"]);
   expect_rates_of_a_model(with_lengths({"model", "--shape", "smollm2-135m", "--format", "affine4-g64"}));
+}
+
+TEST(Bench, OpeningIsComparedWithReading) {
+  const TemporaryFolder folder;  // of a megabyte and more, which reading needs
+  Json config = Json::parse(read_file(models() / "llama" / "config.json"));
+  config["vocab_size"] = 16384;
+  write_file(folder / "config.json", config.dump());
+  TensorMap tensors = load(models() / "llama");
+  tensors["model.embed_tokens.weight"] = cast(random_normal({16384, 64}, 1), DType::bf16);
+  save_safetensors(folder / "model.safetensors", tensors);
+  const Json result = measured({"open", folder / "", "--precision", "exact,fast"});
+  EXPECT_EQ(result["results"].size(), 2u);
+  for (const Json& row : result["results"]) {
+    expect_positive(row, {"file_bytes", "read_seconds", "first_token_seconds", "ratio", "threads"});
+  }
 }
 
 TEST(Bench, PeopleGetATable) {
