@@ -285,37 +285,50 @@ std::string activation_of(const Reader& reader) {
   reader.unsupported("hidden_act", fmt::format("{} is not supported", shown(name)));
 }
 
-/// The window, where some layer uses one and a context of full length would not fit into it.
-std::optional<std::int64_t> window_in_force(const Reader& reader, const ModelConfig& config) {
-  auto window = reader.integer("sliding_window");
-  if (config.architecture == Architecture::mistral && !reader.has("sliding_window"))
-    window = 4096;  // transformers' default
-  const json* layers = reader.find("layer_types");
-  if (layers) {
-    if (!layers->is_array()) reader.bad("layer_types", "is not a list");
-    bool any = false;
-    for (const json& layer : *layers) {
-      if (layer == "sliding_attention")
-        any = true;
-      else if (layer != "full_attention")
-        reader.unsupported("layer_types", fmt::format("{} is not supported", shown(layer.dump())));
-    }
-    if (!any) window.reset();
-  } else if (config.architecture == Architecture::qwen2 || config.architecture == Architecture::qwen3) {
-    // transformers: layers from max_window_layers on, and only with use_sliding_window.
-    const bool used = reader.boolean("use_sliding_window").value_or(false);
-    if (!used || reader.integer("max_window_layers").value_or(28) >= config.num_hidden_layers) window.reset();
-  } else if (config.architecture == Architecture::llama) {
-    window.reset();  // transformers' Llama has none
-  } else if (is_mixture(config.architecture) && !reader.boolean("use_sliding_window").value_or(false)) {
-    window.reset();
+/// Of layer_types: the layers that see every key.
+std::vector<std::int64_t> full_layers_of(const Reader& reader, const json& types, std::int64_t count) {
+  if (!types.is_array()) reader.bad("layer_types", "is not a list");
+  if (static_cast<std::int64_t>(types.size()) != count)
+    reader.bad("layer_types", fmt::format("{} of them for {} layers", types.size(), count));
+  std::vector<std::int64_t> full;
+  for (std::int64_t i = 0; i < count; ++i) {
+    const json& type = types[static_cast<std::size_t>(i)];
+    if (type == "full_attention") full.push_back(i);
+    else if (type != "sliding_attention")
+      reader.unsupported("layer_types", fmt::format("{} is not supported", shown(type.dump())));
   }
+  return full;
+}
+
+/// The window that transformers gives to some or all layers, where a context of full length would not fit into it.
+void read_window(const Reader& reader, ModelConfig* config) {
+  const bool is_mistral = config->architecture == Architecture::mistral;
+  const bool by_layer = config->architecture == Architecture::qwen2 || config->architecture == Architecture::qwen3;
+  auto window = reader.integer("sliding_window");
+  if (is_mistral && !reader.has("sliding_window")) window = 4096;  // transformers' default
+  if (config->architecture == Architecture::llama) window.reset();  // transformers' Llama has none
+  if (!is_mistral && !reader.boolean("use_sliding_window").value_or(false)) window.reset();
   if (window && *window <= 0) reader.bad("sliding_window", fmt::format("{} is not a size", *window));
-  if (window && *window >= config.max_position_embeddings) window.reset();
+
+  const bool hides = window && *window < config->max_position_embeddings;
+  const std::int64_t first = by_layer ? reader.integer("max_window_layers").value_or(28) : 0;
+  for (std::int64_t i = 0; window && i < std::min(first, config->num_hidden_layers); ++i) config->full_layers.push_back(i);
+  if (const json* layers = reader.find("layer_types")) {
+    std::vector<std::int64_t> full = full_layers_of(reader, *layers, config->num_hidden_layers);
+    const bool all_full = static_cast<std::int64_t>(full.size()) == config->num_hidden_layers;
+    if (by_layer && window) {
+      config->full_layers = std::move(full);
+    } else if (window ? hides && !full.empty() : !all_full) {  // transformers does not look at them
+      reader.unsupported("layer_types", "contradict the model's sliding_window");
+    }
+  }
+  const bool none_slide = static_cast<std::int64_t>(config->full_layers.size()) == config->num_hidden_layers;
+  if (none_slide || !hides) window.reset();
+  if (!window) config->full_layers.clear();
   // transformers 4 and 5 do not agree on which layers.
-  if (window && config.architecture == Architecture::qwen2_moe)
+  if (window && config->architecture == Architecture::qwen2_moe)
     reader.unsupported("use_sliding_window", "is not supported in this model");
-  return window;
+  config->sliding_window = window;
 }
 
 void read_biases(const Reader& reader, ModelConfig* config) {
@@ -379,6 +392,10 @@ bool ExpertsConfig::in_layer(std::int64_t layer) const {
   return (layer + 1) % sparse_step == 0 && std::ranges::find(dense_layers, layer) == dense_layers.end();
 }
 
+bool ModelConfig::slides(std::int64_t layer) const {
+  return sliding_window && std::ranges::find(full_layers, layer) == full_layers.end();
+}
+
 ModelConfig parse_config(std::string_view text, const std::string& origin) {
   const json object = parse_small_json(text, origin);
   const Reader reader(object, origin);
@@ -419,7 +436,7 @@ ModelConfig parse_config(std::string_view text, const std::string& origin) {
   config.qk_norm = config.architecture == Architecture::qwen3 || config.architecture == Architecture::qwen3_moe;
   config.tie_word_embeddings = reader.boolean("tie_word_embeddings").value_or(false);
   config.experts = read_experts(reader, config);
-  config.sliding_window = window_in_force(reader, config);
+  read_window(reader, &config);
   const auto bos = reader.integers("bos_token_id");
   if (!bos.empty()) config.bos_token_id = bos.front();
   config.eos_token_ids = reader.integers("eos_token_id");

@@ -55,12 +55,15 @@ struct ModelConfig {
   bool qk_norm = false;  ///< RMS norm on each head of q and k (Qwen3)
   bool tie_word_embeddings = false;
   std::optional<ExpertsConfig> experts;
-  /// Keys further back than this are not seen. Set only where it is in force: who computes without a window must refuse
-  /// contexts that are longer.
+  /// Keys further back than this are not seen by layers that slide. Set only where it is in force: who computes without
+  /// a window must refuse contexts that are longer.
   std::optional<std::int64_t> sliding_window;
+  std::vector<std::int64_t> full_layers;  ///< those that see every key all the same
   std::optional<std::int64_t> bos_token_id;
   std::vector<std::int64_t> eos_token_ids;
   std::optional<DType> dtype;  ///< of the dense weights, where the configuration says so
+
+  bool slides(std::int64_t layer) const;
 };
 
 /// Sampling defaults of generation_config.json.

@@ -104,6 +104,16 @@ void add_experts(const ExpertsConfig& experts, ordered_json* out) {
     (*out)["shared_expert_intermediate_size"] = experts.shared_intermediate_size;
 }
 
+void add_window(const ModelConfig& config, ordered_json* out) {
+  const bool is_mistral = config.architecture == Architecture::mistral;
+  if (config.sliding_window) {
+    (*out)["sliding_window"] = *config.sliding_window;
+    if (!is_mistral) out->update({{"use_sliding_window", true}, {"max_window_layers", 0}});
+  } else if (is_mistral) {
+    (*out)["sliding_window"] = nullptr;
+  }
+}
+
 ordered_json packing_json(const MlxPacking& packing) {
   const auto layer_json = [](const MlxPacking::Layer& layer) {
     return ordered_json{{"group_size", layer.params.group_size}, {"bits", layer.params.bits}, {"mode", layer.mode}};
@@ -140,10 +150,7 @@ std::string write_config(const ModelConfig& config) {
                    {"tie_word_embeddings", config.tie_word_embeddings}};
   if (config.experts) add_experts(*config.experts, &out);
   if (config.architecture == Architecture::qwen2_moe) out["qkv_bias"] = config.attention_bias;
-  if (config.sliding_window)
-    out["sliding_window"] = *config.sliding_window;
-  else if (config.architecture == Architecture::mistral)
-    out["sliding_window"] = nullptr;
+  add_window(config, &out);
   out["bos_token_id"] = config.bos_token_id ? ordered_json(*config.bos_token_id) : ordered_json(nullptr);
   out["eos_token_id"] = id_or_list(config.eos_token_ids);
   if (config.dtype) out["torch_dtype"] = torch_name(*config.dtype);

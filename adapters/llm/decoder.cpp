@@ -28,7 +28,7 @@ struct DecoderModel::Step {
   Tensor starts;       // (B,): where each row's new tokens begin
   Tensor positions;    // (B, T)
   Tensor key_lengths;  // (B,)
-  Tensor window_mask;  // (B, 1, T, capacity), or undefined
+  Tensor window_mask;  // of layers that slide: (B, 1, T, capacity), or undefined
 };
 
 DecoderModel::DecoderModel(files::ModelConfig config, DecoderWeights weights, DType dtype)
@@ -103,7 +103,7 @@ Tensor DecoderModel::attend(const DecoderLayer& layer, std::int64_t index, const
   AttentionOptions options;
   options.causal = true;
   options.key_length = step.key_lengths;
-  options.mask = step.window_mask;
+  if (config_.slides(index)) options.mask = step.window_mask;
   const Tensor seen = scaled_dot_product_attention(q, held.keys, held.values, options);
   return a.output(cast(from_heads(seen), dtype_));
 }

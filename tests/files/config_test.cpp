@@ -231,10 +231,35 @@ TEST(Config, WindowsCountOnlyWhereTheyAreInForce) {
   EXPECT_EQ(
       window({{"model_type", "qwen2"}, {"sliding_window", 32}, {"use_sliding_window", true}, {"max_window_layers", 2}}),
       none);
-  EXPECT_EQ(
-      window(
-          {{"model_type", "qwen3"}, {"sliding_window", 32}, {"layer_types", {"sliding_attention", "full_attention"}}}),
-      some);
+}
+
+TEST(Config, WindowsBelongToLayers) {
+  const auto sliding = [](json change) {
+    json config = small_llama();
+    config.update({{"sliding_window", 32}, {"use_sliding_window", true}, {"max_window_layers", 1}});
+    config.update(change);
+    const ModelConfig parsed = parse(config);
+    return std::vector<bool>{parsed.slides(0), parsed.slides(1)};
+  };
+  using Layers = std::vector<bool>;
+  const json mixed = {"sliding_attention", "full_attention"}, all = {"sliding_attention", "sliding_attention"},
+             none = {"full_attention", "full_attention"};
+  for (const char* type : {"qwen2", "qwen3"}) {
+    EXPECT_EQ(sliding({{"model_type", type}}), (Layers{false, true})) << "max_window_layers";
+    EXPECT_EQ(sliding({{"model_type", type}, {"layer_types", mixed}}), (Layers{true, false}));
+    EXPECT_EQ(sliding({{"model_type", type}, {"layer_types", all}}), (Layers{true, true}));
+    EXPECT_EQ(sliding({{"model_type", type}, {"layer_types", none}}), (Layers{false, false}));
+  }
+  EXPECT_EQ(sliding({{"model_type", "mistral"}}), (Layers{true, true}));
+  EXPECT_EQ(sliding({{"model_type", "mistral"}, {"layer_types", all}}), (Layers{true, true}));
+  EXPECT_EQ(sliding({{"model_type", "llama"}, {"layer_types", none}}), (Layers{false, false}));
+  // What transformers does not run, or would run as something else.
+  const auto refusal = [&](const json& change) { return error_text([&] { sliding(change); }); };
+  EXPECT_THAT(refusal({{"model_type", "qwen2"}, {"layer_types", {"sliding_attention"}}}), HasSubstr("1 of them for 2"));
+  EXPECT_THAT(refusal({{"model_type", "qwen2"}, {"use_sliding_window", false}, {"layer_types", mixed}}),
+              HasSubstr("layer_types: contradict"));
+  EXPECT_THAT(refusal({{"model_type", "mistral"}, {"layer_types", mixed}}), HasSubstr("layer_types: contradict"));
+  EXPECT_THAT(refusal({{"model_type", "llama"}, {"layer_types", mixed}}), HasSubstr("layer_types: contradict"));
 }
 
 TEST(Config, EosMayBeAListAndHeadDimIsExplicit) {

@@ -231,6 +231,20 @@ TEST(Window, KeysFurtherBackAreNotSeen) {
   }
 }
 
+TEST(Window, EveryLayerHasItsOwn) {
+  const with precise(exact());
+  for (const char* name : {"qwen2", "mistral"}) {
+    const TensorMap expected = load_safetensors(models() / name / "reference_window.safetensors").tensors;
+    for (const auto& [variant, logits] : expected) {
+      if (variant == "tokens") continue;
+      const TemporaryFolder copy;
+      copy_with_config(models() / name, "config_window_" + variant + ".json", copy.path());
+      const Tensor got = load_model(copy.path()).logits_of(ids(expected.at("tokens")));
+      EXPECT_LT(max_difference(slice(got, 1, 16, 24), logits), kExact) << name << ' ' << variant;
+    }
+  }
+}
+
 TEST(Loader, NamesTheTensorThatHasAnotherShape) {
   const TemporaryFolder copy;
   copy_with_config(models() / "llama", "config.json", copy.path());

@@ -35,6 +35,14 @@ ROPE_VARIANTS = {
 }
 
 
+WINDOW_VARIANTS = {  # ...: the key is not there
+    "all": {"use_sliding_window": True, "max_window_layers": 0, "layer_types": ...},
+    "later": {"use_sliding_window": True, "max_window_layers": 1, "layer_types": ...},
+    "first": {"use_sliding_window": True, "layer_types": ["sliding_attention", "full_attention"]},
+    "unused": {"use_sliding_window": False, "layer_types": ...},
+}
+
+
 def randomize(model, seed: int, output_std: float) -> None:
     """Seeded weights in a fixed order; norms near one, biases clearly not zero."""
     rng = torch.Generator().manual_seed(seed)
@@ -118,6 +126,20 @@ def save_rope_variants(folder: Path) -> None:
                  {k: v if k == "tokens" else v[:, -8:] for k, v in out.items()})
 
 
+def save_window_variants(folder: Path, variants: dict) -> None:
+    """The same weights with a window far shorter than the text, in some or all layers."""
+    base = json.loads((folder / "config.json").read_text())
+    tokens = torch.randint(3, base["vocab_size"], (1, 24), generator=torch.Generator().manual_seed(9)).numpy()
+    out = {"tokens": tokens}
+    for name, changes in variants.items():
+        path = folder / f"config_window_{name}.json"
+        save_json(path, {k: v for k, v in (base | {"sliding_window": 5} | changes).items() if v is not ...}, indent=2)
+        out[name] = logits_of(load_float64(folder, AutoConfig.from_pretrained(path)), tokens)[:, -8:]
+        off = abs(out[name] - logits_of(load_float64(folder), tokens)[:, -8:]).max()
+        print(f"  window {name}: differs from no window by up to {off:.2f}")
+    save_tensors(folder / "reference_window.safetensors", out)
+
+
 def main():
     llama = make("llama", LlamaConfig(**SHAPE, **SPM_IDS, vocab_size=384, tie_word_embeddings=True, rms_norm_eps=1e-5,
                                       rope_parameters={"rope_type": "default", "rope_theta": 10000.0}),
@@ -135,6 +157,7 @@ def main():
                                             rope_parameters={"rope_type": "default", "rope_theta": 50000.0}),
                    seed=33, dtype=torch.float16)
     tokenizers.make_mistral(mistral, 352)
+    save_window_variants(mistral, {"all": {}})
 
     # ids of the added tokens: see make_qwen
     qwen2 = make("qwen2", Qwen2Config(**SHAPE, vocab_size=320, bos_token_id=317, eos_token_id=319, tie_word_embeddings=False,
@@ -143,6 +166,7 @@ def main():
                  generation=dict(do_sample=True, temperature=0.7, top_k=20, top_p=0.8, repetition_penalty=1.05,
                                  pad_token_id=317))
     tokenizers.make_qwen(qwen2, 317, tokenizers.CHATML_DEFAULT_SYSTEM_TEMPLATE, [])
+    save_window_variants(qwen2, WINDOW_VARIANTS)
 
     qwen3 = make("qwen3", Qwen3Config(**SHAPE, head_dim=32, vocab_size=320, bos_token_id=314, eos_token_id=316,
                                       tie_word_embeddings=False, rms_norm_eps=1e-6,
