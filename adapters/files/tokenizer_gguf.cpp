@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "adapters/files/file_error.h"
 #include "adapters/files/gguf.h"
 #include "adapters/files/token_index.h"
@@ -11,6 +13,26 @@ namespace files {
 namespace {
 
 constexpr std::string_view kKey = "tokenizer.ggml.";
+
+/// What tokenizer.ggml.pre stands for: the tokenizer.json of the models that a file of that name was made from.
+struct PreTokenizer {
+  std::string_view name, rule;
+  bool ignore_merges = false, split_digits = false, nfc = false;
+};
+constexpr PreTokenizer kPreTokenizers[] = {
+    {.name = "llama-bpe", .rule = "llama3", .ignore_merges = true},
+    {.name = "llama3", .rule = "llama3", .ignore_merges = true},
+    {.name = "llama-v3", .rule = "llama3", .ignore_merges = true},
+    {.name = "dbrx", .rule = "llama3"},
+    {.name = "smaug-bpe", .rule = "llama3"},
+    {.name = "qwen2", .rule = "qwen2", .nfc = true},
+    {.name = "deepseek-r1-qwen", .rule = "qwen2"},
+    {.name = "megrez", .rule = "qwen2"},
+    {.name = "smollm", .rule = "smollm", .split_digits = true},
+    {.name = "gpt-2", .rule = "gpt-2"},
+    {.name = "gpt2", .rule = "gpt-2"},
+    {.name = "default", .rule = "gpt-2"},
+};
 
 class GgufTokenizer {
  public:
@@ -73,22 +95,16 @@ class GgufTokenizer {
     out_.kind = TokenizerSource::Kind::byte_level_bpe;
     read_merges();
     const std::string pre(file_.text(key("pre")).value_or("default"));
-    if (pre == "llama-bpe" || pre == "llama3" || pre == "llama-v3" || pre == "dbrx" || pre == "smaug-bpe") {
-      out_.pre_tokenizer = "llama3";
-      out_.ignore_merges = pre != "dbrx" && pre != "smaug-bpe";
-    } else if (pre == "qwen2" || pre == "deepseek-r1-qwen" || pre == "megrez") {
-      out_.pre_tokenizer = "qwen2";
-      out_.nfc = false;  // llama.cpp does not normalise; Hugging Face's tokenizer.json does
-    } else if (pre == "smollm") {
-      out_.pre_tokenizer = "smollm";
-      out_.split_digits = true;
-    } else if (pre == "gpt-2" || pre == "default" || pre == "gpt2") {
-      out_.pre_tokenizer = "gpt-2";
-    } else {
+    const auto* row = std::ranges::find(kPreTokenizers, std::string_view(pre), &PreTokenizer::name);
+    if (row == std::end(kPreTokenizers)) {
       out_ = unsupported(
           fmt::format("pre-tokenizer {} is not supported (gpt-2, llama-bpe, qwen2 and smollm are)", shown(pre)));
       return;
     }
+    out_.pre_tokenizer = row->rule;
+    out_.ignore_merges = row->ignore_merges;
+    out_.split_digits = row->split_digits;
+    out_.nfc = row->nfc;
     const bool prefix = file_.boolean(key("add_space_prefix")).value_or(false);
     out_.prefix = prefix ? TokenizerSource::Prefix::first : TokenizerSource::Prefix::never;
     add_added_tokens();

@@ -117,6 +117,13 @@ TEST(QwenFolder, FindsAddedTokensAndItsTemplate) {
   EXPECT_EQ(tokenizer->encode("e\u0301"), tokenizer->encode("\u00e9"));  // NFC
 }
 
+TEST(QwenGguf, NormalisesAsTheModelsOwnTokenizerDoes) {
+  const TokenizerSource source = files::read_tokenizer(tests::goldens() / "tiny_qwen2.gguf");
+  EXPECT_TRUE(source.nfc);
+  const auto tokenizer = Tokenizer::make(source);
+  EXPECT_EQ(tokenizer->encode("e\u0301"), tokenizer->encode("\u00e9"));
+}
+
 // ---- SmolLM2
 // -----------------------------------------------------------------------------------------------------------
 
