@@ -206,13 +206,23 @@ LONG = [
     {"role": "assistant", "content": "Ja."},
     {"role": "user", "content": "Why?"},
 ]
-CHATS = [[USER], [SYSTEM, USER], LONG, [SYSTEM] + LONG]
+THOUGHT = LONG[1]
+# With the user's message last, and then any others.
+CHATS = [[USER], [SYSTEM, USER], LONG, [SYSTEM] + LONG,
+         [USER, THOUGHT], [SYSTEM] + LONG[:4], [USER, LONG[3]], [USER, THOUGHT, THOUGHT], [USER, LONG[3], THOUGHT, LONG[3]],
+         [SYSTEM], [LONG[3]], [THOUGHT, USER], [USER, USER], [SYSTEM, USER, LONG[3], USER, THOUGHT, USER], [USER, SYSTEM, USER],
+         [SYSTEM, SYSTEM, USER]]
 
 
-def render(template: str, bos: str, eos: str, messages: list, variables: dict) -> str | None:
+def leaves_out(text: str, messages: list) -> bool:
+    """Whether a message behind the first is nowhere in the text."""
+    return any(m["content"].split("</think>")[-1].strip() not in text for m in messages[1:])
+
+
+def render(template: str, bos: str, eos: str, messages: list, prompt: bool, variables: dict) -> str | None:
     try:
-        texts, _ = render_jinja_template([messages], chat_template=template, add_generation_prompt=True, bos_token=bos, eos_token=eos, **variables)
-        return texts[0]
+        texts, _ = render_jinja_template([messages], chat_template=template, add_generation_prompt=prompt, bos_token=bos, eos_token=eos, **variables)
+        return None if leaves_out(texts[0], messages) else texts[0]
     except Exception as error:
         if "roles" not in str(error):  # only the templates' own raise_exception
             raise
@@ -223,10 +233,10 @@ def main() -> None:
     known = []
     for name, (style, template, bos, eos, variables) in TEMPLATES.items():
         text = template or (SHARED / "tokenizers/qwen3/chat_template.jinja").read_text()
-        # A template that takes no system message may also drop it without a word; nibble refuses it.
-        rendered = [render(text, bos, eos, chat, variables) for chat in CHATS]
+        # A template that leaves a message out without a word is one that nibble refuses to fill.
+        rendered, closed = ([render(text, bos, eos, chat, prompt, variables) for chat in CHATS] for prompt in (True, False))
         known.append({"name": name, "style": style, "template": template, "bos": bos, "eos": eos, "date": variables.get("date_string", "")}
-                     | {"rendered": rendered})
+                     | {"rendered": rendered, "closed": closed})
     refused = [{"name": name, "template": template} for name, template in REFUSED.items()]
     save_json(HERE / "chat_templates.json", {"chats": CHATS, "known": known, "refused": refused})
     record_versions(__file__, "transformers", "Jinja2")

@@ -126,6 +126,7 @@ class ChatTemplate::Reader {
     if (turn == nullptr) refuse("the stored ChatML template writes messages in an unknown way");
     out_.user_turn_ = out_.system_turn_ = out_.assistant_turn_ = *turn;
     out_.strips_thinking_ = contains(jinja_, "split('</think>')");
+    out_.keeps_open_thinking_ = out_.strips_thinking_ && contains(jinja_, "ns.last_query_index");
     read_default_system("<|im_start|>system\n", "<|im_end|>");
     read_generation_prompt({"<|im_start|>assistant\n", "<|im_start|>assistant\n<think>\n"});
   }
@@ -222,7 +223,9 @@ class ChatTemplate::Reader {
       const std::string& pattern = items_[i].text;
       if (items_[i].is_statement || !has_slot(pattern, slot::kSystem)) continue;
       const std::string& condition = items_[i - 1].text;
-      if (contains(condition, "loop.last") || contains(condition, "user_messages[-1]")) {
+      if (contains(condition, "loop.last")) {
+        out_.system_ = System::last_turn;
+      } else if (contains(condition, "user_messages[-1]")) {
         out_.system_ = System::last_user;
       } else if (contains(condition, "loop.first") || contains(condition, "loop.index0 == 0")) {
         out_.system_ = System::first_user;
@@ -280,7 +283,7 @@ void ChatTemplate::check_roles(std::span<const ChatMessage> messages) const {
   const auto fail = [](std::string_view rule) {
     throw Error(ErrorCode::invalid_argument, fmt::format("[chat template] {}", rule));
   };
-  if (messages.empty() || messages.back().role != "user") fail("the last message must be the user's");
+  if (messages.empty()) fail("there must be a message");
   const bool begins_with_system = messages.front().role == "system";
   if (begins_with_system && system_ == System::refused) fail("this model's template takes no system message");
   for (std::size_t i = 0; i < messages.size(); ++i) {
@@ -325,27 +328,59 @@ std::string ChatTemplate::system_turn(const std::optional<std::string>& system, 
   return system ? fill(system_turn_, {"system", *system}, {}) : default_system_turn_;
 }
 
+/// Whether the system message stands within turn i, a user's.
+bool ChatTemplate::holds_system(std::span<const ChatMessage> messages, std::size_t i) const {
+  if (system_ == System::first_user) return i == 0;
+  if (system_ == System::last_turn) return i + 1 == messages.size();
+  const auto is_user = [](const ChatMessage& m) { return m.role == "user"; };
+  const auto last = std::find_if(messages.rbegin(), messages.rend(), is_user);
+  return last != messages.rend() && messages[i].content == last->content;
+}
+
+/// An answer as a template of thinking models writes it: earlier ones without their thoughts, those that no question
+/// follows (`is_open`) with them.
+std::string ChatTemplate::answer(const std::string& content, bool is_open, bool is_last) const {
+  constexpr std::string_view kBegin = "<think>", kEnd = "</think>";
+  const auto stripped = [](std::string_view text) {
+    const std::size_t begin = std::min(text.find_first_not_of('\n'), text.size());
+    return text.substr(begin, std::max(text.find_last_not_of('\n') + 1, begin) - begin);
+  };
+  std::string_view said = content, thought;
+  if (const std::size_t end = said.rfind(kEnd); end != said.npos) {
+    thought = said.substr(0, said.find(kEnd));
+    if (const std::size_t begin = thought.rfind(kBegin); begin != thought.npos)
+      thought.remove_prefix(begin + kBegin.size());
+    thought = stripped(thought);
+    said.remove_prefix(end + kEnd.size());
+    said.remove_prefix(std::min(said.find_first_not_of('\n'), said.size()));
+  }
+  if (!keeps_open_thinking_ || !is_open || (!is_last && thought.empty())) return std::string(said);
+  said.remove_prefix(std::min(said.find_first_not_of('\n'), said.size()));
+  return fmt::format("{}\n{}\n{}\n\n{}", kBegin, thought, kEnd, said);
+}
+
 std::string ChatTemplate::render_turns(std::span<const ChatMessage> messages,
                                        const std::optional<std::string>& system) const {
-  const std::size_t with_system = system_ == System::last_user ? messages.size() - 1 : 0;
-  const bool is_inside = system && system_ != System::turn;
+  std::size_t open = messages.size();  // where the messages behind the last question begin; without a question there are none
+  for (std::size_t i = 0; i < messages.size(); ++i) {
+    if (messages[i].role == "user") open = i + 1;
+  }
   std::string text;
   for (std::size_t i = 0; i < messages.size(); ++i) {
     ChatMessage message = messages[i];
     if (message.role == "assistant") {
-      if (const std::size_t end = message.content.rfind("</think>"); strips_thinking_ && end != message.content.npos) {
-        message.content.erase(0, end + std::string_view("</think>").size());
-        message.content.erase(0, message.content.find_first_not_of('\n'));
-      }
+      if (strips_thinking_) message.content = answer(message.content, i >= open, i + 1 == messages.size());
       text += fill(assistant_turn_, message, {});
     } else if (message.role == "system") {
       text += fill(system_turn_, message, {});
-    } else if (is_inside && i == with_system && style_ == Style::llama2) {
+    } else if (!system || system_ == System::turn || !holds_system(messages, i)) {
+      text += fill(user_turn_, message, {});
+    } else if (style_ == Style::llama2) {
       // Llama 2 puts the two together first, and trims them together.
       message.content = fill(user_turn_with_system_, message, *system);
       text += fill(user_turn_, message, {});
     } else {
-      text += fill(is_inside && i == with_system ? user_turn_with_system_ : user_turn_, message, system.value_or(""));
+      text += fill(user_turn_with_system_, message, *system);
     }
   }
   return text;

@@ -41,8 +41,8 @@ class ChatTemplate {
   const std::string& default_system() const { return default_system_; }
 
   /// The conversation as text, with BOS where the template writes it: to be encoded with special tokens parsed and no
-  /// further BOS. Throws Error(invalid_argument) for roles or an order of roles that the template refuses, and where
-  /// the last message is not the user's.
+  /// further BOS. Throws Error(invalid_argument) for roles or an order of roles that the template refuses, or whose
+  /// messages it would leave out.
   std::string render(std::span<const ChatMessage> messages, const ChatOptions& options = {}) const;
 
  private:
@@ -50,7 +50,8 @@ class ChatTemplate {
   enum class System : unsigned char {
     turn,        // a turn of its own
     first_user,  // within the first user's turn
-    last_user,   // within the last user's turn
+    last_user,   // within the last user's turn, and any that says the same
+    last_turn,   // within the last turn, if that is a user's
     refused,
   };
 
@@ -58,6 +59,8 @@ class ChatTemplate {
   void check_roles(std::span<const ChatMessage> messages) const;
   std::string fill(std::string_view pattern, const ChatMessage& message, std::string_view system) const;
   std::string render_turns(std::span<const ChatMessage> messages, const std::optional<std::string>& system) const;
+  bool holds_system(std::span<const ChatMessage> messages, std::size_t i) const;
+  std::string answer(const std::string& content, bool is_open, bool is_last) const;
   std::string system_turn(const std::optional<std::string>& system, const ChatOptions& options) const;
 
   Style style_ = Style::chatml;
@@ -68,7 +71,8 @@ class ChatTemplate {
   std::string default_system_turn_;  // the whole turn, as the template spells it
   std::string bos_, eos_;
   bool alternates_ = false;       // roles must alternate
-  bool strips_thinking_ = false;  // of earlier answers
+  bool strips_thinking_ = false;  // of answers
+  bool keeps_open_thinking_ = false;  // of those that no question follows
   bool has_date_header_ = false;  // Llama 3.1 and later
   std::string date_format_, fixed_date_;
 };
