@@ -2,14 +2,17 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <cstdio>
 #include <string>
 #include <system_error>
+#include <tuple>
 #include <utility>
 
 #include "adapters/files/file_error.h"
@@ -24,21 +27,59 @@ std::filesystem::path folder_of(const std::filesystem::path& path) {
   return parent.empty() ? std::filesystem::path(".") : parent;
 }
 
-// A hidden name that nobody has, on the same file system as the name it will get: `make` says by errno EEXIST that
-// somebody has it after all.
-template <class Make>
-std::filesystem::path temporary_beside(const std::filesystem::path& path, Make make) {
+// Who writes under a temporary name holds a lock on it, which goes with the process however that ends: what is not
+// locked was left behind. (Where a file system has no locks, nothing is ever taken for left behind.)
+
+/// A hidden name on the same file system as the name it will get.
+std::string temporary_name(const std::filesystem::path& path, std::string_view suffix) {
   static std::atomic<unsigned> counter{0};
-  for (;;) {
-    const auto name = fmt::format(".{}.{}-{}.tmp", path.filename().string(), ::getpid(), counter++);
-    std::filesystem::path candidate = folder_of(path) / name;
-    if (make(candidate)) return candidate;
-    if (errno != EEXIST) io_failure(path, "cannot be written", errno);
+  return fmt::format(".{}.{}-{}{}", path.filename().string(), ::getpid(), counter++, suffix);
+}
+constexpr std::string_view kTemporary = ".tmp";
+
+bool is_temporary_of(const std::filesystem::path& path, std::string_view name) {
+  const std::string head = fmt::format(".{}.", path.filename().string());
+  if (!name.starts_with(head) || !name.ends_with(kTemporary) || name.size() < head.size() + kTemporary.size())
+    return false;
+  const auto middle = name.substr(head.size(), name.size() - head.size() - kTemporary.size());
+  return !middle.empty() && middle.find_first_not_of("0123456789-") == middle.npos;
+}
+
+/// Removes what processes that were killed left of earlier attempts to write `path`.
+void remove_leftovers(const std::filesystem::path& path) {
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(folder_of(path), ignored)) {
+    if (!is_temporary_of(path, entry.path().filename().string())) continue;
+    const int fd = ::open(entry.path().c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0) continue;
+    if (::flock(fd, LOCK_EX | LOCK_NB) == 0) std::filesystem::remove_all(entry.path(), ignored);
+    ::close(fd);
   }
 }
 
-std::filesystem::path temporary_folder_beside(const std::filesystem::path& path) {
-  return temporary_beside(path, [](const auto& name) { return ::mkdir(name.c_str(), 0777) == 0; });
+/// Locks what was just made under `name`; false where it was taken for left behind before it was locked.
+bool lock(int fd, const std::filesystem::path& name) {
+  ::flock(fd, LOCK_EX);
+  struct stat held {}, found {};
+  return ::fstat(fd, &held) == 0 && ::stat(name.c_str(), &found) == 0 && held.st_ino == found.st_ino;
+}
+
+/// A name beside `path` that nobody has, and what `make` opened there; it says by errno EEXIST that somebody has it after
+/// all.
+template <class Make>
+std::pair<std::filesystem::path, int> temporary_beside(const std::filesystem::path& path, Make make) {
+  remove_leftovers(path);
+  for (;;) {
+    std::filesystem::path candidate = folder_of(path) / temporary_name(path, kTemporary);
+    const int fd = make(candidate);
+    if (fd < 0 && errno != EEXIST) io_failure(path, "cannot be written", errno);
+    if (fd >= 0 && lock(fd, candidate)) return {candidate, fd};
+    if (fd >= 0) ::close(fd);
+  }
+}
+
+int open_folder(const std::filesystem::path& folder) {
+  return ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
 /// A rename replaces whatever has the name: of a link that must be what it points to, and a device is no file.
@@ -54,9 +95,8 @@ std::filesystem::path replaceable(std::filesystem::path path) {
 }  // namespace
 
 AtomicFile::AtomicFile(std::filesystem::path path) : path_(replaceable(std::move(path))) {
-  temporary_ = temporary_beside(path_, [&](const auto& name) {
-    fd_ = ::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    return fd_ >= 0;
+  std::tie(temporary_, fd_) = temporary_beside(path_, [](const auto& name) {
+    return ::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   });
 }
 
@@ -97,7 +137,7 @@ void write_file(const std::filesystem::path& path, std::string_view text) {
 }
 
 void sync_folder(const std::filesystem::path& folder) {
-  const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const int fd = open_folder(folder);
   if (fd < 0) io_failure(folder, "cannot be opened", errno);
   const int result = ::fsync(fd);
   const int error_number = errno;
@@ -116,35 +156,45 @@ AtomicFolder::AtomicFolder(std::filesystem::path folder, bool replace) : folder_
     if (!replace_) refuse(ErrorCode::io_error, folder_, "", "exists already; --force replaces it");
     if (!std::filesystem::is_directory(status)) refuse(ErrorCode::io_error, folder_, "", "exists and is not a folder");
   }
-  temporary_ = temporary_folder_beside(folder_);
+  std::tie(temporary_, lock_) = temporary_beside(folder_, [](const auto& name) {
+    return ::mkdir(name.c_str(), 0777) == 0 ? open_folder(name) : -1;
+  });
 }
 
 AtomicFolder::~AtomicFolder() {
   std::error_code ignored;
-  if (!committed_) std::filesystem::remove_all(temporary_, ignored);
+  if (!temporary_.empty()) std::filesystem::remove_all(temporary_, ignored);
+  ::close(lock_);
 }
 
 void AtomicFolder::commit() {
   sync_folder(temporary_);
-  // A folder is not replaced by rename: the old one steps aside first, and comes back should the second step fail.
-  std::filesystem::path old;
-  if (replace_ && std::filesystem::exists(folder_)) {
-    old = temporary_folder_beside(folder_);
-    if (::rename(folder_.c_str(), old.c_str()) != 0) {
-      const int error_number = errno;
-      ::rmdir(old.c_str());
-      io_failure(folder_, "cannot be replaced", error_number);
-    }
+  std::error_code ignored;
+  if (!replace_ || !std::filesystem::exists(folder_, ignored)) {
+    if (::rename(temporary_.c_str(), folder_.c_str()) != 0) io_failure(folder_, "cannot be written", errno);
+    temporary_.clear();
+  } else if (::renameat2(AT_FDCWD, temporary_.c_str(), AT_FDCWD, folder_.c_str(), RENAME_EXCHANGE) == 0) {
+    std::filesystem::remove_all(temporary_, ignored);  // the old one
+    temporary_.clear();
+  } else {
+    replace_in_two_steps();
   }
+  sync_folder(folder_of(folder_));
+}
+
+/// Where a file system cannot exchange two folders the old one steps aside, under a name that is never taken for left
+/// behind, and comes back should the second step fail.
+void AtomicFolder::replace_in_two_steps() {
+  const std::filesystem::path old = folder_of(folder_) / temporary_name(folder_, ".old");
+  if (::rename(folder_.c_str(), old.c_str()) != 0) io_failure(folder_, "cannot be replaced", errno);
   if (::rename(temporary_.c_str(), folder_.c_str()) != 0) {
     const int error_number = errno;
-    if (!old.empty()) ::rename(old.c_str(), folder_.c_str());
+    ::rename(old.c_str(), folder_.c_str());
     io_failure(folder_, "cannot be written", error_number);
   }
-  committed_ = true;
+  temporary_.clear();
   std::error_code ignored;
-  if (!old.empty()) std::filesystem::remove_all(old, ignored);
-  sync_folder(folder_of(folder_));
+  std::filesystem::remove_all(old, ignored);
 }
 
 }  // namespace files

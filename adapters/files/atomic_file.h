@@ -11,7 +11,8 @@ inline namespace v0 {
 namespace files {
 
 /// A file that appears under its name all at once: written beside it under a temporary name, made durable, renamed.
-/// Until `commit` returns, and for ever if it is never called, whatever had the name before stays.
+/// Until `commit` returns, and for ever if it is never called, whatever had the name before stays. What a process that
+/// was killed left under its temporary name goes when the same name is written the next time.
 class AtomicFile {
  public:
   /// Throws Error(io_error) where the folder is missing or not writable.
@@ -52,9 +53,11 @@ class AtomicFolder {
   void commit();
 
  private:
-  std::filesystem::path folder_, temporary_;
+  void replace_in_two_steps();
+
+  std::filesystem::path folder_, temporary_;  ///< the second is empty once there is nothing to remove
   bool replace_;
-  bool committed_ = false;
+  int lock_ = -1;  ///< on the temporary folder
 };
 
 }  // namespace files

@@ -64,5 +64,28 @@ TEST(Interruption, LeavesNothingHalfWritten) {
   }
 }
 
+TEST(Interruption, WhatAKilledProgramLeftGoesWithTheNextRun) {
+  const TemporaryFolder scratch;
+  write_sparse_model(scratch / "model", 96);
+  bool killed = false;
+  for (int attempt = 0; attempt < 5 && !killed; ++attempt) {
+    const pid_t child = start_quantize(scratch / "model", scratch / "out");
+    int status = 0;
+    while (entries(scratch / "") < 2 && waitpid(child, &status, WNOHANG) == 0) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    kill(child, SIGKILL);
+    waitpid(child, &status, 0);
+    killed = WIFSIGNALED(status) && !fs::exists(scratch / "out");
+    if (!killed) fs::remove_all(scratch / "out");
+  }
+  ASSERT_TRUE(killed);
+  EXPECT_EQ(entries(scratch / ""), 2) << "nothing was left to be removed";
+
+  write_sparse_model(scratch / "small", 1);
+  EXPECT_EQ(nibble({"quantize", scratch / "small", scratch / "out"}).status, 0);
+  EXPECT_EQ(entries(scratch / ""), 3) << "beside model, small and out";
+}
+
 }  // namespace
 }  // namespace nibble::testing
