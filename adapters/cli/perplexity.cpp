@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -53,7 +54,8 @@ class Perplexity final : public Command {
     }
     progress.clear();
     if (score.tokens == 0) {
-      throw Error(ErrorCode::invalid_argument, "[perplexity] no token to score: a text needs at least two");
+      throw Error(ErrorCode::invalid_argument,
+                  fmt::format("--text {}: nothing to score: a text needs at least two tokens", fmt::join(texts_, ", ")));
     }
     return report(loaded, score);
   }

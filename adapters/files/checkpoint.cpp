@@ -79,7 +79,8 @@ void open_config(const fs::path& folder, Checkpoint::Impl* impl) {
   impl->config_json = read_if_there(file);
   if (impl->config_json.empty()) {
     impl->config_error =
-        Error(ErrorCode::unsupported, fmt::format("{}: there is no config.json beside it", shown(impl->path.string())));
+        Error(ErrorCode::unsupported,
+              fmt::format("{}: is missing, and without it nobody knows how to run the model", shown(file.string())));
   } else {
     impl->architecture = model_type_of(impl->config_json, file);
     impl->packing = parse_mlx_packing(impl->config_json, file);

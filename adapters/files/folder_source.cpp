@@ -110,6 +110,8 @@ class FolderSource : public WeightSource {
     if (packing.present && is_weight && place.entry->dtype == DType::u32)
       bad_file(path_of(place), name, "is packed, but its .scales are missing");
     add_dense(name, place);
+    if (is_weight && place.entry->dtype == DType::u32 && find(stem, "scales").entry)
+      recipes_.back().refusal = "has .scales, as if packed by mlx-lm, but no config.json beside it says how (quantization)";
   }
 
   bool belongs_to_a_triplet(std::string_view name) const {
@@ -234,9 +236,11 @@ std::vector<fs::path> files_of_index(const MappedFile& index, const fs::path& fo
   constexpr std::size_t kMostShards = 10'000;
   std::set<std::string> names;
   stream_index(index, [&](const std::string& tensor, const std::string& file) {
+    if (names.contains(file)) return;
     if (file.empty() || file.find('/') != std::string::npos || file == "..") {
       bad_file(index.path(), tensor, fmt::format("{} is not the name of a file in the folder", shown(file)));
     }
+    if (!fs::exists(folder / file)) bad_file(index.path(), tensor, fmt::format("{} is not there", shown(file)));
     names.insert(file);
     if (names.size() > kMostShards)
       bad_file(index.path(), "weight_map", fmt::format("names more than {} files", kMostShards));

@@ -25,12 +25,15 @@ std::string_view header_of(const MappedFile& file) {
   if (text.starts_with("GGUF")) bad_file(file.path(), "", "is a GGUF file, not safetensors");
   if (text.starts_with("PK\x03\x04"))
     bad_file(file.path(), "", "is a zip archive (a PyTorch checkpoint?), not safetensors");
+  if (text.starts_with("version https://git-lfs"))
+    bad_file(file.path(), "", "is a Git LFS pointer: the file itself was not downloaded (git lfs pull does that)");
+  if (text.empty()) bad_file(file.path(), "", "is empty");
   if (text.size() < kPrefix) bad_file(file.path(), "", "truncated: shorter than the header's length");
   std::uint64_t length = 0;
   std::memcpy(&length, text.data(), kPrefix);
   if (length > kLargestHeader) {
     bad_file(file.path(), "",
-             fmt::format("header of {} bytes is over 100 MB, or this is not a safetensors file", length));
+             fmt::format("is not a safetensors file, or has a header over 100 MB (its first 8 bytes say {} bytes)", length));
   }
   if (length > text.size() - kPrefix) {
     bad_file(file.path(), "", fmt::format("truncated: header of {} bytes in a file of {}", length, text.size()));

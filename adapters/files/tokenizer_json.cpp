@@ -102,7 +102,8 @@ class TokenizerJson {
     out_.tokens = vocabulary_.take();
     if (model_type_.empty() && has_merges_) model_type_ = "BPE";
     if (model_type_ != "BPE")
-      return unsupported(fmt::format("tokenizer model {} is not supported (BPE is)", shown(model_type_)));
+      return unsupported(
+          fmt::format("{}: tokenizer model {} is not supported (BPE is)", shown(path_.string()), shown(model_type_)));
     if (out_.tokens.empty()) bad_file(path_, "model.vocab", "is missing");
     enter_added();
     read_merges();

@@ -52,8 +52,9 @@ Generation Session::generate(std::span<const std::int32_t> prompt, const Generat
   const auto asked = static_cast<std::int64_t>(prompt.size());
   if (prompt.empty()) throw Error(ErrorCode::invalid_argument, "[generate] the prompt has no tokens");
   if (held + asked > capacity()) {
-    throw Error(ErrorCode::out_of_range, fmt::format("[generate] {} tokens of prompt after {} held: the context is {}",
-                                                     asked, held, capacity()));
+    const std::string before = held > 0 ? fmt::format(" behind the {} so far", held) : std::string();
+    throw Error(ErrorCode::out_of_range, fmt::format("[generate] {} tokens of prompt{} do not fit into a context of {}",
+                                                     asked, before, capacity()));
   }
   Sampler sampler(options.sampling);
   Generation result;

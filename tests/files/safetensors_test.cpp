@@ -37,7 +37,9 @@ std::vector<BadHeader> bad_headers() {
     return file_with(std::string("{\"w\":{") + fields + "}}", data);
   };
   return {
-      {"empty", "", {"truncated"}},
+      {"empty", "", {"is empty"}},
+      {"a Git LFS pointer", "version https://git-lfs.github.com/spec/v1\noid sha256:0\n", {"Git LFS pointer"}},
+      {"some text", "Hello, this is no tensor at all", {"is not a safetensors file"}},
       {"short", "\1\2\3", {"truncated"}},
       {"gguf", "GGUF\3\0\0\0________", {"GGUF"}},
       {"over 100 MB", file_with("{}", 0, 100'000'001), {"100 MB"}},
