@@ -23,11 +23,11 @@ bool is_dense(const MatmulQuery& q) {
 bool is_packed(const MatmulQuery& q) { return q.format != nullptr; }
 
 Matrix x_of(const MatmulArgs& args) { return Matrix(args.x, args.x_rows); }
-Matrix y_of(const MatmulArgs& args) { return Matrix(args.y, args.y_rows); }
+Output y_of(const MatmulArgs& args) { return Output(args.y, args.y_rows); }
 
 bool nothing_to_sum(const MatmulArgs& args) {
   if (args.x.size(1) > 0) return false;
-  const Matrix y = y_of(args);
+  const Output y = y_of(args);
   for (std::int64_t m = 0; m < y.rows; ++m) {
     // Zero is all bits zero in each of the three dtypes.
     for (std::int64_t n = 0; n < y.columns; ++n) std::fill_n(y.at(m, n), y.size, std::byte{0});
@@ -37,7 +37,8 @@ bool nothing_to_sum(const MatmulArgs& args) {
 
 void dense(const Unit& unit, const MatmulArgs& args, Orientation orientation) {
   if (nothing_to_sum(args)) return;
-  const Matrix x = x_of(args), y = y_of(args);
+  const Matrix x = x_of(args);
+  const Output y = y_of(args);
   Matrix w(args.w);
   // Whichever way round reads w along its memory.
   if (w.column_stride != 1 && w.row_stride == 1) {
@@ -55,13 +56,25 @@ void dense(const Unit& unit, const MatmulArgs& args, Orientation orientation) {
 void dense_along(const Unit& unit, const MatmulArgs& args) { dense(unit, args, Orientation::along); }
 void dense_across(const Unit& unit, const MatmulArgs& args) { dense(unit, args, Orientation::across); }
 
+/// The operands of a product with packed weights.
+struct PackedOperands {
+  PackedOperands(const Unit& unit, const MatmulArgs& args) : x(x_of(args)), w(unit, args.w), y(args.y, args.y_rows) {}
+  Matrix x;
+  PackedRows w;
+  Output y;
+};
+
 void packed_along(const Unit& unit, const MatmulArgs& args) {
   if (nothing_to_sum(args)) return;
-  multiply_along(unit, x_of(args), PackedRows(unit, args.w), y_of(args), args.deterministic);
+  const PackedOperands o(unit, args);
+  multiply_along(unit, o.x, o.w, o.y, args.deterministic);
+  mend_along(unit, o.x, o.w, o.y);
 }
 void packed_across(const Unit& unit, const MatmulArgs& args) {
   if (nothing_to_sum(args)) return;
-  multiply_across(unit, x_of(args), PackedRows(unit, args.w), y_of(args), args.deterministic);
+  const PackedOperands o(unit, args);
+  multiply_across(unit, o.x, o.w, o.y, args.deterministic);
+  mend_across(unit, o.x, o.w, o.y);
 }
 
 template <IntegerScheme MatrixIntegers::* scheme>
@@ -73,16 +86,19 @@ void matrices_along(const Unit& unit, const MatmulArgs& args) {
 template <IntegerScheme Unit::* scheme>
 void affine_along(const Unit& unit, const MatmulArgs& args) {
   if (nothing_to_sum(args)) return;
-  const PackedRows w(unit, args.w);
+  const PackedOperands o(unit, args);
   // Codes too wide for the faster scheme take the more precise one.
-  const bool fits = w.format().bits <= (unit.*scheme).most_bits;
-  multiply_along_integer(unit, fits ? unit.*scheme : unit.standard, x_of(args), w, y_of(args));
+  const bool fits = o.w.format().bits <= (unit.*scheme).most_bits;
+  multiply_along_integer(unit, fits ? unit.*scheme : unit.standard, o.x, o.w, o.y);
+  mend_along(unit, o.x, o.w, o.y);
 }
 
 template <FewScheme scheme>
 void few_along(const Unit& unit, const MatmulArgs& args) {
   if (nothing_to_sum(args)) return;
-  multiply_few_rows(unit, scheme, x_of(args), PackedRows(unit, args.w), y_of(args));
+  const PackedOperands o(unit, args);
+  multiply_few_rows(unit, scheme, o.x, o.w, o.y);
+  mend_along(unit, o.x, o.w, o.y);
 }
 
 template <Precision precision, Orientation orientation, bool (*kind)(const MatmulQuery&)>

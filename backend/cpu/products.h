@@ -4,6 +4,7 @@
 #include <span>
 
 #include "backend/cpu/units/few_rows.h"
+#include "backend/cpu/output.h"
 #include "backend/cpu/weights.h"
 
 /// The loops around a unit's tiles: blocking, threads and accumulation, once for every unit and format. A row of y has the same bits
@@ -14,23 +15,27 @@ namespace detail {
 namespace cpu {
 
 /// y = x · wᵀ in fp32, for all rows of x or for those listed.
-void multiply_along(const Unit& unit, const Matrix& x, const WeightRows& w, const Matrix& y, bool deterministic,
+void multiply_along(const Unit& unit, const Matrix& x, const WeightRows& w, const Output& y, bool deterministic,
                     std::span<const std::int64_t> only = {});
 
 /// y = x · w in fp32.
-void multiply_across(const Unit& unit, const Matrix& x, const WeightRows& w, const Matrix& y, bool deterministic);
+void multiply_across(const Unit& unit, const Matrix& x, const WeightRows& w, const Output& y, bool deterministic);
 
 /// The two for rows of x so few that weights pass by but once, without panels.
-void multiply_along_few(const Unit& unit, const Matrix& x, const WeightRows& w, const Matrix& y);
-void multiply_across_few(const Unit& unit, const Matrix& x, const WeightRows& w, const Matrix& y);
+void multiply_along_few(const Unit& unit, const Matrix& x, const WeightRows& w, const Output& y);
+void multiply_across_few(const Unit& unit, const Matrix& x, const WeightRows& w, const Output& y);
 
 /// y = x · wᵀ with x rounded to integers; rows that the scheme cannot represent are computed in fp32.
 void multiply_along_integer(const Unit& unit, const IntegerScheme& scheme, const Matrix& x, const PackedRows& w,
-                            const Matrix& y);
+                            const Output& y);
 /// The same for up to kMostFewRows rows of x, by the unit's few_rows: a row has the same bits however many there are.
 void multiply_few_rows(const Unit& unit, FewScheme scheme, const Matrix& x, const PackedRows& w,
-                       const Matrix& y);
+                       const Output& y);
 inline constexpr std::int64_t kMostFewRows = 10;  // more are faster as tiles
+/// What follows a product with packed weights: sums that scales which are infinite or NaN have gone into become those of
+/// the format's own decode.
+void mend_along(const Unit& unit, const Matrix& x, const PackedRows& w, const Output& y);
+void mend_across(const Unit& unit, const Matrix& x, const PackedRows& w, const Output& y);
 /// Whether they can: codes and a scale and bias for each 32, 64 or 128 weights.
 bool suits_integers(const Format& format);
 

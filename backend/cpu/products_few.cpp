@@ -68,7 +68,7 @@ struct FewProduct {
   const FewRowsScheme& scheme;
   const FewActivations& x;
   const PackedRows& w;
-  const Matrix& y;
+  const Output& y;
   RowPart part;  ///< whole rows
 
   RowRun run(std::int64_t first) const {
@@ -124,14 +124,14 @@ void multiply_range(const FewProduct& p, std::int64_t begin, std::int64_t end) {
     if (!p.x.fits[row]) continue;
     for (int run = 0; run < 2; ++run) {
       const float* line = out + (row * 2 + run) * half;
-      p.unit.store(line, half, p.y.at(row, starts[run]), p.y.element, p.y.column_stride);
+      p.y.store(p.unit, row, starts[run], half, line);
     }
   }
 }
 
 }  // namespace
 
-void multiply_few_rows(const Unit& unit, FewScheme scheme, const Matrix& x, const PackedRows& w, const Matrix& y) {
+void multiply_few_rows(const Unit& unit, FewScheme scheme, const Matrix& x, const PackedRows& w, const Output& y) {
   const FewRowsUnit& few = *unit.few_rows;
   const FewRowsKernel* kernel = find_kernel(few, w.format().name);
   if (kernel == nullptr) {

@@ -32,7 +32,7 @@ inline void fetch(const std::byte* p, std::int64_t count) {
 /// Rows of x, all or those listed, and where their products go.
 struct Rows {
   const Matrix& x;
-  const Matrix& y;
+  const Output& y;
   std::span<const std::int64_t> only;
   std::int64_t count() const { return only.empty() ? x.rows : static_cast<std::int64_t>(only.size()); }
   std::int64_t at(std::int64_t i) const { return only.empty() ? i : only[static_cast<std::size_t>(i)]; }
@@ -261,7 +261,7 @@ class Slab {
 };
 
 void multiply_panels(const Unit& unit, const Rows& rows, const Panels& panels) {
-  const Matrix& y = rows.y;
+  const Output& y = rows.y;
   if (y.columns == 0) return;
   for (std::int64_t first = 0; first < rows.count(); first += kRowBlock) {
     const XBlock x(unit, rows, first, std::min(kRowBlock, rows.count() - first), panels.steps());
@@ -278,7 +278,7 @@ void multiply_panels(const Unit& unit, const Rows& rows, const Panels& panels) {
       Slab(unit, panels, x, row, end - row)
           .run(begin, std::min(begin + width, panels.outputs()),
                [&](std::int64_t m, std::int64_t n, std::int64_t count, const float* sums) {
-                 unit.store(sums, count, y.at(rows.at(first + m), n), y.element, y.column_stride);
+                 y.store(unit, rows.at(first + m), n, count, sums);
                });
     };
     if (threads > 1) {
@@ -299,14 +299,14 @@ const Matrix* pairs_of(const Unit& unit, const Matrix& x, const WeightRows& w) {
 
 }  // namespace
 
-void multiply_along(const Unit& unit, const Matrix& x, const WeightRows& w, const Matrix& y, bool deterministic,
+void multiply_along(const Unit& unit, const Matrix& x, const WeightRows& w, const Output& y, bool deterministic,
                     std::span<const std::int64_t> only) {
   if (x.rows <= kFewRows && !deterministic && only.empty()) return multiply_along_few(unit, x, w, y);
   if (const Matrix* pairs = pairs_of(unit, x, w)) return multiply_panels(unit, {x, y, only}, PairsAlong(unit, *pairs));
   multiply_panels(unit, {x, y, only}, PanelsAlong(unit, w));
 }
 
-void multiply_across(const Unit& unit, const Matrix& x, const WeightRows& w, const Matrix& y, bool deterministic) {
+void multiply_across(const Unit& unit, const Matrix& x, const WeightRows& w, const Output& y, bool deterministic) {
   if (x.rows <= kFewRows && !deterministic) return multiply_across_few(unit, x, w, y);
   if (const Matrix* pairs = pairs_of(unit, x, w)) return multiply_panels(unit, {x, y, {}}, PairsAcross(unit, *pairs));
   multiply_panels(unit, {x, y, {}}, PanelsAcross(unit, w));

@@ -48,18 +48,18 @@ std::int64_t grain_for(std::int64_t cost) { return std::max<std::int64_t>(1, kTa
 
 /// Sums of outputs [begin, end) of all rows of x, from zero to where they go.
 template <class Add>
-void sum_outputs(const Unit& unit, const Matrix& y, std::int64_t begin, std::int64_t end, Add&& add) {
+void sum_outputs(const Unit& unit, const Output& y, std::int64_t begin, std::int64_t end, Add&& add) {
   const std::int64_t width = end - begin;
   Scratch scratch(Scratch::need<float>(y.rows * width));
   float* sums = scratch.get<float>(y.rows * width);
   std::memset(sums, 0, static_cast<std::size_t>(y.rows * width) * sizeof(float));
   add(sums, width);
-  for (std::int64_t m = 0; m < y.rows; ++m) unit.store(sums + m * width, width, y.at(m, begin), y.element, y.column_stride);
+  for (std::int64_t m = 0; m < y.rows; ++m) y.store(unit, m, begin, width, sums + m * width);
 }
 
 }  // namespace
 
-void multiply_along_few(const Unit& unit, const Matrix& x, const WeightRows& w, const Matrix& y) {
+void multiply_along_few(const Unit& unit, const Matrix& x, const WeightRows& w, const Output& y) {
   const FloatProducts& floats = *unit.floats;
   const XRows xs(unit, x);
   const std::int64_t chunk = w.in_place() != nullptr ? w.length() : kChunk;
@@ -82,7 +82,7 @@ void multiply_along_few(const Unit& unit, const Matrix& x, const WeightRows& w, 
   });
 }
 
-void multiply_across_few(const Unit& unit, const Matrix& x, const WeightRows& w, const Matrix& y) {
+void multiply_across_few(const Unit& unit, const Matrix& x, const WeightRows& w, const Output& y) {
   const FloatProducts& floats = *unit.floats;
   const XRows xs(unit, x);
   const auto add = [&](std::int64_t first, std::int64_t count, float* sums, std::int64_t width) {

@@ -202,13 +202,13 @@ bool suits_integers(const Format& format) {
 }
 
 void multiply_along_integer(const Unit& unit, const IntegerScheme& scheme, const Matrix& x, const PackedRows& w,
-                            const Matrix& y) {
+                            const Output& y) {
   const int block = std::min(w.format().group_size, 64);
   std::vector<std::int64_t> exact;
   for (std::int64_t first = 0; first < x.rows; first += kRowBlock) {
     const std::int64_t rows = std::min(kRowBlock, x.rows - first);
     const auto store = [&](std::int64_t m, std::int64_t n, std::int64_t count, const float* sums) {
-      unit.store(sums, count, y.at(first + m, n), y.element, y.column_stride);
+      y.store(unit, first + m, n, count, sums);
     };
     ActivationPanels panels(unit, scheme, rows, w.length(), block);
     panels.pack(unit, scheme, x, first);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <string_view>
 
+#include "backend/cpu/output.h"
 #include "backend/cpu/scratch.h"
 #include "quant_tensor/tensor/tensor_impl.h"
 
@@ -97,6 +98,8 @@ void PackedRows::values(std::int64_t i, std::int64_t begin, std::int64_t count, 
   std::uint8_t codes[kChunk];
   float scales[kMostGroups], biases[kMostGroups];
   unpack(i, begin, count, codes, scales, biases);
+  // Of an infinite scale, scale · code + bias is NaN where scale · (code − zero) is infinite.
+  if (!all_finite(scales, count / format().group_size)) return format().decode(row(i), packing_.begin + begin, count, out);
   unit_.expand(codes, scales, biases, count, format().group_size, out);
 }
 
@@ -123,6 +126,22 @@ void PackedRows::unpack(std::int64_t i, std::int64_t begin, std::int64_t count, 
   const RowBytes packed = bytes(i);
   decoder_->codes(packed, begin, count, codes);
   decoder_->scales(&packed, 1, begin / group, count / group, 1, scales, biases);
+}
+
+std::vector<std::int64_t> PackedRows::odd_groups(std::int64_t i) const {
+  std::vector<std::int64_t> odd;
+  if (format().codes == nullptr) return odd;
+  std::uint8_t codes[kChunk];
+  float scales[kMostGroups], biases[kMostGroups];
+  const std::int64_t group = format().group_size;
+  for (std::int64_t begin = 0; begin < length(); begin += kChunk) {
+    const std::int64_t count = std::min(kChunk, length() - begin);
+    unpack(i, begin, count, codes, scales, biases);
+    for (std::int64_t g = 0; g < count / group; ++g) {
+      if (!all_finite(scales + g, 1) || !all_finite(biases + g, 1)) odd.push_back(begin / group + g);
+    }
+  }
+  return odd;
 }
 
 std::span<const unsigned char> PackedRows::bytes(std::int64_t i, int c, std::int64_t begin, std::int64_t count) const {

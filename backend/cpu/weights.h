@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "backend/cpu/units/unit.h"
 #include "nibble/tensor.h"
@@ -109,6 +110,11 @@ class PackedRows final : public WeightRows {
   /// Codes of weights [begin, begin + count) of a row, one a byte, and the scale and bias of each of their groups.
   void unpack(std::int64_t row, std::int64_t begin, std::int64_t count, std::uint8_t* codes, float* scales,
               float* biases) const;
+
+  /// The groups of a row whose scale or bias is infinite or NaN.
+  std::vector<std::int64_t> odd_groups(std::int64_t row) const;
+  /// A whole row, by the format's own decode.
+  void decode(std::int64_t i, float* out) const { format().decode(row(i), packing_.begin, length(), out); }
 
   /// Where component c of weights [begin, begin + count) of a row lies.
   std::span<const unsigned char> bytes(std::int64_t row, int c, std::int64_t begin, std::int64_t count) const;

@@ -40,8 +40,8 @@ struct Operands {
   Tensor matrix = nb::random_normal({24, 64}, 1);
   Tensor square = nb::random_normal({64, 64}, 2);
   Tensor row = nb::random_normal({64}, 3);
-  Tensor indices = nb::tensor<std::int32_t>({3, 0, -1}, {3});
-  Tensor length = nb::tensor<std::int32_t>({5}, {1});
+  Tensor indices = nb::arange(-1, 5, 2);
+  Tensor length = nb::full({1}, 5, DType::i32);
   Tensor heads = nb::random_normal({1, 2, 6, 32}, 4);
   Tensor wide = nb::cast(nb::random_normal({5, 7}, 5), DType::f64);
 };
@@ -59,7 +59,7 @@ TEST(Unaligned, EveryOperationGivesTheSameBytes) {
       [](const Operands& o) { return nb::matmul(o.matrix, nb::transpose(o.square)); },
       [](const Operands& o) { return nb::take(o.matrix, o.indices, 0); },
       [](const Operands& o) { return nb::take(o.matrix, o.indices, 1); },
-      [](const Operands& o) { return nb::take_along_axis(o.matrix, nb::expand_dims(o.indices, -1), 1); },
+      [](const Operands& o) { return nb::take_along_axis(o.matrix, nb::expand_dims(o.indices, 0), 1); },
       [](const Operands& o) { return nb::cast(o.matrix, DType::bf16); },
       [](const Operands& o) { return nb::cast(nb::transpose(o.wide), DType::f32); },
       [](const Operands& o) { return nb::contiguous(nb::transpose(o.matrix)); },

@@ -219,7 +219,7 @@ TEST(Checkpoint, CodesOfWhichNobodySaysHowTheyArePackedAreNotTakenForWeights) {
     c->erase("quantization_config");
   });
   EXPECT_GT(Checkpoint::open(m.path()).tensors().size(), 10u);
-  EXPECT_THAT(m.error(), HasSubstr("embed_tokens.weight: has .scales, as if packed by mlx-lm"));
+  EXPECT_THAT(m.error(), HasSubstr("lm_head.weight: has .scales, as if packed by mlx-lm"));
 }
 
 TEST(Checkpoint, AnOverrideFallsBackToItsModesDefaults) {

@@ -7,7 +7,7 @@ struct F {
   float32x4_t v;
 };
 
-inline F load_f32(const float* p) { return {vld1q_f32(p)}; }
+inline F load_f32(const void* p) { return {vreinterpretq_f32_u8(vld1q_u8(static_cast<const std::uint8_t*>(p)))}; }
 inline void store_f32(float* p, F a) { vst1q_f32(p, a.v); }
 inline F broadcast(float a) { return {vdupq_n_f32(a)}; }
 inline F mul(F a, F b) { return {vmulq_f32(a.v, b.v)}; }
@@ -29,9 +29,12 @@ inline float half_to_float(std::uint16_t h) {
 inline std::uint16_t float_to_half(float f) {
   return vget_lane_u16(vreinterpret_u16_f16(vcvt_f16_f32(vdupq_n_f32(f))), 0);
 }
-inline F load_f16(const std::uint16_t* p) { return {vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p)))}; }
+inline uint8x8_t load_halves(const void* p) { return vld1_u8(static_cast<const std::uint8_t*>(p)); }
+inline F load_f16(const void* p) { return {vcvt_f32_f16(vreinterpret_f16_u8(load_halves(p)))}; }
 inline void store_f16(std::uint16_t* p, F a) { vst1_u16(p, vreinterpret_u16_f16(vcvt_f16_f32(a.v))); }
-inline F load_bf16(const std::uint16_t* p) { return {vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16))}; }
+inline F load_bf16(const void* p) {
+  return {vreinterpretq_f32_u32(vshll_n_u16(vreinterpret_u16_u8(load_halves(p)), 16))};
+}
 inline void store_bf16(std::uint16_t* p, F a) {
   const uint32x4_t u = vreinterpretq_u32_f32(a.v);
   const uint32x4_t odd = vandq_u32(vshrq_n_u32(u, 16), vdupq_n_u32(1));

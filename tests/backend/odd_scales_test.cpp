@@ -1,0 +1,111 @@
+// Scales and biases that are infinite or NaN, anywhere in a packed weight: kernels, decoders and gathers give the pattern
+// of infinities and NaN that a dense product with the reference's decode has.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "backend/cpu/weights.h"
+#include "tests/backend/kernel_data.h"
+#include "tests/backend/kernel_units.h"
+
+namespace nibble_test {
+namespace {
+
+using nb::detail::Format;
+using nb::detail::MatmulKernel;
+using nb::detail::Orientation;
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+/// Puts the value into the place of a scale or, where the format has one, of a bias.
+void spoil(const Tensor& packed, Random& random, float value) {
+  const nb::Packing& packing = *packed.packing();
+  if (packing.components.size() > 1) {  // codes, scales, biases
+    const Tensor& t = packing.components[static_cast<std::size_t>(pick(random, 1, 2))];
+    return write(t, pick(random, 0, static_cast<int>(t.numel()) - 1), value);
+  }
+  const Tensor& blocks = packing.components[0];
+  const int block = static_cast<int>(packing.format->width(0, packing.format->block));
+  const bool has_minimum = packing.format->name.ends_with("_1");
+  const int at = pick(random, 0, static_cast<int>(blocks.numel()) / block - 1) * block + pick(random, 0, has_minimum) * 2;
+  const nb::float16 half(value);
+  std::memcpy(nb::detail::mutable_bytes(blocks) + at, &half, 2);
+}
+
+class OddScales : public testing::TestWithParam<std::size_t> {
+ protected:
+  const UnitUnderTest& unit() const { return units_under_test()[GetParam()]; }
+};
+
+void expect_pattern(double y, double expected, const std::string& what) {
+  ASSERT_EQ(std::isnan(y), std::isnan(expected)) << what;
+  if (std::isinf(expected)) {
+    ASSERT_EQ(y, expected) << what;
+  } else if (!std::isnan(expected)) {
+    ASSERT_NEAR(y, expected, 0.1 * std::max(1.0, std::abs(expected))) << what;
+  }
+}
+
+TEST_P(OddScales, GiveTheDensePattern) {
+  Random random(seed());
+  for (const Format* format : nb::detail::format_table()) {
+    for (const float value : {kInfinity, -kInfinity, std::numeric_limits<float>::quiet_NaN()}) {
+      for (const Orientation orientation : {Orientation::along, Orientation::across}) {
+        const std::int64_t n = pick(random, 3, 20), length = format->block * pick(random, 1, std::max(2, 300 / format->block));
+        const DType scales = pick(random, 0, 1) == 0 ? DType::f16 : DType::bf16;
+        const Tensor w = packed_matrix(*format, n, length, scales, random);
+        for (int i = 0; i < 2; ++i) spoil(w, random, value);
+        const std::vector<float> weights = decoded(w);
+        const bool along = orientation == Orientation::along;
+        const std::int64_t contracted = along ? length : n, outputs = along ? n : length;
+        for (const int rows : {1, 4, 11}) {
+          const Tensor x = dense_matrix(rows, contracted, DType::f32, Layout::contiguous);
+          fill_normal(x, random, Values::gaussian);
+          for (std::int64_t k = 0; k < contracted; ++k) write(x, k, 1);       // leaves infinities infinite
+          if (rows > 1) write(x, contracted + contracted / 2, 0);             // makes NaN of one
+          if (rows > 2) write(x, 2 * contracted + contracted / 2, kInfinity);
+          for (const MatmulKernel& kernel : unit().kernels) {
+            if (!kernel.supports({format, DType::f32, orientation, rows, kernel.precision, false})) continue;
+            const Tensor y = dense_matrix(rows, outputs, DType::f32, Layout::contiguous);
+            kernel.run({x, w, y, orientation, kernel.precision, false});
+            for (std::int64_t m = 0; m < rows; ++m) {
+              for (std::int64_t o = 0; o < outputs; ++o) {
+                double sum = 0;
+                for (std::int64_t k = 0; k < contracted; ++k) {
+                  sum += read(x, m, k) * weights[static_cast<std::size_t>(along ? o * length + k : k * length + o)];
+                }
+                expect_pattern(read(y, m, o), sum, std::string(kernel.name) + ' ' + std::string(format->name));
+                if (HasFatalFailure()) return;
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_P(OddScales, DecodeAsTheReferenceDoes) {
+  Random random(seed());
+  for (const Format* format : nb::detail::format_table()) {
+    for (const float value : {kInfinity, -kInfinity}) {
+      const Tensor w = packed_matrix(*format, 4, 4 * format->block, DType::f16, random);
+      spoil(w, random, value);
+      const std::vector<float> expected = decoded(w);
+      const nb::detail::cpu::PackedRows rows(*unit().unit, w);
+      std::vector<float> got(expected.size());
+      for (std::int64_t r = 0; r < 4; ++r) rows.values(r, 0, w.size(1), got.data() + r * w.size(1));
+      for (std::size_t i = 0; i < got.size(); ++i) {
+        expect_pattern(got[i], expected[i], std::string(format->name));
+        if (HasFatalFailure()) return;
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Units, OddScales, testing::Range(std::size_t{0}, units_under_test().size()),
+                         [](const testing::TestParamInfo<std::size_t>& info) { return units_under_test()[info.param].name; });
+
+}  // namespace
+}  // namespace nibble_test
