@@ -134,12 +134,24 @@ void cpu_quantize(const Tensor& w, const Format& format, std::span<const Tensor>
   const std::int64_t length = w.shape().back(), count = w.numel() / length;
   const std::int64_t line = length * static_cast<std::int64_t>(itemsize(w.dtype()));
   const cpu::Element element = cpu::element_of(w.dtype());
+  const bool by_unit = unit.quantize != nullptr && format.name.starts_with("affine");
   parallel_ranges(count, std::max<std::int64_t>(1, kTask / length), 1, [&](std::int64_t begin, std::int64_t end) {
-    cpu::Scratch scratch(cpu::Scratch::need<float>(length));
+    const std::int64_t groups = length / format.group_size;
+    cpu::Scratch scratch(cpu::Scratch::need<float>(length) + cpu::Scratch::need<std::uint8_t>(length) +
+                         2 * cpu::Scratch::need<float>(groups));
     float* values = scratch.get<float>(length);
+    std::uint8_t* codes = scratch.get<std::uint8_t>(length);
+    float* scales = scratch.get<float>(groups);
+    float* biases = scratch.get<float>(groups);
     for (std::int64_t i = begin; i < end; ++i) {
       unit.load(bytes_of(w) + i * line, element, 1, length, values);
-      format.encode(values, length, mutable_packed_row(format, components, i));
+      const MutablePackedRow row = mutable_packed_row(format, components, i);
+      if (by_unit) {
+        unit.quantize(values, length, format.group_size, format.bits, codes, scales, biases);
+        format.assemble(codes, scales, biases, length, row);
+      } else {
+        format.encode(values, length, row);
+      }
     }
   });
 }

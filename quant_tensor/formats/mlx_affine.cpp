@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <functional>
 #include <limits>
+#include <numeric>
 
 #include "quant_tensor/formats/format.h"
 #include "quant_tensor/formats/scale_io.h"
@@ -27,11 +29,16 @@ void unpack_codes(const std::byte* stream, std::int64_t count, std::uint8_t* cod
     for (int j = 0; j < 8; ++j) codes[i + j] = static_cast<std::uint8_t>((eight >> (j * Bits)) & ((1u << Bits) - 1));
   }
 }
+/// Each step joins neighbouring fields: bytes to pairs, pairs to fours, fours to eight.
 template <int Bits>
 void pack_codes(const std::uint8_t* codes, std::int64_t count, std::byte* stream) {
+  constexpr int kGap = 8 - Bits;
   for (std::int64_t i = 0; i < count; i += 8, stream += Bits) {
-    std::uint64_t eight = 0;
-    for (int j = 0; j < 8; ++j) eight |= std::uint64_t{codes[i + j]} << (j * Bits);
+    std::uint64_t eight;
+    std::memcpy(&eight, codes + i, 8);
+    eight = (eight & 0x00ff00ff00ff00ff) | (eight & 0xff00ff00ff00ff00) >> kGap;
+    eight = (eight & 0x0000ffff0000ffff) | (eight & 0xffff0000ffff0000) >> 2 * kGap;
+    eight = (eight & 0x00000000ffffffff) | (eight & 0xffffffff00000000) >> 4 * kGap;
     std::memcpy(stream, &eight, Bits);
   }
 }
@@ -122,7 +129,8 @@ struct MlxAffine {
 
   static bool assemble(const std::uint8_t* codes, const float* scales, const float* biases, std::int64_t k,
                        const MutablePackedRow& row) {
-    if (std::any_of(codes, codes + k, [](std::uint8_t code) { return code > kTopCode; })) return false;
+    const int all = std::reduce(codes, codes + k, 0, std::bit_or<>());
+    if (all > kTopCode) return false;
     pack_codes<Bits>(codes, k, row.component[kCodes]);
     bool exact = true;
     for (std::int64_t g = 0; g < k / Group; ++g) {

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "backend/cpu/products.h"
@@ -220,6 +222,57 @@ TEST(Codec, QuantizesAsTheReferenceDoes) {
         const auto bytes = static_cast<std::size_t>(got[c].numel()) * nb::itemsize(got[c].dtype());
         EXPECT_EQ(std::memcmp(nb::detail::bytes_of(got[c]), nb::detail::bytes_of(expected[c]), bytes), 0)
             << format->name << ' ' << nb::name(dtype) << " component " << c;
+      }
+    }
+  }
+}
+
+/// Groups that a choice of scales can stumble over, each at the end of one of normal weights.
+std::vector<float> odd_groups(int group, Random& random) {
+  constexpr float kInf = std::numeric_limits<float>::infinity(), kNaN = std::numeric_limits<float>::quiet_NaN();
+  const std::vector<std::vector<float>> ends = {
+      {},          {0, -0.f},       {kNaN},         {kInf},         {-kInf}, {kInf, -kInf}, {3e38f, -3e38f},
+      {1e-40f, 0}, {5, -5},         {-7, 6.9f, 0},  {1e-30f, 1e30f}};
+  std::vector<float> weights;
+  std::normal_distribution<float> normal;
+  for (const std::vector<float>& end : ends) {
+    for (const bool alone : {false, true}) {  // or all of these
+      for (int i = 0; i < group; ++i) {
+        const auto n = static_cast<int>(end.size()), at = i - (group - n);
+        weights.push_back(n > 0 && alone ? end[static_cast<std::size_t>(i % n)]
+                          : at >= 0      ? end[static_cast<std::size_t>(at)]
+                                         : normal(random));
+      }
+    }
+  }
+  return weights;
+}
+
+TEST(Codec, UnitsQuantizeAsTheReferenceDoes) {
+  Random random(seed());
+  for (const UnitUnderTest& unit : units_under_test()) {
+    if (unit.unit->quantize == nullptr) continue;
+    for (const Format* format : nb::detail::format_table()) {
+      if (!format->name.starts_with("affine")) continue;
+      const std::vector<float> weights = odd_groups(format->group_size, random);
+      const std::size_t count = weights.size(), groups = count / static_cast<std::size_t>(format->group_size);
+      const auto length = static_cast<std::int64_t>(count);
+      const std::vector<Tensor> reference = nb::detail::allocate_components(*format, {1, length}, DType::f32);
+      const auto row = nb::detail::mutable_packed_row(*format, reference, 0);
+      format->encode(weights.data(), length, row);
+      nb::detail::PackedRow packed;
+      for (std::size_t c = 0; c < reference.size(); ++c) packed.component[c] = row.component[c];
+      std::vector<std::uint8_t> codes(count), expected_codes(count);
+      std::vector<float> scales(groups), biases(groups), expected_scales(groups), expected_biases(groups);
+      format->codes(packed, 0, length, expected_codes.data(), expected_scales.data(), expected_biases.data());
+      unit.unit->quantize(weights.data(), length, format->group_size, format->bits, codes.data(), scales.data(),
+                          biases.data());
+      EXPECT_EQ(codes, expected_codes) << unit.name << ' ' << format->name;
+      for (std::size_t g = 0; g < groups; ++g) {
+        const auto same = [](float a, float b) { return a == b || (std::isnan(a) && std::isnan(b)); };
+        EXPECT_TRUE(same(scales[g], expected_scales[g]) && same(biases[g], expected_biases[g]))
+            << unit.name << ' ' << format->name << " group " << g << ": " << scales[g] << ", " << biases[g]
+            << " and not " << expected_scales[g] << ", " << expected_biases[g];
       }
     }
   }

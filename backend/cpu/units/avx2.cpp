@@ -175,6 +175,7 @@ struct FastRun {
 
 #include "backend/cpu/units/generic.inl.h"
 #include "backend/cpu/units/integer_tile.inl.h"
+#include "backend/cpu/units/quantize.inl.h"
 
 /// What FastRun a product takes depends on its codes.
 void multiply_fast(const IntegerProduct& a) {
@@ -192,7 +193,7 @@ extern const Unit NIBBLE_UNIT;
 const Unit NIBBLE_UNIT = {
     "avx2", kLanes, kDecoders<scatter_scales>, kDecoderCount,
     load_floats, store_floats, expand, transpose, scheme<Standard>(), scheme<FastRun<4, 32>>(multiply_fast), &NIBBLE_FLOATS,
-    &NIBBLE_FEW_ROWS,
+    &NIBBLE_FEW_ROWS, quantize,
 };
 
 }  // namespace cpu

@@ -13,16 +13,36 @@ inline F broadcast(float a) { return {_mm256_set1_ps(a)}; }
 inline F mul(F a, F b) { return {_mm256_mul_ps(a.v, b.v)}; }
 inline F add(F a, F b) { return {_mm256_add_ps(a.v, b.v)}; }
 inline F fma(F a, F b, F c) { return {_mm256_fmadd_ps(a.v, b.v, c.v)}; }
+inline F sub(F a, F b) { return {_mm256_sub_ps(a.v, b.v)}; }
+inline F div(F a, F b) { return {_mm256_div_ps(a.v, b.v)}; }
+/// `b` where either is not a number.
+inline F least(F a, F b) { return {_mm256_min_ps(a.v, b.v)}; }
+inline F greatest(F a, F b) { return {_mm256_max_ps(a.v, b.v)}; }
+template <class Op>
+inline float fold(F a, Op op) {
+  const __m128 four = op(_mm256_castps256_ps128(a.v), _mm256_extractf128_ps(a.v, 1));
+  const __m128 two = op(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(op(two, _mm_shuffle_ps(two, two, 1)));
+}
 inline float sum(F a) {
-  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(a.v), _mm256_extractf128_ps(a.v, 1));
-  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
-  return _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps(two, two, 1)));
+  return fold(a, [](__m128 p, __m128 q) { return _mm_add_ps(p, q); });
+}
+inline float least(F a) {
+  return fold(a, [](__m128 p, __m128 q) { return _mm_min_ps(p, q); });
+}
+inline float greatest(F a) {
+  return fold(a, [](__m128 p, __m128 q) { return _mm_max_ps(p, q); });
 }
 inline __m128i load64(const void* p) { return _mm_loadl_epi64(static_cast<const __m128i*>(p)); }
 inline __m128i load128(const void* p) { return _mm_loadu_si128(static_cast<const __m128i*>(p)); }
 inline void store128(void* p, __m128i a) { _mm_storeu_si128(static_cast<__m128i*>(p), a); }
 inline __m256i load256(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
 inline void store256(void* p, __m256i a) { _mm256_storeu_si256(static_cast<__m256i*>(p), a); }
+inline void store_rounded(std::uint8_t* p, F a) {
+  const __m256i v = _mm256_cvtps_epi32(a.v);
+  const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packus_epi16(words, words));
+}
 inline F from_bytes(const std::uint8_t* p) { return {_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(load64(p)))}; }
 
 inline float half_to_float(std::uint16_t h) { return _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(h))); }

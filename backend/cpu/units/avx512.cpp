@@ -182,6 +182,7 @@ struct Fast {
 
 #include "backend/cpu/units/generic.inl.h"
 #include "backend/cpu/units/integer_tile.inl.h"
+#include "backend/cpu/units/quantize.inl.h"
 
 }  // namespace
 
@@ -192,7 +193,7 @@ extern const Unit NIBBLE_UNIT;
 const Unit NIBBLE_UNIT = {
     "avx512", kLanes, kDecoders<transpose_scales>, kDecoderCount,
     load_floats, store_floats, expand, transpose, scheme<Standard>(), scheme<Fast>(), &NIBBLE_FLOATS,
-    &NIBBLE_FEW_ROWS,
+    &NIBBLE_FEW_ROWS, quantize,
     &NIBBLE_PAIRS,
 };
 

@@ -14,15 +14,33 @@ inline F broadcast(float a) { return {_mm512_set1_ps(a)}; }
 inline F mul(F a, F b) { return {_mm512_mul_ps(a.v, b.v)}; }
 inline F add(F a, F b) { return {_mm512_add_ps(a.v, b.v)}; }
 inline F fma(F a, F b, F c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
-inline float sum(F a) {
+inline F sub(F a, F b) { return {_mm512_sub_ps(a.v, b.v)}; }
+inline F div(F a, F b) { return {_mm512_div_ps(a.v, b.v)}; }
+/// `b` where either is not a number.
+inline F least(F a, F b) { return {_mm512_min_ps(a.v, b.v)}; }
+inline F greatest(F a, F b) { return {_mm512_max_ps(a.v, b.v)}; }
+template <class Op>
+inline float fold(F a, Op op) {
   const __m256 high = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(a.v), 1));
-  const __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(a.v), high);
-  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
-  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
-  return _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps(two, two, 1)));
+  const __m256 low = _mm512_castps512_ps256(a.v);
+  const __m128 even = op(_mm256_castps256_ps128(low), _mm256_castps256_ps128(high));
+  const __m128 odd = op(_mm256_extractf128_ps(low, 1), _mm256_extractf128_ps(high, 1));
+  const __m128 four = op(even, odd);
+  const __m128 two = op(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(op(two, _mm_shuffle_ps(two, two, 1)));
+}
+inline float sum(F a) {
+  return fold(a, [](__m128 p, __m128 q) { return _mm_add_ps(p, q); });
+}
+inline float least(F a) {
+  return fold(a, [](__m128 p, __m128 q) { return _mm_min_ps(p, q); });
+}
+inline float greatest(F a) {
+  return fold(a, [](__m128 p, __m128 q) { return _mm_max_ps(p, q); });
 }
 inline __m128i load128(const void* p) { return _mm_loadu_si128(static_cast<const __m128i*>(p)); }
 inline void store128(void* p, __m128i a) { _mm_storeu_si128(static_cast<__m128i*>(p), a); }
+inline void store_rounded(std::uint8_t* p, F a) { store128(p, _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(a.v))); }
 inline F from_bytes(const std::uint8_t* p) { return {_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(load128(p)))}; }
 
 inline float half_to_float(std::uint16_t h) { return _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(h))); }

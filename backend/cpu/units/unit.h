@@ -96,6 +96,10 @@ struct Unit {
 
   const FloatProducts* floats;
   const FewRowsUnit* few_rows;  ///< products with few rows of x; null where there are none
+  /// `count` weights in MLX's affine format: codes, one a byte, and the scale and bias of each group, as the format's
+  /// own encoder chooses them. Null where that one serves.
+  void (*quantize)(const float* weights, std::int64_t count, int group, int bits, std::uint8_t* codes, float* scales,
+                   float* biases) = nullptr;
   const PairProducts* pairs = nullptr;  ///< null where there are none
   const MatrixIntegers* matrices = nullptr;  ///< null where there are none
 };
