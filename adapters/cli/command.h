@@ -42,5 +42,6 @@ std::unique_ptr<Command> make_bench_attention();
 std::unique_ptr<Command> make_bench_experts();
 std::unique_ptr<Command> make_bench_model();
 std::unique_ptr<Command> make_bench_open();
+std::unique_ptr<Command> make_bench_quantize();
 
 }  // namespace nibble::cli

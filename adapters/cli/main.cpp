@@ -40,6 +40,7 @@ constexpr CommandRow kBenchCommands[] = {
     {"experts", "products with the experts of a mixture", make_bench_experts},
     {"model", "a whole model: prefill and decode", make_bench_model},
     {"open", "from a file in the page cache to a first token", make_bench_open},
+    {"quantize", "packing weights", make_bench_quantize},
 };
 
 /// A result or an error as the one JSON object on standard output.
