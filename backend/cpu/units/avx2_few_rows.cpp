@@ -419,12 +419,13 @@ template <class Source, int kRows>
   }
   each<kChunkPairs>([&](auto pair) __attribute__((always_inline)) {
     if (pair >= pairs) return;
+    constexpr int kFactor = pair * 0x55;  // the pair's, in all four places
     __m256i w[kVectors];
     Source::codes(at.codes + pair * 2 * Source::kBlockBytes, w);
 #pragma GCC unroll 8
     for (int m = 0; m < kRows; ++m) {
       const __m256i product = Scheme::dot(w, x + m * kX + pair * kVectors * 32);
-      const F factor = {_mm256_permute_ps(factors[m].v, pair * 0x55)};
+      const F factor = {_mm256_permute_ps(factors[m].v, kFactor)};
       F& sum = sums[m][pair % 2];
       sum = fma(factor, {_mm256_cvtepi32_ps(product)}, sum);
     }
