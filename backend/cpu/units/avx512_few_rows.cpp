@@ -97,13 +97,6 @@ struct Bytes {
 
 #include "backend/cpu/units/few_rows.inl.h"
 
-/// Asks for what will follow beyond the processor's own prefetching, which stops at pages; into the second cache,
-/// because the first can wait for few lines at a time.
-template <int kBytes>  // gcc would drop a call of it, having no effect
-[[gnu::always_inline]] inline void fetch(const unsigned char* p) {
-  for (int i = 0; i < kBytes; i += 64) _mm_prefetch(reinterpret_cast<const char*>(p + i), _MM_HINT_T1);
-}
-
 // ---- bit streams ---------------------------------------------------------------------------------------------------
 
 inline __m512i load_table(const Table& t) { return _mm512_load_si512(t.v); }
@@ -156,19 +149,6 @@ inline void transpose_lanes(__m512i (&v)[4]) {
   v[1] = _mm512_shuffle_i32x4(odd0, odd1, 0x88);
   v[2] = _mm512_shuffle_i32x4(even0, even1, 0xdd);
   v[3] = _mm512_shuffle_i32x4(odd0, odd1, 0xdd);
-}
-
-/// The order in which codes of 2, 4 or 8 bits come out of eight bytes by shifts alone; others are brought into natural
-/// order.
-constexpr bool shifts_alone(int bits) { return bits == 2 || bits == 4; }
-constexpr Order affine_order(int bits) {
-  Order order{};
-  for (int i = 0; i < kFewBlock; ++i) {
-    const int per_byte = 8 / bits, piece = i / 8;  // of the pieces, per_byte come from the same eight bytes
-    const int code = piece / per_byte * 8 * per_byte + i % 8 * per_byte + piece % per_byte;
-    order.v[i] = static_cast<std::uint8_t>(shifts_alone(bits) ? code : i);
-  }
-  return order;
 }
 
 constexpr Table qword_table(int first) {

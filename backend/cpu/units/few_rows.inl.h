@@ -1,7 +1,8 @@
 // A microkernel for few rows of x whose lanes are blocks of weights: a chunk's codes are brought into vectors of which
 // piece j holds a few neighbouring codes of block j. Dot products with x, laid out alike, leave the sum of block j in
 // lanes 2j and 2j + 1 exactly, so that one conversion and one multiplication by scales serve a whole chunk. Included
-// inside a unit's unnamed namespace after its floats, max_magnitude, Codes, Chunk, kChunkVectors of codes in a chunk, kPackedRows at once, and its schemes, each of
+// inside a unit's unnamed namespace after its floats, max_magnitude, Codes, Chunk, kChunkVectors of codes in a chunk,
+// kPackedRows at once, and its schemes, each of
 //   kMost             the largest rounded activation
 //   kBytes            bytes of x that meet a vector of codes
 //   round             a block of activations into piece j of the chunk; returns their sum
@@ -12,6 +13,19 @@
 struct Order {
   std::uint8_t v[kFewBlock];
 };
+
+/// The order in which codes of 2 and 4 bits come out of eight bytes by shifts alone; others are brought into natural
+/// order.
+constexpr bool shifts_alone(int bits) { return bits == 2 || bits == 4; }
+constexpr Order affine_order(int bits) {
+  Order order{};
+  for (int i = 0; i < kFewBlock; ++i) {
+    const int per_byte = 8 / bits, piece = i / 8;  // of the pieces, per_byte come from the same eight bytes
+    const int code = piece / per_byte * 8 * per_byte + i % 8 * per_byte + piece % per_byte;
+    order.v[i] = static_cast<std::uint8_t>(shifts_alone(bits) ? code : i);
+  }
+  return order;
+}
 
 constexpr int kChunkBlocks = kLanes / 2;
 constexpr int kChunkWeights = kChunkBlocks * kFewBlock;

@@ -153,17 +153,6 @@ template <int kBits>
     codes[3].v = stream_codes<kBits, 3>(in);
   }
 }
-/// The order in which codes of 2 and 4 bits come out of eight bytes by shifts alone; others come in natural order.
-constexpr Order affine_order(int bits) {
-  Order order{};
-  const int per_byte = bits == 2 || bits == 4 ? 8 / bits : 1;  // vectors that come from the same eight bytes
-  for (int i = 0; i < kFewBlock; ++i) {
-    const int t = i / 8;
-    order.v[i] = static_cast<std::uint8_t>(t / per_byte * 8 * per_byte + i % 8 * per_byte + t % per_byte);
-  }
-  return order;
-}
-
 /// Numbers a and b of a row, each for a pair of lanes.
 inline F pair_of(const unsigned char* p, Element element, std::int64_t a, std::int64_t b) {
   if (element == Element::f32) {
