@@ -5,8 +5,8 @@ usage: suite.py NIBBLE OUT.json [--peer-python PYTHON] [--peer-bin FOLDER] [--ik
 PYTHON is one with the peers' packages (`make bench-peers`), FOLDER one with the compiled peers. A peer that is missing, or fails, is
 left out and named on standard error. --quick: one size, no whole models; for a look.
 
-OUT.json: {"machine", "limits", "matmul": [...], "experts": [...], "attention": [...], "model": [...], "beside_llama_cpp"}; a peer's
-rows have "peer", and their shares are of what nibble's own probes gave just before.
+OUT.json: {"machine", "limits", "matmul": [...], "experts": [...], "attention": [...], "quantize": [...], "model": [...], "open",
+"beside_llama_cpp"}; a peer's rows have "peer", and their shares are of what nibble's own probes gave just before.
 """
 
 import argparse
@@ -100,6 +100,11 @@ class Suite:
         progress(f"model {words[1]}")
         return self.nibble("model", *words, "--seconds", 3 * self.args.seconds)["results"]
 
+    def opening(self):
+        progress("opening a large model")
+        done = subprocess.run([sys.executable, HERE / "open_model.py", self.args.nibble, "--json"], stdout=subprocess.PIPE, text=True)
+        return json.loads(done.stdout)["results"] if done.returncode == 0 else []
+
     def beside_llama_cpp(self):
         progress("SmolLM2 beside llama.cpp")
         rows = {}
@@ -123,7 +128,8 @@ class Suite:
             result["matmul"] += self.matmul(["affine4-g64"], 4096, (1, 2, 4, 8, 32, 128, 512), "exact,standard,fast")
         result["experts"] = self.of_work("experts", "q4_K", "--precision", "standard,fast")
         result["attention"] = self.of_work("attention", "f16,q8_0", "--kv-dtype", "f16,bf16", "--precision", "exact,fast")
-        result["model"], result["beside_llama_cpp"] = [], None
+        result["quantize"] = self.nibble("quantize", "--k", 14336, "--dtype", "f32,bf16")["results"]
+        result["model"], result["open"], result["beside_llama_cpp"] = [], [], None
         if not self.args.quick:
             for name, stored, lengths in (("qwen3-0.6b", "affine4-g64", "1,128,512"), ("qwen3-0.6b", "affine8-g64", "1"),
                                           ("qwen3-0.6b", "bf16", "1"), ("qwen3-8b", "affine4-g64", "1")):
@@ -132,6 +138,7 @@ class Suite:
             if self.args.gguf:
                 result["model"] += self.model(self.args.gguf, "--precision", "standard,fast", "--gen-lengths", "128")
                 result["beside_llama_cpp"] = self.beside_llama_cpp()
+            result["open"] = self.opening()
         result["absent"] = self.absent
         return result
 

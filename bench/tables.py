@@ -95,9 +95,26 @@ def works(rows, key, label):
 
 
 def models(rows):
-    lines = [[row["model"], row["format"], row["precision"], str(row["prompt_length"]), number(row["prefill_tokens_per_s"], 1),
-              number(row["decode_tokens_per_s"], 1), share(row, "bandwidth_share")] for row in rows]
-    return table(["model", "weights", "precision", "prompt", "prefill, tokens/s", "decode, tokens/s", "of reading"], lines)
+    """Behind decoding, how many times as fast as the same model in bf16."""
+    bf16 = {row["model"]: row["decode_tokens_per_s"] for row in rows if row["format"] == "bf16"}
+    lines = []
+    for row in rows:
+        beside = bf16.get(row["model"])
+        lines.append([row["model"], row["format"], row["precision"], str(row["prompt_length"]), number(row["prefill_tokens_per_s"], 1),
+                      number(row["decode_tokens_per_s"], 1), share(row, "bandwidth_share"),
+                      f'{row["decode_tokens_per_s"] / beside:.1f}×' if beside else ""])
+    return table(["model", "weights", "precision", "prompt", "prefill, tokens/s", "decode, tokens/s", "of reading", "of bf16"], lines)
+
+
+def quantizing(rows):
+    lines = [[row["format"], row["dtype"], number(row["mweights_per_s"]), share(row, "bandwidth_share")] for row in rows]
+    return table(["quantized to", "from", "million weights/s", "of reading"], lines)
+
+
+def opening(rows):
+    lines = [[row["precision"], number(row["file_bytes"] / 1e9, 1), number(row["read_seconds"], 2), number(row["first_token_seconds"], 2),
+              number(row["ratio"], 2)] for row in rows]
+    return table(["precision", "file, GB", "one read, s", "to a first token, s", "ratio"], lines)
 
 
 def beside_llama_cpp(found):
@@ -131,6 +148,10 @@ def main(path):
     print(f'Attention, 4,096 keys, 32 heads on 8, head 128:\n\n{works(result["attention"], "queries", "queries")}')
     if result["model"]:
         print(f'Whole models, batch of one:\n\n{models(result["model"])}')
+    if result["quantize"]:
+        print(f'Quantizing (4096, 14,336):\n\n{quantizing(result["quantize"])}')
+    if result["open"]:
+        print(f'From a file of Qwen3-8B\'s shape in the page cache to a first token:\n\n{opening(result["open"])}')
     if result["beside_llama_cpp"]:
         print(f'SmolLM2-135M, Q4_1, in turns with llama.cpp:\n\n{beside_llama_cpp(result["beside_llama_cpp"])}')
 

@@ -54,8 +54,9 @@ class Perplexity final : public Command {
     }
     progress.clear();
     if (score.tokens == 0) {
-      throw Error(ErrorCode::invalid_argument,
-                  fmt::format("--text {}: nothing to score: a text needs at least two tokens", fmt::join(texts_, ", ")));
+      throw Error(
+          ErrorCode::invalid_argument,
+          fmt::format("--text {}: nothing to score: a text needs at least two tokens", fmt::join(texts_, ", ")));
     }
     return report(loaded, score);
   }

@@ -60,12 +60,12 @@ void remove_leftovers(const std::filesystem::path& path) {
 /// Locks what was just made under `name`; false where it was taken for left behind before it was locked.
 bool lock(int fd, const std::filesystem::path& name) {
   ::flock(fd, LOCK_EX);
-  struct stat held {}, found {};
+  struct stat held = {}, found = {};
   return ::fstat(fd, &held) == 0 && ::stat(name.c_str(), &found) == 0 && held.st_ino == found.st_ino;
 }
 
-/// A name beside `path` that nobody has, and what `make` opened there; it says by errno EEXIST that somebody has it after
-/// all.
+/// A name beside `path` that nobody has, and what `make` opened there; it says by errno EEXIST that somebody has it
+/// after all.
 template <class Make>
 std::pair<std::filesystem::path, int> temporary_beside(const std::filesystem::path& path, Make make) {
   remove_leftovers(path);
@@ -95,9 +95,8 @@ std::filesystem::path replaceable(std::filesystem::path path) {
 }  // namespace
 
 AtomicFile::AtomicFile(std::filesystem::path path) : path_(replaceable(std::move(path))) {
-  std::tie(temporary_, fd_) = temporary_beside(path_, [](const auto& name) {
-    return ::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-  });
+  std::tie(temporary_, fd_) = temporary_beside(
+      path_, [](const auto& name) { return ::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666); });
 }
 
 AtomicFile::~AtomicFile() {
@@ -156,9 +155,8 @@ AtomicFolder::AtomicFolder(std::filesystem::path folder, bool replace) : folder_
     if (!replace_) refuse(ErrorCode::io_error, folder_, "", "exists already; --force replaces it");
     if (!std::filesystem::is_directory(status)) refuse(ErrorCode::io_error, folder_, "", "exists and is not a folder");
   }
-  std::tie(temporary_, lock_) = temporary_beside(folder_, [](const auto& name) {
-    return ::mkdir(name.c_str(), 0777) == 0 ? open_folder(name) : -1;
-  });
+  std::tie(temporary_, lock_) = temporary_beside(
+      folder_, [](const auto& name) { return ::mkdir(name.c_str(), 0777) == 0 ? open_folder(name) : -1; });
 }
 
 AtomicFolder::~AtomicFolder() {

@@ -293,7 +293,8 @@ std::vector<std::int64_t> full_layers_of(const Reader& reader, const json& types
   std::vector<std::int64_t> full;
   for (std::int64_t i = 0; i < count; ++i) {
     const json& type = types[static_cast<std::size_t>(i)];
-    if (type == "full_attention") full.push_back(i);
+    if (type == "full_attention")
+      full.push_back(i);
     else if (type != "sliding_attention")
       reader.unsupported("layer_types", fmt::format("{} is not supported", shown(type.dump())));
   }
@@ -305,14 +306,15 @@ void read_window(const Reader& reader, ModelConfig* config) {
   const bool is_mistral = config->architecture == Architecture::mistral;
   const bool by_layer = config->architecture == Architecture::qwen2 || config->architecture == Architecture::qwen3;
   auto window = reader.integer("sliding_window");
-  if (is_mistral && !reader.has("sliding_window")) window = 4096;  // transformers' default
+  if (is_mistral && !reader.has("sliding_window")) window = 4096;   // transformers' default
   if (config->architecture == Architecture::llama) window.reset();  // transformers' Llama has none
   if (!is_mistral && !reader.boolean("use_sliding_window").value_or(false)) window.reset();
   if (window && *window <= 0) reader.bad("sliding_window", fmt::format("{} is not a size", *window));
 
   const bool hides = window && *window < config->max_position_embeddings;
   const std::int64_t first = by_layer ? reader.integer("max_window_layers").value_or(28) : 0;
-  for (std::int64_t i = 0; window && i < std::min(first, config->num_hidden_layers); ++i) config->full_layers.push_back(i);
+  for (std::int64_t i = 0; window && i < std::min(first, config->num_hidden_layers); ++i)
+    config->full_layers.push_back(i);
   if (const json* layers = reader.find("layer_types")) {
     std::vector<std::int64_t> full = full_layers_of(reader, *layers, config->num_hidden_layers);
     const bool all_full = static_cast<std::int64_t>(full.size()) == config->num_hidden_layers;
@@ -341,9 +343,7 @@ void read_biases(const Reader& reader, ModelConfig* config) {
     case Architecture::qwen2:
       config->attention_bias = true;  // whatever the key says, as in transformers
       break;
-    case Architecture::qwen2_moe:
-      config->attention_bias = reader.boolean("qkv_bias").value_or(true);
-      break;
+    case Architecture::qwen2_moe: config->attention_bias = reader.boolean("qkv_bias").value_or(true); break;
     case Architecture::mistral:
       config->attention_bias = config->attention_output_bias = reader.boolean("attention_bias").value_or(false);
       break;

@@ -111,7 +111,8 @@ class FolderSource : public WeightSource {
       bad_file(path_of(place), name, "is packed, but its .scales are missing");
     add_dense(name, place);
     if (is_weight && place.entry->dtype == DType::u32 && find(stem, "scales").entry)
-      recipes_.back().refusal = "has .scales, as if packed by mlx-lm, but no config.json beside it says how (quantization)";
+      recipes_.back().refusal =
+          "has .scales, as if packed by mlx-lm, but no config.json beside it says how (quantization)";
   }
 
   bool belongs_to_a_triplet(std::string_view name) const {

@@ -214,12 +214,9 @@ class FolderWriter {
     const Tensor tensor = source_.get(i);
     const Decision& decision = decisions_[i];
     switch (decision.treatment) {
-      case Treatment::as_stored:
-        return tensor;
-      case Treatment::pack:
-        return CheckpointAccess::pack(*options_.plan, tensor, decision.dtype);
-      case Treatment::dense:
-        break;
+      case Treatment::as_stored: return tensor;
+      case Treatment::pack: return CheckpointAccess::pack(*options_.plan, tensor, decision.dtype);
+      case Treatment::dense: break;
     }
     return tensor.is_quantized() ? dequantize(tensor, decision.dtype) : cast(tensor, decision.dtype);
   }

@@ -55,20 +55,13 @@ bool is_integer(std::uint32_t type) { return type <= i32 || type == u64 || type 
 
 std::int64_t integer_at(std::uint32_t type, const std::byte* data) {
   switch (type) {
-    case u8:
-      return read_as<std::uint8_t>(data);
-    case i8:
-      return read_as<std::int8_t>(data);
-    case u16:
-      return read_as<std::uint16_t>(data);
-    case i16:
-      return read_as<std::int16_t>(data);
-    case u32:
-      return read_as<std::uint32_t>(data);
-    case i32:
-      return read_as<std::int32_t>(data);
-    default:
-      return read_as<std::int64_t>(data);
+    case u8: return read_as<std::uint8_t>(data);
+    case i8: return read_as<std::int8_t>(data);
+    case u16: return read_as<std::uint16_t>(data);
+    case i16: return read_as<std::int16_t>(data);
+    case u32: return read_as<std::uint32_t>(data);
+    case i32: return read_as<std::int32_t>(data);
+    default: return read_as<std::int64_t>(data);
   }
 }
 

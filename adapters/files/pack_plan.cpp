@@ -4,8 +4,6 @@
 #include <fnmatch.h>
 
 #include <algorithm>
-
-#include <algorithm>
 #include <array>
 
 #include "adapters/files/file_error.h"
@@ -42,7 +40,8 @@ bool PackPlan::packs(const TensorInfo& tensor) const {
 void PackPlan::require_keep_to_match(std::span<const TensorInfo> tensors) const {
   for (const std::string& glob : keep) {
     if (std::any_of(tensors.begin(), tensors.end(), [&](const TensorInfo& t) { return keeps(t.name, glob); })) continue;
-    throw Error(ErrorCode::invalid_argument, fmt::format("[pack] keep {}: no tensor or module has such a name", shown(glob)));
+    throw Error(ErrorCode::invalid_argument,
+                fmt::format("[pack] keep {}: no tensor or module has such a name", shown(glob)));
   }
 }
 

@@ -20,7 +20,8 @@ struct PackPlan {
   /// Whether the plan packs this tensor: a floating `….weight` of two or three axes whose last one the group divides (a
   /// linear layer, an embedding, a stack of experts), not named in `keep` and not the router of a mixture of experts.
   bool packs(const TensorInfo& tensor) const;
-  /// Throws Error(invalid_argument) for a glob of `keep` that names nothing: a slip of the pen would pack what should stay.
+  /// Throws Error(invalid_argument) for a glob of `keep` that names nothing: a slip of the pen would pack what should
+  /// stay.
   void require_keep_to_match(std::span<const TensorInfo> tensors) const;
   QuantizeParams params() const;
 

@@ -17,7 +17,7 @@ namespace files {
 namespace {
 
 constexpr std::uint64_t kLargestHeader = 100'000'000;  // the reference implementation's limit
-constexpr std::uint64_t kSmall = 64 << 10;               // bytes of a tensor that may be copied
+constexpr std::uint64_t kSmall = 64 << 10;             // bytes of a tensor that may be copied
 constexpr std::uint64_t kPrefix = 8;                   // the header's length, a little-endian u64
 
 std::string_view header_of(const MappedFile& file) {
@@ -32,8 +32,9 @@ std::string_view header_of(const MappedFile& file) {
   std::uint64_t length = 0;
   std::memcpy(&length, text.data(), kPrefix);
   if (length > kLargestHeader) {
-    bad_file(file.path(), "",
-             fmt::format("is not a safetensors file, or has a header over 100 MB (its first 8 bytes say {} bytes)", length));
+    bad_file(
+        file.path(), "",
+        fmt::format("is not a safetensors file, or has a header over 100 MB (its first 8 bytes say {} bytes)", length));
   }
   if (length > text.size() - kPrefix) {
     bad_file(file.path(), "", fmt::format("truncated: header of {} bytes in a file of {}", length, text.size()));

@@ -43,14 +43,9 @@ class HeaderEvents : public nlohmann::json_sax<nlohmann::json> {
 
   bool start_object(std::size_t) override {
     switch (where_) {
-      case Where::outside:
-        where_ = Where::file;
-        return true;
-      case Where::file:
-        where_ = in_metadata_ ? Where::metadata : Where::entry;
-        return true;
-      default:
-        fail("an object where the format has none");
+      case Where::outside: where_ = Where::file; return true;
+      case Where::file: where_ = in_metadata_ ? Where::metadata : Where::entry; return true;
+      default: fail("an object where the format has none");
     }
   }
 

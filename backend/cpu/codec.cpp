@@ -85,9 +85,8 @@ std::vector<std::int64_t> checked_indices(const Tensor& packed, const Tensor& in
     const std::int64_t index =
         integer_at(bytes_of(indices) + offset * static_cast<std::int64_t>(itemsize(impl.dtype)), impl.dtype);
     if (index < -rows || index >= rows) {
-      throw Error(ErrorCode::out_of_range,
-                  fmt::format("[take] {} · indices {}: index {} is outside an axis of {}", describe(packed),
-                              describe(indices), index, rows));
+      throw Error(ErrorCode::out_of_range, fmt::format("[take] {} · indices {}: index {} is outside an axis of {}",
+                                                       describe(packed), describe(indices), index, rows));
     }
     result[static_cast<std::size_t>(i)] = index < 0 ? index + rows : index;
   }

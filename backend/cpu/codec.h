@@ -9,14 +9,16 @@ namespace nibble {
 inline namespace v0 {
 namespace detail {
 
-/// Backend::dequantize: packed, of any rank and any packed axis, to `out` of the same shape, contiguous, f32, f16 or bf16.
+/// Backend::dequantize: packed, of any rank and any packed axis, to `out` of the same shape, contiguous, f32, f16 or
+/// bf16.
 void cpu_dequantize(const Tensor& packed, const Tensor& out);
 
 /// Backend::quantize: w (…, N, K) contiguous, f32, f16 or bf16, into allocated components, row by row.
 void cpu_quantize(const Tensor& w, const Format& format, std::span<const Tensor> components);
 
-/// Backend::take of a packed 2-D tensor with its rows on axis 0: out (*indices, K), contiguous, f32, f16 or bf16. Indices of any integer
-/// dtype, shape and strides; negative ones count from the end. Throws Error(out_of_range) before anything is written.
+/// Backend::take of a packed 2-D tensor with its rows on axis 0: out (*indices, K), contiguous, f32, f16 or bf16.
+/// Indices of any integer dtype, shape and strides; negative ones count from the end. Throws Error(out_of_range) before
+/// anything is written.
 void cpu_take_packed(const Tensor& packed, const Tensor& indices, const Tensor& out);
 
 }  // namespace detail

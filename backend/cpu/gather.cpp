@@ -42,14 +42,10 @@ void gather_row(const Word* in, std::int64_t in_stride, const std::int64_t* at, 
 template <class Visit>
 void with_word(DType dtype, Visit&& visit) {
   switch (itemsize(dtype)) {
-    case 1:
-      return visit(std::uint8_t{});
-    case 2:
-      return visit(std::uint16_t{});
-    case 4:
-      return visit(std::uint32_t{});
-    default:
-      return visit(std::uint64_t{});
+    case 1: return visit(std::uint8_t{});
+    case 2: return visit(std::uint16_t{});
+    case 4: return visit(std::uint32_t{});
+    default: return visit(std::uint64_t{});
   }
 }
 

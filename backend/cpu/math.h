@@ -50,9 +50,9 @@ static inline float gelu_tanh_f32(float x) {
   return x * sigmoid_f32(2.0f * u);
 }
 
-/// x·Φ(x) by erfc, with full relative precision in the negative tail: for t = 1/(1 + |x|/4), ½·erfcx(|x|/√2)/t is nearly
-/// a polynomial (interpolated in Chebyshev's points of t in [4/19, 1], that is |x| ≤ 15, with relative error 2⁻²⁹), and
-/// Φ(−|x|) = ½·erfcx(|x|/√2)·e^(−x²/2), where x² is taken in two parts, the larger exact.
+/// x·Φ(x) by erfc, with full relative precision in the negative tail: for t = 1/(1 + |x|/4), ½·erfcx(|x|/√2)/t is
+/// nearly a polynomial (interpolated in Chebyshev's points of t in [4/19, 1], that is |x| ≤ 15, with relative error
+/// 2⁻²⁹), and Φ(−|x|) = ½·erfcx(|x|/√2)·e^(−x²/2), where x² is taken in two parts, the larger exact.
 static inline float gelu_f32(float x) {
   const float a = __builtin_fabsf(x);
   const float t = 1.0f / (1.0f + 0.25f * a);

@@ -77,13 +77,13 @@ void packed_across(const Unit& unit, const MatmulArgs& args) {
   mend_across(unit, o.x, o.w, o.y);
 }
 
-template <IntegerScheme MatrixIntegers::* scheme>
+template <IntegerScheme MatrixIntegers::*scheme>
 void matrices_along(const Unit& unit, const MatmulArgs& args) {
   if (nothing_to_sum(args)) return;
   multiply_along_integer(unit, unit.matrices->*scheme, x_of(args), PackedRows(unit, args.w), y_of(args));
 }
 
-template <IntegerScheme Unit::* scheme>
+template <IntegerScheme Unit::*scheme>
 void affine_along(const Unit& unit, const MatmulArgs& args) {
   if (nothing_to_sum(args)) return;
   const PackedOperands o(unit, args);
@@ -122,10 +122,13 @@ constexpr auto kAcross = Orientation::across;
 
 const std::array<KernelRow, kKernelRows> kKernelTable = {{
     {"few_affine_fast", kFast, 60, supports<kFast, kAlong, is_affine_few>, few_along<FewScheme::fast>, has_few_rows},
-    {"few_affine_standard", kStandard, 50, supports<kStandard, kAlong, is_affine_few>, few_along<FewScheme::standard>, has_few_rows},
-    {"along_affine_matrices_fast", kFast, 45, supports<kFast, kAlong, is_affine>, matrices_along<&MatrixIntegers::fast>, has_matrices},
+    {"few_affine_standard", kStandard, 50, supports<kStandard, kAlong, is_affine_few>, few_along<FewScheme::standard>,
+     has_few_rows},
+    {"along_affine_matrices_fast", kFast, 45, supports<kFast, kAlong, is_affine>, matrices_along<&MatrixIntegers::fast>,
+     has_matrices},
     {"along_affine_fast", kFast, 40, supports<kFast, kAlong, is_affine>, affine_along<&Unit::fast>, has_fast},
-    {"along_affine_matrices_standard", kStandard, 35, supports<kStandard, kAlong, is_affine>, matrices_along<&MatrixIntegers::standard>, has_matrices},
+    {"along_affine_matrices_standard", kStandard, 35, supports<kStandard, kAlong, is_affine>,
+     matrices_along<&MatrixIntegers::standard>, has_matrices},
     {"along_affine_standard", kStandard, 30, supports<kStandard, kAlong, is_affine>, affine_along<&Unit::standard>},
     {"along_packed_exact", kExact, 10, supports<kExact, kAlong, is_packed>, packed_along},
     {"across_packed_exact", kExact, 10, supports<kExact, kAcross, is_packed>, packed_across},

@@ -3,12 +3,12 @@
 #include <cstdint>
 #include <span>
 
-#include "backend/cpu/units/few_rows.h"
 #include "backend/cpu/output.h"
+#include "backend/cpu/units/few_rows.h"
 #include "backend/cpu/weights.h"
 
-/// The loops around a unit's tiles: blocking, threads and accumulation, once for every unit and format. A row of y has the same bits
-/// however many threads, and, where `deterministic`, whatever the other rows.
+/// The loops around a unit's tiles: blocking, threads and accumulation, once for every unit and format. A row of y has
+/// the same bits however many threads, and, where `deterministic`, whatever the other rows.
 namespace nibble {
 inline namespace v0 {
 namespace detail {
@@ -29,11 +29,10 @@ void multiply_across_few(const Unit& unit, const Matrix& x, const WeightRows& w,
 void multiply_along_integer(const Unit& unit, const IntegerScheme& scheme, const Matrix& x, const PackedRows& w,
                             const Output& y);
 /// The same for up to kMostFewRows rows of x, by the unit's few_rows: a row has the same bits however many there are.
-void multiply_few_rows(const Unit& unit, FewScheme scheme, const Matrix& x, const PackedRows& w,
-                       const Output& y);
+void multiply_few_rows(const Unit& unit, FewScheme scheme, const Matrix& x, const PackedRows& w, const Output& y);
 inline constexpr std::int64_t kMostFewRows = 10;  // more are faster as tiles
-/// What follows a product with packed weights: sums that scales which are infinite or NaN have gone into become those of
-/// the format's own decode.
+/// What follows a product with packed weights: sums that scales which are infinite or NaN have gone into become those
+/// of the format's own decode.
 void mend_along(const Unit& unit, const Matrix& x, const PackedRows& w, const Output& y);
 void mend_across(const Unit& unit, const Matrix& x, const PackedRows& w, const Output& y);
 /// Whether they can: codes and a scale and bias for each 32, 64 or 128 weights.

@@ -14,12 +14,14 @@ namespace {
 constexpr std::int64_t kRowBlock = 512;    // rows of x that one decoding of w serves
 constexpr std::int64_t kSlab = 256;        // outputs of a task: their panels pass by the same piece of x
 constexpr std::int64_t kAcrossStep = 128;  // outputs side by side in memory that are read together
-constexpr std::int64_t kAhead = 8;         // rows asked for before they are read, in runs too short for processors to foresee
-constexpr std::int64_t kLine = 64;         // bytes that memory gives at once
-constexpr std::int64_t kTask = 1 << 15;    // multiply-adds that are worth a thread
-constexpr std::int64_t kFewRows = 4;       // for so few, panels are not worth their making
+constexpr std::int64_t kAhead = 8;  // rows asked for before they are read, in runs too short for processors to foresee
+constexpr std::int64_t kLine = 64;  // bytes that memory gives at once
+constexpr std::int64_t kTask = 1 << 15;  // multiply-adds that are worth a thread
+constexpr std::int64_t kFewRows = 4;     // for so few, panels are not worth their making
 
-std::int64_t round_up(std::int64_t value, std::int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
+std::int64_t round_up(std::int64_t value, std::int64_t multiple) {
+  return (value + multiple - 1) / multiple * multiple;
+}
 std::int64_t pieces(std::int64_t value, std::int64_t size) { return (value + size - 1) / size; }
 
 void zero(float* p, std::int64_t count) { std::memset(p, 0, static_cast<std::size_t>(count) * sizeof(float)); }
@@ -38,7 +40,8 @@ struct Rows {
   std::int64_t at(std::int64_t i) const { return only.empty() ? i : only[static_cast<std::size_t>(i)]; }
 };
 
-/// A block of rows of x in the words of panels, fp32 or pairs of bf16, cut along the contracted axis: (chunk, row, kPanelDepth).
+/// A block of rows of x in the words of panels, fp32 or pairs of bf16, cut along the contracted axis: (chunk, row,
+/// kPanelDepth).
 class XBlock {
  public:
   XBlock(const Unit& unit, const Rows& rows, std::int64_t first, std::int64_t count, std::int64_t steps)
@@ -122,7 +125,8 @@ class PanelsAcross final : public Panels {
       if (matrix != nullptr && k + i + kAhead < matrix->rows) fetch(matrix->at(k + i + kAhead, n), real * matrix->size);
       w_.values(k + i, n, real, line);
       for (std::int64_t c = 0; c < real; c += columns) {
-        std::memcpy(panels + c * kPanelDepth + i * columns, line + c, static_cast<std::size_t>(columns) * sizeof(float));
+        std::memcpy(panels + c * kPanelDepth + i * columns, line + c,
+                    static_cast<std::size_t>(columns) * sizeof(float));
       }
     }
   }
@@ -148,7 +152,8 @@ class PairsAlong final : public Pairs {
  public:
   PairsAlong(const Unit& unit, const Matrix& w) : Pairs(unit, w, w.rows, w.columns, 1) {}
   void fill(std::int64_t n, std::int64_t k, std::int64_t count, float* panels) const override {
-    unit_.floats->turn(w_.at(n, 2 * k), Element::f32, w_.row_stride * w_.size, std::min(step(), outputs() - n), count, panels);
+    unit_.floats->turn(w_.at(n, 2 * k), Element::f32, w_.row_stride * w_.size, std::min(step(), outputs() - n), count,
+                       panels);
   }
   const std::byte* source(std::int64_t n, std::int64_t k) const override { return w_.at(n, 2 * k); }
 };
@@ -175,7 +180,8 @@ class PairsAcross final : public Pairs {
       for (std::int64_t c = 0; c < real; c += columns) {
         auto* words = reinterpret_cast<std::uint32_t*>(panels + c * kPanelDepth + i * columns);
         const std::int64_t here = std::min(columns, real - c);
-        for (std::int64_t j = 0; j < here; ++j) words[j] = half_at(even, c + j) | static_cast<std::uint32_t>(half_at(odd, c + j)) << 16;
+        for (std::int64_t j = 0; j < here; ++j)
+          words[j] = half_at(even, c + j) | static_cast<std::uint32_t>(half_at(odd, c + j)) << 16;
       }
     }
   }
@@ -271,7 +277,8 @@ void multiply_panels(const Unit& unit, const Rows& rows, const Panels& panels) {
     const std::int64_t wanted = round_up(pieces(panels.outputs(), kSlab), threads);
     const std::int64_t width = round_up(pieces(panels.outputs(), wanted), panels.step());
     const std::int64_t slabs = pieces(panels.outputs(), width);
-    const std::int64_t parts = std::clamp<std::int64_t>(threads / slabs, 1, pieces(x.rows(), 4 * unit.floats->panel_rows));
+    const std::int64_t parts =
+        std::clamp<std::int64_t>(threads / slabs, 1, pieces(x.rows(), 4 * unit.floats->panel_rows));
     const auto task = [&](std::int64_t i) {
       const std::int64_t part = i % parts, begin = i / parts * width;
       const std::int64_t row = x.rows() * part / parts, end = x.rows() * (part + 1) / parts;

@@ -77,9 +77,10 @@ void multiply_along_few(const Unit& unit, const Matrix& x, const WeightRows& w, 
       }
     }
   };
-  parallel_ranges(w.rows(), grain_for(w.length() * (x.rows + kDecodeCost)), kRows, [&](std::int64_t begin, std::int64_t end) {
-    sum_outputs(unit, y, begin, end, [&](float* sums, std::int64_t width) { add(begin, end, sums, width); });
-  });
+  parallel_ranges(
+      w.rows(), grain_for(w.length() * (x.rows + kDecodeCost)), kRows, [&](std::int64_t begin, std::int64_t end) {
+        sum_outputs(unit, y, begin, end, [&](float* sums, std::int64_t width) { add(begin, end, sums, width); });
+      });
 }
 
 void multiply_across_few(const Unit& unit, const Matrix& x, const WeightRows& w, const Output& y) {
@@ -97,12 +98,13 @@ void multiply_across_few(const Unit& unit, const Matrix& x, const WeightRows& w,
   };
   const std::int64_t step = std::max<std::int64_t>(64, w.cut());
   const std::int64_t most = (w.in_place() != nullptr ? kMostSums : kChunk) / step * step;
-  parallel_ranges(w.length(), grain_for(w.rows() * (x.rows + kDecodeCost)), step, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t c = begin; c < end; c += most) {
-      const std::int64_t count = std::min(most, end - c);
-      sum_outputs(unit, y, c, c + count, [&](float* sums, std::int64_t width) { add(c, count, sums, width); });
-    }
-  });
+  parallel_ranges(
+      w.length(), grain_for(w.rows() * (x.rows + kDecodeCost)), step, [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t c = begin; c < end; c += most) {
+          const std::int64_t count = std::min(most, end - c);
+          sum_outputs(unit, y, c, c + count, [&](float* sums, std::int64_t width) { add(c, count, sums, width); });
+        }
+      });
 }
 
 }  // namespace cpu

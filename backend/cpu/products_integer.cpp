@@ -18,8 +18,8 @@ namespace {
 
 constexpr std::int64_t kRowBlock = 512;  // rows of x that one pass over w serves
 
-/// How a product is cut. A sheet of decoded weights and a pair of panels should stay in the first cache, a sheet's share of x or the sheet
-/// itself in the second.
+/// How a product is cut. A sheet of decoded weights and a pair of panels should stay in the first cache, a sheet's
+/// share of x or the sheet itself in the second.
 struct Cut {
   std::int64_t tile;   ///< rows of w, columns of y, that a thread computes together
   std::int64_t sheet;  ///< rows of them that are decoded together
@@ -36,7 +36,8 @@ constexpr std::int64_t kLine = 64;  // bytes that memory is fetched by
 template <class Store>
 class IntegerTiles {
  public:
-  IntegerTiles(const Unit& unit, const IntegerScheme& scheme, const ActivationPanels& x, const PackedRows& w, Store& store)
+  IntegerTiles(const Unit& unit, const IntegerScheme& scheme, const ActivationPanels& x, const PackedRows& w,
+               Store& store)
       : unit_(unit), scheme_(scheme), x_(x), w_(w), store_(store), cut_(x.rows <= kShortRows ? kShortCut : kTallCut) {
     const std::int64_t tiles = (w.rows() + cut_.tile - 1) / cut_.tile, pairs = (x.count + 1) / 2;
     const std::int64_t threads = num_threads(), wanted = threads == 1 ? 1 : 8 * threads;

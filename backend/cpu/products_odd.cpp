@@ -1,6 +1,6 @@
-// Weights whose scale is infinite or NaN: kernels compute with scales apart from codes, which then gives another pattern
-// of infinities and NaN than a dense product does. Such a scale always leaves a sum that is not finite, so whoever
-// sees none has nothing to do, and those that were hit are computed again here.
+// Weights whose scale is infinite or NaN: kernels compute with scales apart from codes, which then gives another
+// pattern of infinities and NaN than a dense product does. Such a scale always leaves a sum that is not finite, so
+// whoever sees none has nothing to do, and those that were hit are computed again here.
 
 #include <vector>
 

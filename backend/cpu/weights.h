@@ -58,7 +58,8 @@ class WeightRows {
   virtual const Matrix* in_place() const { return nullptr; }
   /// Weights [begin, begin + count) of rows [row, row + rows): where they lie, or decoded to `room` for (rows, kChunk).
   virtual Lines lines(std::int64_t row, std::int64_t rows, std::int64_t begin, std::int64_t count, float* room) const;
-  /// The same of panel_columns rows as columns of a panel; count at most kPanelDepth. Columns past the last row hold anything.
+  /// The same of panel_columns rows as columns of a panel; count at most kPanelDepth. Columns past the last row hold
+  /// anything.
   virtual void panel(std::int64_t row, std::int64_t begin, std::int64_t count, float* out) const;
 
  protected:
@@ -130,10 +131,10 @@ class PackedRows final : public WeightRows {
   }
 
   const Packing& packing_;
-  const Decoder* decoder_;  ///< null: the format's own functions
-  PackedRow origin_;        ///< row 0
-  RowBytes origin_bytes_;   ///< the same for units
-  std::array<std::int64_t, kMaxComponents> pitch_{};  ///< bytes of each component from row to row
+  const Decoder* decoder_;                                  ///< null: the format's own functions
+  PackedRow origin_;                                        ///< row 0
+  RowBytes origin_bytes_;                                   ///< the same for units
+  std::array<std::int64_t, kMaxComponents> pitch_{};        ///< bytes of each component from row to row
   std::array<std::int64_t, kMaxComponents> block_bytes_{};  ///< of each component for a block of weights
   std::size_t components_;
 };

@@ -36,7 +36,8 @@ struct DeviceInfo {
 /// Every device there is, the CPU first.
 NIBBLE_API std::vector<DeviceInfo> devices();
 
-/// The instruction-set units in this build that this processor runs, best first: "avx512", "avx2", "scalar"; "neon", "scalar".
+/// The instruction-set units in this build that this processor runs, best first: "avx512", "avx2", "scalar"; "neon",
+/// "scalar".
 NIBBLE_API std::vector<std::string> cpu_units();
 /// The unit in use: the best one, or the one that the environment variable NIBBLE_ISA names. A NIBBLE_ISA that
 /// names no unit of this machine makes the first operation throw Error(invalid_argument).

@@ -54,9 +54,10 @@ class NIBBLE_API with {
 /// Counters of the process since it began or since reset_stats().
 struct Stats {
   std::uint64_t bytes_dequantized = 0;  ///< bytes written by operations that had to dequantize a packed operand
-  std::uint64_t bytes_copied = 0;       ///< bytes that update_slice copied because the storage was shared, or others because they lay unaligned
-  std::uint64_t bytes_moved = 0;        ///< bytes moved between devices
-  std::uint64_t bytes_allocated = 0;    ///< bytes of live tensor storage (not reset)
+  std::uint64_t bytes_copied =
+      0;  ///< bytes that update_slice copied because the storage was shared, or others because they lay unaligned
+  std::uint64_t bytes_moved = 0;      ///< bytes moved between devices
+  std::uint64_t bytes_allocated = 0;  ///< bytes of live tensor storage (not reset)
   std::uint64_t peak_bytes_allocated = 0;
   std::uint64_t ops_cpu = 0;
   std::uint64_t ops_vulkan = 0;

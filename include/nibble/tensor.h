@@ -110,7 +110,8 @@ Tensor tensor(std::initializer_list<T> values, const Shape& shape) {
 }
 
 /// A tensor over memory that `owner` keeps alive, without a copy: the tensor never writes to it. Used for
-/// memory-mapped files and for a host's own buffers. `data` may have any alignment; but for products, take() and copies it is copied at use if unaligned.
+/// memory-mapped files and for a host's own buffers. `data` may have any alignment; but for products, take() and copies
+/// it is copied at use if unaligned.
 NIBBLE_API Tensor from_borrowed(std::shared_ptr<const void> owner, const void* data, const Shape& shape, DType dtype);
 
 }  // namespace v0

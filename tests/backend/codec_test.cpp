@@ -81,7 +81,8 @@ TEST(Decoders, ReadNothingPastTheRow) {
         const Tensor y = dense_matrix(1, 1, DType::f32, Layout::contiguous);
         fill_normal(x, random, Values::gaussian);
         for (const auto& kernel : unit.kernels) {
-          if (!kernel.supports({format, DType::f32, nb::detail::Orientation::along, 1, kernel.precision, false})) continue;
+          if (!kernel.supports({format, DType::f32, nb::detail::Orientation::along, 1, kernel.precision, false}))
+            continue;
           kernel.run({x, w, y, nb::detail::Orientation::along, kernel.precision, false});
         }
         EXPECT_EQ(decoded(w), decoded(source));
@@ -139,7 +140,8 @@ TEST(Units, ConvertHalvesAsTheReferenceDoes) {
           ASSERT_TRUE(nan) << unit.name;
           continue;
         }
-        ASSERT_EQ(got[i], half ? nb::float16(values[i]).bits : nb::bfloat16(values[i]).bits) << unit.name << ' ' << values[i];
+        ASSERT_EQ(got[i], half ? nb::float16(values[i]).bits : nb::bfloat16(values[i]).bits)
+            << unit.name << ' ' << values[i];
       }
     }
   }
@@ -230,9 +232,9 @@ TEST(Codec, QuantizesAsTheReferenceDoes) {
 /// Groups that a choice of scales can stumble over, each at the end of one of normal weights.
 std::vector<float> odd_groups(int group, Random& random) {
   constexpr float kInf = std::numeric_limits<float>::infinity(), kNaN = std::numeric_limits<float>::quiet_NaN();
-  const std::vector<std::vector<float>> ends = {
-      {},          {0, -0.f},       {kNaN},         {kInf},         {-kInf}, {kInf, -kInf}, {3e38f, -3e38f},
-      {1e-40f, 0}, {5, -5},         {-7, 6.9f, 0},  {1e-30f, 1e30f}};
+  const std::vector<std::vector<float>> ends = {{},      {0, -0.f},     {kNaN},          {kInf},
+                                                {-kInf}, {kInf, -kInf}, {3e38f, -3e38f}, {1e-40f, 0},
+                                                {5, -5}, {-7, 6.9f, 0}, {1e-30f, 1e30f}};
   std::vector<float> weights;
   std::normal_distribution<float> normal;
   for (const std::vector<float>& end : ends) {

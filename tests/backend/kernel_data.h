@@ -57,7 +57,8 @@ inline Tensor dense_matrix(std::int64_t rows, std::int64_t columns, DType dtype,
     case Layout::gaps: return nb::detail::make_view(base, {rows, columns}, {2 * spread_columns, 3}, 2);
     case Layout::broadcast_rows: return nb::detail::make_view(base, {rows, columns}, {0, 1}, 5);
     case Layout::reversed:
-      return nb::detail::make_view(base, {rows, columns}, {-columns, -1}, std::max<std::int64_t>(rows * columns - 1, 0));
+      return nb::detail::make_view(base, {rows, columns}, {-columns, -1},
+                                   std::max<std::int64_t>(rows * columns - 1, 0));
   }
   return base;
 }
@@ -74,7 +75,8 @@ inline std::int64_t guards(const Tensor& t) {
 inline void fill_normal(const Tensor& t, Random& random, Values values, float deviation = 1) {
   std::normal_distribution<float> normal(0, deviation);
   const std::int64_t columns = t.size(1);
-  const std::int64_t loud[] = {pick(random, 0, static_cast<int>(columns) - 1), pick(random, 0, static_cast<int>(columns) - 1)};
+  const std::int64_t loud[] = {pick(random, 0, static_cast<int>(columns) - 1),
+                               pick(random, 0, static_cast<int>(columns) - 1)};
   for (std::int64_t i = 0; i < t.size(0); ++i) {
     for (std::int64_t j = 0; j < columns; ++j) {
       const bool is_loud = values == Values::outliers && (j == loud[0] || j == loud[1]);

@@ -44,7 +44,8 @@ double weight(const Case& c, std::int64_t output, std::int64_t k) {
 }
 
 MatmulQuery query_of(const Case& c, Precision precision) {
-  return {c.w.is_quantized() ? c.w.packing()->format : nullptr, c.w.dtype(), c.orientation, c.x.size(0), precision, false};
+  return {
+      c.w.is_quantized() ? c.w.packing()->format : nullptr, c.w.dtype(), c.orientation, c.x.size(0), precision, false};
 }
 
 struct Errors {
@@ -78,9 +79,7 @@ Errors measure(const Case& c) {
 
 /// A case of random layout for a format (null: dense).
 Case random_case(Random& random, const Format* format, Orientation orientation, int most_rows, int most_columns) {
-  const auto layout = [&](bool output) {
-    return static_cast<Layout>(pick(random, 0, output ? 2 : 4));
-  };
+  const auto layout = [&](bool output) { return static_cast<Layout>(pick(random, 0, output ? 2 : 4)); };
   Case c;
   c.orientation = orientation;
   const int rows = pick(random, 1, most_rows);
@@ -95,8 +94,8 @@ Case random_case(Random& random, const Format* format, Orientation orientation, 
     c.w = packed_view(whole, first, step, n, begin, length);
     const std::vector<float> values = decoded(c.w);
     c.weights.assign(values.begin(), values.end());
-    c.text = std::string(format->name) + " scales " + std::string(nb::name(scales)) + " begin " + std::to_string(begin) +
-             " step " + std::to_string(step);
+    c.text = std::string(format->name) + " scales " + std::string(nb::name(scales)) + " begin " +
+             std::to_string(begin) + " step " + std::to_string(step);
   } else {
     length = pick(random, 1, 600);
     const DType dtype = choose(random, kFloats);
@@ -162,7 +161,10 @@ TEST_P(Kernels, ReferenceDistributionsStayWithinFrobeniusBound) {
     for (const Values values : {Values::gaussian, Values::outliers}) {
       Case c{dense_matrix(3, 2048, DType::f32, Layout::contiguous),
              packed_matrix(*nb::detail::find_format(name), unit().emulated ? 17 : 64, 2048, DType::f16, random),
-             {}, {}, Orientation::along, name};
+             {},
+             {},
+             Orientation::along,
+             name};
       fill_normal(c.x, random, values);
       c.y = dense_matrix(3, c.w.size(0), DType::f32, Layout::contiguous);
       const std::vector<float> weights = decoded(c.w);
@@ -194,7 +196,8 @@ TEST_P(Kernels, BitsDependOnNeitherThreadsNorOtherRows) {
   const int threads_before = nb::num_threads();
   for (const Format* format : {nb::detail::find_format("affine4-g64"), nb::detail::find_format("q5_1"),
                                nb::detail::find_format("affine3-g128"), static_cast<const Format*>(nullptr)}) {
-    for (const auto& [orientation, rows] : {std::pair{Orientation::along, 8}, {Orientation::along, unit().emulated ? 9 : 150},
+    for (const auto& [orientation, rows] : {std::pair{Orientation::along, 8},
+                                            {Orientation::along, unit().emulated ? 9 : 150},
                                             {Orientation::across, unit().emulated ? 9 : 150}}) {
       Case c = random_case(random, format, orientation, 1, 300);
       c.x = dense_matrix(rows, contracted(c), DType::f32, Layout::contiguous);
@@ -207,7 +210,8 @@ TEST_P(Kernels, BitsDependOnNeitherThreadsNorOtherRows) {
         const std::vector<double> few_rows = bits(kernel, c, 0, 3, false);
         for (const int threads : {2, 5}) {
           nb::set_num_threads(threads);
-          EXPECT_EQ(bits(kernel, c, 0, c.x.size(0), true), one) << kernel.name << " threads " << threads << ' ' << c.text;
+          EXPECT_EQ(bits(kernel, c, 0, c.x.size(0), true), one)
+              << kernel.name << " threads " << threads << ' ' << c.text;
           EXPECT_EQ(bits(kernel, c, 0, 3, false), few_rows) << kernel.name << " threads " << threads << ' ' << c.text;
         }
         for (std::int64_t row = 0; row < c.x.size(0); row += 7) {
@@ -239,15 +243,16 @@ Tensor at_the_edge(const Tensor& packed) {
     component = nb::detail::make_tensor(
         {component.shape(), component.impl().strides, 0, component.dtype(), std::move(storage), nullptr});
   }
-  return nb::detail::make_tensor({packed.shape(), packed.impl().strides, packed.impl().offset, packed.dtype(), nullptr,
-                                  std::move(packing)});
+  return nb::detail::make_tensor(
+      {packed.shape(), packed.impl().strides, packed.impl().offset, packed.dtype(), nullptr, std::move(packing)});
 }
 
 TEST_P(Kernels, FewRowsOfEveryCountReadNothingPastTheEnd) {
   Random random = this->random();
   for (const Format* format : nb::detail::format_table()) {
     for (int rows = 1; rows <= 9; rows += unit().emulated ? 3 : 1) {
-      const std::int64_t n = pick(random, 1, 9), length = format->block * pick(random, 1, std::max(2, 700 / format->block));
+      const std::int64_t n = pick(random, 1, 9),
+                         length = format->block * pick(random, 1, std::max(2, 700 / format->block));
       Case c;
       c.orientation = Orientation::along;
       c.w = at_the_edge(packed_matrix(*format, n, length, choose(random, kFloats), random));
@@ -346,14 +351,20 @@ TEST_P(Kernels, ManyRowsCrossTheBlocks) {
   }
 }
 
-/// Rows of weights longer than are decoded at once, more of them than a tile has, and panels of rows of x that are not full.
+/// Rows of weights longer than are decoded at once, more of them than a tile has, and panels of rows of x that are not
+/// full.
 TEST_P(Kernels, LongRowsCrossTheCuts) {
   Random random = this->random();
-  for (const auto& [name, length] : {std::pair{"affine4-g64", 4160}, {"affine3-g128", 2176}, {"affine5-g32", 2080}, {"q8_0", 1056}}) {
+  for (const auto& [name, length] :
+       {std::pair{"affine4-g64", 4160}, {"affine3-g128", 2176}, {"affine5-g32", 2080}, {"q8_0", 1056}}) {
     const Format& format = *nb::detail::find_format(name);
     for (const int rows : unit().emulated ? std::vector<int>{9} : std::vector<int>{9, 145}) {
       Case c{dense_matrix(rows, length, DType::f32, Layout::contiguous),
-             packed_matrix(format, unit().emulated ? 11 : 67, length, DType::bf16, random), {}, {}, Orientation::along, name};
+             packed_matrix(format, unit().emulated ? 11 : 67, length, DType::bf16, random),
+             {},
+             {},
+             Orientation::along,
+             name};
       fill_normal(c.x, random, Values::outliers);
       c.y = dense_matrix(rows, c.w.size(0), DType::f32, Layout::gaps);
       const std::vector<float> weights = decoded(c.w);
@@ -367,15 +378,17 @@ TEST_P(Kernels, SupportsOnlyWhatItStates) {
   for (const MatmulKernel& kernel : unit().kernels) {
     EXPECT_FALSE(kernel.supports({nullptr, DType::i32, Orientation::along, 1, Precision::fast, false})) << kernel.name;
     if (kernel.precision != Precision::exact) {
-      EXPECT_FALSE(kernel.supports({nb::detail::find_format("affine4-g64"), DType::f32, Orientation::along, 1,
-                                    Precision::exact, false}))
+      EXPECT_FALSE(kernel.supports(
+          {nb::detail::find_format("affine4-g64"), DType::f32, Orientation::along, 1, Precision::exact, false}))
           << kernel.name;
     }
   }
 }
 
 INSTANTIATE_TEST_SUITE_P(Units, Kernels, testing::Range(std::size_t{0}, units_under_test().size()),
-                         [](const testing::TestParamInfo<std::size_t>& info) { return units_under_test()[info.param].name; });
+                         [](const testing::TestParamInfo<std::size_t>& info) {
+                           return units_under_test()[info.param].name;
+                         });
 
 }  // namespace
 }  // namespace nibble_test

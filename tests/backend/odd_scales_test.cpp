@@ -1,5 +1,5 @@
-// Scales and biases that are infinite or NaN, anywhere in a packed weight: kernels, decoders and gathers give the pattern
-// of infinities and NaN that a dense product with the reference's decode has.
+// Scales and biases that are infinite or NaN, anywhere in a packed weight: kernels, decoders and gathers give the
+// pattern of infinities and NaN that a dense product with the reference's decode has.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -28,7 +28,8 @@ void spoil(const Tensor& packed, Random& random, float value) {
   const Tensor& blocks = packing.components[0];
   const int block = static_cast<int>(packing.format->width(0, packing.format->block));
   const bool has_minimum = packing.format->name.ends_with("_1");
-  const int at = pick(random, 0, static_cast<int>(blocks.numel()) / block - 1) * block + pick(random, 0, has_minimum) * 2;
+  const int at =
+      pick(random, 0, static_cast<int>(blocks.numel()) / block - 1) * block + pick(random, 0, has_minimum) * 2;
   const nb::float16 half(value);
   std::memcpy(nb::detail::mutable_bytes(blocks) + at, &half, 2);
 }
@@ -52,7 +53,8 @@ TEST_P(OddScales, GiveTheDensePattern) {
   for (const Format* format : nb::detail::format_table()) {
     for (const float value : {kInfinity, -kInfinity, std::numeric_limits<float>::quiet_NaN()}) {
       for (const Orientation orientation : {Orientation::along, Orientation::across}) {
-        const std::int64_t n = pick(random, 3, 20), length = format->block * pick(random, 1, std::max(2, 300 / format->block));
+        const std::int64_t n = pick(random, 3, 20),
+                           length = format->block * pick(random, 1, std::max(2, 300 / format->block));
         const DType scales = pick(random, 0, 1) == 0 ? DType::f16 : DType::bf16;
         const Tensor w = packed_matrix(*format, n, length, scales, random);
         for (int i = 0; i < 2; ++i) spoil(w, random, value);
@@ -62,8 +64,8 @@ TEST_P(OddScales, GiveTheDensePattern) {
         for (const int rows : {1, 4, 11}) {
           const Tensor x = dense_matrix(rows, contracted, DType::f32, Layout::contiguous);
           fill_normal(x, random, Values::gaussian);
-          for (std::int64_t k = 0; k < contracted; ++k) write(x, k, 1);       // leaves infinities infinite
-          if (rows > 1) write(x, contracted + contracted / 2, 0);             // makes NaN of one
+          for (std::int64_t k = 0; k < contracted; ++k) write(x, k, 1);  // leaves infinities infinite
+          if (rows > 1) write(x, contracted + contracted / 2, 0);        // makes NaN of one
           if (rows > 2) write(x, 2 * contracted + contracted / 2, kInfinity);
           for (const MatmulKernel& kernel : unit().kernels) {
             if (!kernel.supports({format, DType::f32, orientation, rows, kernel.precision, false})) continue;
@@ -105,7 +107,9 @@ TEST_P(OddScales, DecodeAsTheReferenceDoes) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Units, OddScales, testing::Range(std::size_t{0}, units_under_test().size()),
-                         [](const testing::TestParamInfo<std::size_t>& info) { return units_under_test()[info.param].name; });
+                         [](const testing::TestParamInfo<std::size_t>& info) {
+                           return units_under_test()[info.param].name;
+                         });
 
 }  // namespace
 }  // namespace nibble_test

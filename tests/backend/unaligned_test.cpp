@@ -27,8 +27,8 @@ Tensor shifted(const Tensor& t, std::size_t shift) {
 Tensor with_shifted_components(const Tensor& packed, std::size_t shift) {
   auto packing = std::make_shared<nb::Packing>(*packed.packing());
   for (Tensor& component : packing->components) component = shifted(component, shift);
-  return nb::detail::make_tensor({packed.shape(), packed.impl().strides, packed.impl().offset, packed.dtype(), nullptr,
-                                  std::move(packing)});
+  return nb::detail::make_tensor(
+      {packed.shape(), packed.impl().strides, packed.impl().offset, packed.dtype(), nullptr, std::move(packing)});
 }
 
 class Unaligned : public testing::TestWithParam<std::size_t> {
@@ -77,8 +77,8 @@ TEST_P(Unaligned, DenseWeights) {
       for (const Orientation orientation : {Orientation::along, Orientation::across}) {
         for (const int rows : {1, 5, 33}) {
           const Tensor w = dense_matrix(pick(random, 1, 70), 2 * pick(random, 1, 150), dtype, layout);
-          const Tensor x = dense_matrix(rows, orientation == Orientation::along ? w.size(1) : w.size(0), dtype,
-                                        Layout::contiguous);
+          const Tensor x =
+              dense_matrix(rows, orientation == Orientation::along ? w.size(1) : w.size(0), dtype, Layout::contiguous);
           fill_normal(w, random, Values::gaussian);
           fill_normal(x, random, Values::gaussian);
           EXPECT_EQ(products(shifted(x, 1), shifted(w, 3), orientation), products(x, w, orientation))
@@ -90,7 +90,9 @@ TEST_P(Unaligned, DenseWeights) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Units, Unaligned, testing::Range(std::size_t{0}, units_under_test().size()),
-                         [](const testing::TestParamInfo<std::size_t>& info) { return units_under_test()[info.param].name; });
+                         [](const testing::TestParamInfo<std::size_t>& info) {
+                           return units_under_test()[info.param].name;
+                         });
 
 }  // namespace
 }  // namespace nibble_test

@@ -6,8 +6,8 @@
 #include <cstring>
 #include <functional>
 
-#include "nibble/options.h"
 #include "nibble/ops.h"
+#include "nibble/options.h"
 #include "nibble/quantization.h"
 
 namespace nb = nibble;
@@ -71,12 +71,18 @@ TEST(Unaligned, EveryOperationGivesTheSameBytes) {
       [](const Operands& o) { return nb::argmax(o.matrix, 1); },
       [](const Operands& o) { return nb::softmax(o.matrix); },
       [](const Operands& o) { return nb::sort(o.matrix, 0); },
-      [](const Operands& o) { return nb::concatenate(std::vector{o.matrix, o.square}, 0); },
-      [](const Operands& o) { return nb::pad(o.matrix, {1, 2}, {0, 1}); },
+      [](const Operands& o) {
+        return nb::concatenate(std::vector{o.matrix, o.square}, 0);
+      },
+      [](const Operands& o) {
+        return nb::pad(o.matrix, {1, 2}, {0, 1});
+      },
       [](const Operands& o) { return nb::tril(o.square); },
       [](const Operands& o) { return nb::flip(o.matrix); },
       [](const Operands& o) { return nb::repeat(o.matrix, 2, 1); },
-      [](const Operands& o) { return nb::einsum("ij,jk->ki", std::vector{o.matrix, o.square}); },
+      [](const Operands& o) {
+        return nb::einsum("ij,jk->ki", std::vector{o.matrix, o.square});
+      },
       [](const Operands& o) { return nb::einsum("ii->i", std::vector{o.square}); },
       [](const Operands& o) { return nb::update_slice(o.square, o.matrix, 7, 0); },
       [](const Operands& o) { return nb::rms_norm(o.matrix, o.row, 1e-5); },

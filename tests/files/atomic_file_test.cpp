@@ -17,7 +17,8 @@ TEST(Leftovers, OfTheSameNameGo) {
   fs::create_directories(scratch / ".out.123-0.tmp" / "deep");
   write_all(scratch / ".out.123-0.tmp" / "deep" / "file", "x");
   write_all(scratch / ".out.77-12.tmp", "x");
-  for (const char* other : {".out.notes.tmp", ".out2.123-0.tmp", ".out.123-0.old", "out.123-0.tmp", ".out..tmp", ".out.tmp"}) {
+  for (const char* other :
+       {".out.notes.tmp", ".out2.123-0.tmp", ".out.123-0.old", "out.123-0.tmp", ".out..tmp", ".out.tmp"}) {
     write_all(scratch / other, "x");
   }
   AtomicFolder folder(scratch / "out", false);

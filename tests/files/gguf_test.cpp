@@ -193,7 +193,8 @@ TEST(Gguf, AnUnsupportedTypeIsRefusedByItsName) {
 
 TEST(Gguf, AnAbsurdNumberOfHeadsIsRefused) {
   constexpr std::uint32_t kU64 = 10;
-  for (const std::uint64_t heads : {std::uint64_t{1} << 62, std::uint64_t{1} << 63, std::uint64_t{5}, std::uint64_t{0}}) {
+  for (const std::uint64_t heads :
+       {std::uint64_t{1} << 62, std::uint64_t{1} << 63, std::uint64_t{5}, std::uint64_t{0}}) {
     Bytes pairs;
     pairs += pair("general.architecture", kText).text("llama");
     pairs += pair("llama.attention.head_count", kU64).put(heads);

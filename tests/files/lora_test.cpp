@@ -95,7 +95,10 @@ TEST(Lora, WhatChangesTheArithmeticIsRefusedByName) {
                         (*c)["rank_pattern"] = {{"((", 4}};
                       }),
               HasSubstr("not a regular expression"));
-  EXPECT_THAT(refusal("plain", [](json* c) { (*c)["rank_pattern"] = {{std::string(100000, '('), 4}}; }),
+  EXPECT_THAT(refusal("plain",
+                      [](json* c) {
+                        (*c)["rank_pattern"] = {{std::string(100000, '('), 4}};
+                      }),
               HasSubstr("a pattern is longer"));
   EXPECT_THAT(refusal("mlx", [](json* c) { (*c)["fine_tune_type"] = "dora"; }), HasSubstr("fine_tune_type"));
   EXPECT_THAT(refusal("mlx", [](json* c) { (*c)["fine_tune_type"] = "full"; }), HasSubstr("fine_tune_type"));
@@ -119,7 +122,9 @@ TEST(Lora, BrokenAdaptersAreRefused) {
   EXPECT_THAT(with([&](auto* t) { t->erase(q + "lora_B.weight"); }),
               HasSubstr("model.layers.0.self_attn.q_proj: has one of its two"));
   EXPECT_THAT(with([&](auto* t) { (*t)[q + "lora_B.weight"] = nb::zeros({64, 5}); }), HasSubstr("do not fit"));
-  EXPECT_THAT(with([&](auto* t) { (*t)[std::string(200000, 'a') + ".lora_A.weight"] = nb::zeros({4, 64}); }),
+  EXPECT_THAT(with([&](auto* t) {
+                (*t)[std::string(200000, 'a') + ".lora_A.weight"] = nb::zeros({4, 64});
+              }),
               HasSubstr("its name is longer"));
   EXPECT_THAT(with([&](auto* t) { (*t)[q + "lora_magnitude_vector"] = nb::zeros({64}); }), HasSubstr("DoRA"));
   EXPECT_THAT(with([&](auto* t) { (*t)[q + "lora_embedding_A"] = nb::zeros({4, 64}); }), HasSubstr("lora_embedding_A"));

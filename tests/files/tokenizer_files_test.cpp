@@ -32,7 +32,8 @@ TEST(TokenizerJson, MustBeAnObject) {
 }
 
 TEST(TokenizerJson, AddedTokensMustBeAListOfObjects) {
-  for (const char* added : {R"({"x": {"id": 1, "content": "c"}})", R"([1, 2, 3, {"id": 1, "content": "c"}])", R"([[], [0]])"}) {
+  for (const char* added :
+       {R"({"x": {"id": 1, "content": "c"}})", R"([1, 2, 3, {"id": 1, "content": "c"}])", R"([[], [0]])"}) {
     EXPECT_THAT(refusal(with_added(added)), HasSubstr("added_tokens: is not a list of objects")) << added;
   }
   EXPECT_THAT(refusal(with_added(R"([{"id": -1, "content": "c"}])")), HasSubstr("id -1"));
@@ -41,7 +42,9 @@ TEST(TokenizerJson, AddedTokensMustBeAListOfObjects) {
 
 TEST(TokenizerJson, AddedTokensTakeTheirPlaceInTheVocabulary) {
   const Scratch scratch;
-  write_all(scratch / "tokenizer.json", with_added(R"([{"id": 4, "content": "<c>", "special": true}, {"id": 3, "content": "d", "special": false}])"));
+  write_all(
+      scratch / "tokenizer.json",
+      with_added(R"([{"id": 4, "content": "<c>", "special": true}, {"id": 3, "content": "d", "special": false}])"));
   const auto source = nb::files::read_tokenizer_json(scratch / "tokenizer.json");
   EXPECT_EQ(source.tokens, (std::vector<std::string>{"a", "b", "ab", "d", "<c>"}));
   ASSERT_EQ(source.added.size(), 2u);
@@ -54,7 +57,8 @@ TEST(TokenizerConfig, MustBeAnObject) {
   const Scratch scratch;
   write_all(scratch / "tokenizer.json", with_added("[]"));
   write_all(scratch / "tokenizer_config.json", "7");
-  EXPECT_THAT(error_text([&] { nb::files::read_tokenizer_folder(scratch.path()); }), HasSubstr("tokenizer_config.json"));
+  EXPECT_THAT(error_text([&] { nb::files::read_tokenizer_folder(scratch.path()); }),
+              HasSubstr("tokenizer_config.json"));
 }
 
 }  // namespace

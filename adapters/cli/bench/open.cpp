@@ -58,8 +58,11 @@ class Open final : public Command {
       Options options = nibble::options();
       options.precision = precision;
       const with in_force(options);
-      Json row = {{"model", path_},   {"file_bytes", bytes},       {"precision", name_of(precision)},
-                  {"isa", cpu_unit()}, {"threads", num_threads()}};
+      Json row = {{"model", path_},
+                  {"file_bytes", bytes},
+                  {"precision", name_of(precision)},
+                  {"isa", cpu_unit()},
+                  {"threads", num_threads()}};
       row.update(measure(files));
       results.push_back(std::move(row));
     }

@@ -361,7 +361,8 @@ std::string ChatTemplate::answer(const std::string& content, bool is_open, bool 
 
 std::string ChatTemplate::render_turns(std::span<const ChatMessage> messages,
                                        const std::optional<std::string>& system) const {
-  std::size_t open = messages.size();  // where the messages behind the last question begin; without a question there are none
+  std::size_t open =
+      messages.size();  // where the messages behind the last question begin; without a question there are none
   for (std::size_t i = 0; i < messages.size(); ++i) {
     if (messages[i].role == "user") open = i + 1;
   }

@@ -70,10 +70,10 @@ class ChatTemplate {
   std::string default_system_;       // the message
   std::string default_system_turn_;  // the whole turn, as the template spells it
   std::string bos_, eos_;
-  bool alternates_ = false;       // roles must alternate
-  bool strips_thinking_ = false;  // of answers
+  bool alternates_ = false;           // roles must alternate
+  bool strips_thinking_ = false;      // of answers
   bool keeps_open_thinking_ = false;  // of those that no question follows
-  bool has_date_header_ = false;  // Llama 3.1 and later
+  bool has_date_header_ = false;      // Llama 3.1 and later
   std::string date_format_, fixed_date_;
 };
 

@@ -15,19 +15,20 @@ namespace detail {
 namespace cpu {
 namespace {
 
-
 #include "backend/cpu/units/avx2_floats.inl.h"
 #include "backend/cpu/units/avx2_integers.inl.h"
 
 // ---- codes ---------------------------------------------------------------------------------------------------------
 
-/// How sixteen codes come out of sixteen bytes: the two bytes that hold each, and the factor that shifts it to the top of
-/// its word.
+/// How sixteen codes come out of sixteen bytes: the two bytes that hold each, and the factor that shifts it to the top
+/// of its word.
 struct Extract {
   alignas(32) std::uint8_t bytes[32];
   alignas(32) std::uint16_t factor[16];
 };
-constexpr int extract_start(int bits, int total, int j) { return 2 * bits * j + 16 <= total ? 2 * bits * j : total - 16; }
+constexpr int extract_start(int bits, int total, int j) {
+  return 2 * bits * j + 16 <= total ? 2 * bits * j : total - 16;
+}
 template <int kBits, int kTotal>
 struct ExtractTable {
   Extract part[4];
@@ -89,7 +90,9 @@ inline __m256i block_of(const unsigned char* in) {
   return _mm256_or_si256(low, _mm256_and_si256(set, _mm256_set1_epi8(16)));
 }
 template <class B>
-inline void unpack_block(const unsigned char* in, std::uint8_t* codes) { store256(codes, block_of<B>(in)); }
+inline void unpack_block(const unsigned char* in, std::uint8_t* codes) {
+  store256(codes, block_of<B>(in));
+}
 
 inline void transpose(const void* in, std::int64_t in_pitch, std::int64_t words, void* out, std::int64_t out_pitch) {
   const auto* from = static_cast<const unsigned char*>(in);
@@ -144,8 +147,8 @@ struct Standard {
   static F total(Ints t) { return {_mm256_cvtepi32_ps(reinterpret_cast<__m256i>(t))}; }
 };
 
-/// 8-bit activations against codes of up to kBits: products of a run of weights are summed in 16 bits, which holds as many pairs as
-/// 2 · 127 · (2^kBits - 1) goes into 32767.
+/// 8-bit activations against codes of up to kBits: products of a run of weights are summed in 16 bits, which holds as
+/// many pairs as 2 · 127 · (2^kBits - 1) goes into 32767.
 template <int kBits, int kWeights>
 struct FastRun {
   static_assert(kWeights / 4 * 2 * 127 * ((1 << kBits) - 1) <= 32767);
@@ -166,7 +169,9 @@ struct FastRun {
   static __m256i load(const unsigned char* x) { return load256(x); }
   static __m256i broadcast(const std::uint8_t* codes) { return broadcast_four(codes); }
   static Shorts start(Ints) { return Shorts{}; }
-  static void accumulate(Shorts& sums, __m256i w, __m256i x) { sums += reinterpret_cast<Shorts>(_mm256_maddubs_epi16(w, x)); }
+  static void accumulate(Shorts& sums, __m256i w, __m256i x) {
+    sums += reinterpret_cast<Shorts>(_mm256_maddubs_epi16(w, x));
+  }
   static void finish(Ints& total, Shorts sums) {
     total += reinterpret_cast<Ints>(_mm256_madd_epi16(reinterpret_cast<__m256i>(sums), _mm256_set1_epi16(1)));
   }
@@ -191,9 +196,19 @@ extern const FloatProducts NIBBLE_FLOATS;
 extern const FewRowsUnit NIBBLE_FEW_ROWS;
 extern const Unit NIBBLE_UNIT;
 const Unit NIBBLE_UNIT = {
-    "avx2", kLanes, kDecoders<scatter_scales>, kDecoderCount,
-    load_floats, store_floats, expand, transpose, scheme<Standard>(), scheme<FastRun<4, 32>>(multiply_fast), &NIBBLE_FLOATS,
-    &NIBBLE_FEW_ROWS, quantize,
+    "avx2",
+    kLanes,
+    kDecoders<scatter_scales>,
+    kDecoderCount,
+    load_floats,
+    store_floats,
+    expand,
+    transpose,
+    scheme<Standard>(),
+    scheme<FastRun<4, 32>>(multiply_fast),
+    &NIBBLE_FLOATS,
+    &NIBBLE_FEW_ROWS,
+    quantize,
 };
 
 }  // namespace cpu

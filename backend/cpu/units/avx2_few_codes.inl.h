@@ -1,5 +1,6 @@
-// What rows of x and codes become for AVX2's few-row products: integers that multiply in bytes or in words, and streams of
-// bits that become vectors of them. Included inside a unit's unnamed namespace, after its floats, integers and packed rows.
+// What rows of x and codes become for AVX2's few-row products: integers that multiply in bytes or in words, and streams
+// of bits that become vectors of them. Included inside a unit's unnamed namespace, after its floats, integers and
+// packed rows.
 
 // ---- schemes -------------------------------------------------------------------------------------------------------
 
@@ -24,8 +25,8 @@ struct Bytes {
     return total_of(total);
   }
   static __m256i dot(const __m256i (&codes)[2], const unsigned char* x) {
-    const __m256i sum = _mm256_add_epi16(_mm256_maddubs_epi16(codes[0], load256(x)),
-                                         _mm256_maddubs_epi16(codes[1], load256(x + 32)));
+    const __m256i sum =
+        _mm256_add_epi16(_mm256_maddubs_epi16(codes[0], load256(x)), _mm256_maddubs_epi16(codes[1], load256(x + 32)));
     return _mm256_madd_epi16(sum, _mm256_set1_epi16(1));
   }
 };
@@ -40,10 +41,10 @@ struct Words {
     return total_of(total);
   }
   static __m256i dot(const __m256i (&codes)[4], const unsigned char* x) {
-    const __m256i even = _mm256_add_epi32(_mm256_madd_epi16(codes[0], load256(x)),
-                                          _mm256_madd_epi16(codes[1], load256(x + 32)));
-    const __m256i odd = _mm256_add_epi32(_mm256_madd_epi16(codes[2], load256(x + 64)),
-                                         _mm256_madd_epi16(codes[3], load256(x + 96)));
+    const __m256i even =
+        _mm256_add_epi32(_mm256_madd_epi16(codes[0], load256(x)), _mm256_madd_epi16(codes[1], load256(x + 32)));
+    const __m256i odd =
+        _mm256_add_epi32(_mm256_madd_epi16(codes[2], load256(x + 64)), _mm256_madd_epi16(codes[3], load256(x + 96)));
     return _mm256_add_epi32(even, odd);
   }
 };
@@ -93,9 +94,9 @@ bool pack_row(const float* x, std::int64_t k, const std::uint8_t* order, std::in
 
 // ---- codes ---------------------------------------------------------------------------------------------------------
 
-/// How the codes of a pair of blocks, a stream of bits, become vectors of bytes or words, a block in each half. A vector
-/// of windows as wide as its elements holds `kPerWindow` whole codes each, or copies of fewer windows do, of which each
-/// serves other codes; then each vector of codes is a shift and a mask.
+/// How the codes of a pair of blocks, a stream of bits, become vectors of bytes or words, a block in each half. A
+/// vector of windows as wide as its elements holds `kPerWindow` whole codes each, or copies of fewer windows do, of
+/// which each serves other codes; then each vector of codes is a shift and a mask.
 template <int kBits, class Scheme, int kStride = 4 * kBits>  ///< bytes from block to block
 struct Stream {
   static constexpr int kWindow = 8 * Scheme::kSize, kInHalf = 16 / Scheme::kSize;

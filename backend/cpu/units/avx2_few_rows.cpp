@@ -1,5 +1,5 @@
-// AVX2 with FMA and F16C: each half of a vector is of one block, so that neighbouring blocks come as they lie. A chunk has
-// eight, so that their scales are a vector.
+// AVX2 with FMA and F16C: each half of a vector is of one block, so that neighbouring blocks come as they lie. A chunk
+// has eight, so that their scales are a vector.
 #ifndef NIBBLE_FEW_ROWS  // the tests define it to compile this file again through SIMDe
 #define NIBBLE_FEW_ROWS kAvx2FewRows
 #include <immintrin.h>
@@ -108,7 +108,8 @@ class Affine : public Stream<kBits, S> {
     return bytes_ == 32 ? load256(p) : _mm256_castsi128_si256(load128(p));
   }
   [[gnu::always_inline]] F spread(__m256i some) const {
-    if (element_ == Element::f32) [[unlikely]] return {_mm256_castsi256_ps(_mm256_permutevar8x32_epi32(some, order_))};
+    if (element_ == Element::f32) [[unlikely]]
+      return {_mm256_castsi256_ps(_mm256_permutevar8x32_epi32(some, order_))};
     const __m256i lanes = _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(_mm256_castsi256_si128(some)), order_);
     return {element_ == Element::f16 ? _mm256_cvtph_ps(_mm256_castsi256_si128(lanes)) : _mm256_castsi256_ps(lanes)};
   }

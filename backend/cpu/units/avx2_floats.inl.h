@@ -1,5 +1,5 @@
-// Vectors of floats of AVX2 with FMA and F16C. Included inside a unit's unnamed namespace, after the intrinsics, so that what the unit's
-// files share is written once and still has no external linkage.
+// Vectors of floats of AVX2 with FMA and F16C. Included inside a unit's unnamed namespace, after the intrinsics, so
+// that what the unit's files share is written once and still has no external linkage.
 
 constexpr int kLanes = 8;  // floats in a vector
 

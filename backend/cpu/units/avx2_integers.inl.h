@@ -1,5 +1,5 @@
-// Integers in vectors of AVX2. Included inside a unit's unnamed namespace, after its vectors of floats, so that what the unit's
-// files share is written once and still has no external linkage.
+// Integers in vectors of AVX2. Included inside a unit's unnamed namespace, after its vectors of floats, so that what
+// the unit's files share is written once and still has no external linkage.
 
 /// In place: row i, column j becomes row j, column i.
 inline void transpose8(__m256i (&r)[8]) {

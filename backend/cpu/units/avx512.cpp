@@ -69,7 +69,9 @@ inline __m256i block_of(const unsigned char* in) {
   return _mm256_mask_add_epi8(low, bits, low, _mm256_set1_epi8(16));
 }
 template <class B>
-inline void unpack_block(const unsigned char* in, std::uint8_t* codes) { store256(codes, block_of<B>(in)); }
+inline void unpack_block(const unsigned char* in, std::uint8_t* codes) {
+  store256(codes, block_of<B>(in));
+}
 
 inline __m512 load_some(const unsigned char* p, Element element, __mmask16 some) {
   if (element == Element::f32) return _mm512_maskz_loadu_ps(some, p);
@@ -79,8 +81,8 @@ inline __m512 load_some(const unsigned char* p, Element element, __mmask16 some)
 }
 
 /// `count` ≤ 16 groups of `n` rows, a multiple of 16.
-inline void transpose_scales(const RowBytes* rows, int n, int component, std::int64_t begin, int count, std::int64_t pitch,
-                             float* out) {
+inline void transpose_scales(const RowBytes* rows, int n, int component, std::int64_t begin, int count,
+                             std::int64_t pitch, float* out) {
   const auto some = static_cast<__mmask16>((1u << count) - 1);
   const Element element = rows[0].scale;
   const std::int64_t skip = begin * (element == Element::f32 ? 4 : 2);
@@ -109,7 +111,8 @@ inline void transpose(const void* in, std::int64_t in_pitch, std::int64_t words,
 
 // ---- integer products ----------------------------------------------------------------------------------------------
 
-/// Sums in the type that vpdpbusd's pattern has in gcc 12: it copies or spills an accumulator of type __m512i at every step.
+/// Sums in the type that vpdpbusd's pattern has in gcc 12: it copies or spills an accumulator of type __m512i at every
+/// step.
 using Ints = int __attribute__((vector_size(64)));
 inline void dot_four(Ints& sum, __m512i codes, __m512i x) {
   sum = reinterpret_cast<Ints>(_mm512_dpbusd_epi32(reinterpret_cast<__m512i>(sum), codes, x));
@@ -191,10 +194,9 @@ extern const FewRowsUnit NIBBLE_FEW_ROWS;
 extern const PairProducts NIBBLE_PAIRS;
 extern const Unit NIBBLE_UNIT;
 const Unit NIBBLE_UNIT = {
-    "avx512", kLanes, kDecoders<transpose_scales>, kDecoderCount,
-    load_floats, store_floats, expand, transpose, scheme<Standard>(), scheme<Fast>(), &NIBBLE_FLOATS,
-    &NIBBLE_FEW_ROWS, quantize,
-    &NIBBLE_PAIRS,
+    "avx512", kLanes,        kDecoders<transpose_scales>, kDecoderCount,  load_floats,    store_floats,
+    expand,   transpose,     scheme<Standard>(),          scheme<Fast>(), &NIBBLE_FLOATS, &NIBBLE_FEW_ROWS,
+    quantize, &NIBBLE_PAIRS,
 };
 
 }  // namespace cpu

@@ -1,7 +1,7 @@
-// Vectors of floats of AVX-512. Included inside a unit's unnamed namespace, after the intrinsics, so that what the unit's
-// files share is written once and still has no external linkage.
+// Vectors of floats of AVX-512. Included inside a unit's unnamed namespace, after the intrinsics, so that what the
+// unit's files share is written once and still has no external linkage.
 
-constexpr int kLanes = 16;  // floats in a vector
+constexpr int kLanes = 16;                        // floats in a vector
 constexpr int kPanelVectors = 4, kPanelRows = 6;  // 24 sums, four weights and an activation in 32 registers
 
 struct F {

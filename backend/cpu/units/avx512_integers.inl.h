@@ -1,5 +1,5 @@
-// Integers in vectors of AVX-512. Included inside a unit's unnamed namespace, after its vectors of floats, so that what the
-// unit's files share is written once and still has no external linkage.
+// Integers in vectors of AVX-512. Included inside a unit's unnamed namespace, after its vectors of floats, so that what
+// the unit's files share is written once and still has no external linkage.
 
 struct Table {
   alignas(64) std::uint8_t v[64];

@@ -8,8 +8,8 @@ namespace detail {
 namespace cpu {
 namespace {
 
-/// GGUF blocks of 32 weights: an f16 scale, then an f16 minimum or a fixed zero point, high bits, low bits; the numbers are
-/// offsets in bytes, 0 where there is none.
+/// GGUF blocks of 32 weights: an f16 scale, then an f16 minimum or a fixed zero point, high bits, low bits; the numbers
+/// are offsets in bytes, 0 where there is none.
 template <int kBytes, int kMinimum, int kZero, int kHigh, int kLow>
 struct GgufBlock {
   static constexpr int kHalf = kBytes;  ///< bytes of 32 weights

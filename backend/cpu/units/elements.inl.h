@@ -1,4 +1,5 @@
-// The floating dtypes as a unit's vectors see them. Included inside the unit's unnamed namespace, after its vectors of floats:
+// The floating dtypes as a unit's vectors see them. Included inside the unit's unnamed namespace, after its vectors of
+// floats:
 //   F and load_*, store_*, half_to_float, float_to_half.
 // What is read may lie at any address: files leave it where their headers end. So lines are of bytes.
 

@@ -135,7 +135,8 @@ void multiply_some(const FewRowsProduct& a) {
 
 template <class Source, class Scheme>
 constexpr FewRowsScheme few_rows_scheme() {
-  return {kXBytes<Scheme>, Source::kOrder.v, pack_row<Scheme>, multiply_one<Source, Scheme>, multiply_some<Source, Scheme>};
+  return {kXBytes<Scheme>, Source::kOrder.v, pack_row<Scheme>, multiply_one<Source, Scheme>,
+          multiply_some<Source, Scheme>};
 }
 template <class Source>
 constexpr FewRowsKernel few_rows_kernel(const char* format) {

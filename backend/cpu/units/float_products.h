@@ -11,18 +11,18 @@ namespace cpu {
 /// The floating dtypes that arithmetic takes.
 enum class Element : std::uint8_t { f32, f16, bf16 };
 
-/// Steps along the contracted axis that a panel of weights has at most: few enough that it stays in the inner caches while all rows
-/// of x pass by, enough that adding to sums in memory costs little beside it.
+/// Steps along the contracted axis that a panel of weights has at most: few enough that it stays in the inner caches
+/// while all rows of x pass by, enough that adding to sums in memory costs little beside it.
 inline constexpr std::int64_t kPanelDepth = 512;
 
-/// acc[row][c] += Σ over k of x[row][k] · panel[k][c]. A sum runs in the order of k from zero and is added at the end, so its bits
-/// depend on no other row.
+/// acc[row][c] += Σ over k of x[row][k] · panel[k][c]. A sum runs in the order of k from zero and is added at the end,
+/// so its bits depend on no other row.
 struct PanelProduct {
-  const float* x;       ///< (rows, kPanelDepth)
-  const float* panel;   ///< (k, panel_columns)
-  std::int64_t k;       ///< up to kPanelDepth
-  std::int64_t rows;    ///< up to panel_rows
-  float* acc;           ///< (rows, acc_pitch)
+  const float* x;      ///< (rows, kPanelDepth)
+  const float* panel;  ///< (k, panel_columns)
+  std::int64_t k;      ///< up to kPanelDepth
+  std::int64_t rows;   ///< up to panel_rows
+  float* acc;          ///< (rows, acc_pitch)
   std::int64_t acc_pitch;
 };
 
@@ -54,7 +54,8 @@ struct FloatProducts {
   int panel_columns;  ///< outputs side by side in a panel
   int panel_rows;     ///< rows of x that are multiplied at once
   void (*multiply)(const PanelProduct& args);
-  /// `count` weights of `rows` dense rows, `pitch` bytes apart, as columns of a panel; those that are missing repeat the last one.
+  /// `count` weights of `rows` dense rows, `pitch` bytes apart, as columns of a panel; those that are missing repeat
+  /// the last one.
   void (*turn)(const void* w, Element element, std::int64_t pitch, std::int64_t rows, std::int64_t count, float* panel);
   /// scale · code + bias, product and sum each rounded, as the reference decodes.
   void (*expand)(const PanelCodes& args);
@@ -66,8 +67,8 @@ struct FloatProducts {
   void (*accumulate)(const RowProduct& args);
 };
 
-/// Products of bf16 with bf16, of processors that have instructions for them: in a PanelProduct each float is then the place of two
-/// neighbouring steps, the even one low. Sums are fp32; denormals count as zeros.
+/// Products of bf16 with bf16, of processors that have instructions for them: in a PanelProduct each float is then the
+/// place of two neighbouring steps, the even one low. Sums are fp32; denormals count as zeros.
 struct PairProducts {
   void (*multiply)(const PanelProduct& args);
   bool (*runs_here)();

@@ -52,7 +52,8 @@ void expand(const PanelCodes& a) {
     float* panel = a.panel + v * kLanes;
     for (std::int64_t first = 0; first < a.count; first += kBlock) {
       F words[kLanes];
-      for (int i = 0; i < kLanes; ++i) words[i] = load_f32(reinterpret_cast<const float*>(codes + i * kPanelDepth + first));
+      for (int i = 0; i < kLanes; ++i)
+        words[i] = load_f32(reinterpret_cast<const float*>(codes + i * kPanelDepth + first));
       transpose(words);
       const std::int64_t end = a.count - first < kBlock ? a.count : first + kBlock;
       for (std::int64_t k = first; k < end; k += run) {
@@ -72,7 +73,7 @@ void expand(const PanelCodes& a) {
 
 // ---- few rows of x -------------------------------------------------------------------------------------------------
 
-constexpr int kDotColumns = 4;      // rows of w at once, each a stream of memory and a chain of sums
+constexpr int kDotColumns = 4;       // rows of w at once, each a stream of memory and a chain of sums
 constexpr int kAccumulatedRows = 4;  // rows of w added at once
 
 inline const unsigned char* row_of(const RowProduct& a, std::int64_t n) {
@@ -166,6 +167,6 @@ void row_product(const RowProduct& a) {
 }
 
 constexpr FloatProducts float_products() {
-  return {kPanelColumns, kPanelRows, multiply_at_most<kPanelRows>, turn, expand,
+  return {kPanelColumns, kPanelRows,       multiply_at_most<kPanelRows>, turn, expand,
           kFewRows,      row_product<Dot>, row_product<Accumulate>};
 }

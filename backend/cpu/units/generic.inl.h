@@ -61,8 +61,8 @@ void scatter_scales(const RowBytes* rows, int n, int component, std::int64_t beg
 
 /// MLX triplets: codes, scales, biases.
 template <TransposeScales transpose>
-void affine_scales(const RowBytes* rows, int n, std::int64_t begin, std::int64_t count, std::int64_t pitch, float* scales,
-                   float* biases) {
+void affine_scales(const RowBytes* rows, int n, std::int64_t begin, std::int64_t count, std::int64_t pitch,
+                   float* scales, float* biases) {
   const int size = rows[0].scale == Element::f32 ? 4 : 2;
   if (n == 1 && pitch == 1) {
     load_floats(rows[0].component[1] + begin * size, rows[0].scale, 1, count, scales);
@@ -86,14 +86,15 @@ void affine_codes(const RowBytes& row, std::int64_t begin, std::int64_t count, s
 std::uint16_t word_at(const unsigned char* p) { return static_cast<std::uint16_t>(p[0] | p[1] << 8); }
 
 template <class B>
-void block_scales(const RowBytes* rows, int n, std::int64_t begin, std::int64_t count, std::int64_t pitch, float* scales,
-                  float* biases) {
+void block_scales(const RowBytes* rows, int n, std::int64_t begin, std::int64_t count, std::int64_t pitch,
+                  float* scales, float* biases) {
   for (int r = 0; r < n; ++r) {
     const unsigned char* p = rows[r].component[0] + begin * B::kHalf;
     for (std::int64_t g = 0; g < count; ++g, p += B::kHalf) {
       const float d = half_to_float(word_at(p));
       scales[g * pitch + r] = d;
-      biases[g * pitch + r] = B::minimum != 0 ? half_to_float(word_at(p + B::minimum)) : d * -static_cast<float>(B::zero);
+      biases[g * pitch + r] =
+          B::minimum != 0 ? half_to_float(word_at(p + B::minimum)) : d * -static_cast<float>(B::zero);
     }
   }
 }

@@ -28,8 +28,7 @@ bool pack(const float* x, std::int64_t k, int block, unsigned char* q, float* sc
 template <class Scheme>
 constexpr int kTogether = 1;
 template <class Scheme>
-  requires(Scheme::kTogether > 1)
-constexpr int kTogether<Scheme> = Scheme::kTogether;
+requires(Scheme::kTogether > 1) constexpr int kTogether<Scheme> = Scheme::kTogether;
 
 template <class Scheme>
 inline auto codes_of_rows(const std::uint8_t* codes, std::int64_t pitch) {
@@ -88,8 +87,8 @@ void multiply_tile(const IntegerProduct& a, std::int64_t panel, std::int64_t row
       const F scale = broadcast(a.scales[group + n * a.groups]), bias = broadcast(a.biases[group + n * a.groups]);
       each<kPanels>([&](auto v) {
         float* out = acc + v * a.acc_panel + n * kLanes;
-        const F y = fma(mul(scale, units[v]), total_of_row<Scheme>(totals[n / kTogether<Scheme>][v], n % kTogether<Scheme>),
-                        load_f32(out));
+        const F y = fma(mul(scale, units[v]),
+                        total_of_row<Scheme>(totals[n / kTogether<Scheme>][v], n % kTogether<Scheme>), load_f32(out));
         store_f32(out, fma(bias, x_sums[v], y));
       });
     });

@@ -1,4 +1,5 @@
-// PanelProduct, written once for fp32 and for pairs of bf16. Included inside a unit's unnamed namespace, after its vectors and
+// PanelProduct, written once for fp32 and for pairs of bf16. Included inside a unit's unnamed namespace, after its
+// vectors and
 //   kPanelVectors, kPanelRows: the tile of sums that registers hold; multiply_add of words of 32 bits.
 
 constexpr std::int64_t kPanelColumns = kPanelVectors * kLanes;

@@ -1,8 +1,9 @@
 // Probe loops, written once. Included inside a unit's unnamed namespace, after its Bytes (an integer vector) and
-// load_bytes, add_bytes, and hide: makes the compiler believe that a vector is read and changed, so that it folds no loop and
-// drops no sum.
+// load_bytes, add_bytes, and hide: makes the compiler believe that a vector is read and changed, so that it folds no
+// loop and drops no sum.
 
-/// kStreams runs side by side, as a product with so many packed rows reads them; kAhead bytes of each asked for in advance.
+/// kStreams runs side by side, as a product with so many packed rows reads them; kAhead bytes of each asked for in
+/// advance.
 template <int kStreams, int kAhead>
 void read(const unsigned char* p, std::int64_t bytes) {
   constexpr std::int64_t kVector = sizeof(Bytes), kRun = kProbeChunk / kStreams, kStep = 128;

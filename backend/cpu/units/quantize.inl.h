@@ -1,5 +1,5 @@
-// MLX's affine quantization (ml-explore/mlx, mx.quantize), the same numbers as the format's own encoder. Included inside
-// a unit's unnamed namespace, after its vectors and max_magnitude:
+// MLX's affine quantization (ml-explore/mlx, mx.quantize), the same numbers as the format's own encoder. Included
+// inside a unit's unnamed namespace, after its vectors and max_magnitude:
 //   least, greatest (of vectors and of lanes), sub, div, store_rounded (to bytes).
 
 struct GroupScale {
@@ -32,7 +32,8 @@ void quantize(const float* weights, std::int64_t count, int group, int bits, std
     const GroupScale chosen = is_nan ? GroupScale{nan, nan} : choose_scale(least(low), greatest(high), top_code);
     const F scale = broadcast(chosen.scale), bias = broadcast(chosen.bias), top = broadcast(top_code);
     for (int i = 0; i < group; i += kLanes) {
-      const F positive = greatest(div(sub(load_f32(w + i), bias), scale), broadcast(0.f));  // 0 where it is not a number
+      const F positive =
+          greatest(div(sub(load_f32(w + i), bias), scale), broadcast(0.f));  // 0 where it is not a number
       store_rounded(codes + at + i, least(positive, top));
     }
     *scales++ = chosen.scale;

@@ -8,7 +8,7 @@ namespace detail {
 namespace cpu {
 namespace {
 
-constexpr int kLanes = 8;       // floats in a "vector"
+constexpr int kLanes = 8;  // floats in a "vector"
 
 struct F {
   float v[kLanes];
@@ -28,12 +28,22 @@ F load_f32(const void* p) {
 void store_f32(float* p, const F& a) {
   for (int i = 0; i < kLanes; ++i) p[i] = a.v[i];
 }
-F broadcast(float a) { return each_lane([=](int) { return a; }); }
-F mul(const F& a, const F& b) { return each_lane([&](int i) { return a.v[i] * b.v[i]; }); }
-F add(const F& a, const F& b) { return each_lane([&](int i) { return a.v[i] + b.v[i]; }); }
+F broadcast(float a) {
+  return each_lane([=](int) { return a; });
+}
+F mul(const F& a, const F& b) {
+  return each_lane([&](int i) { return a.v[i] * b.v[i]; });
+}
+F add(const F& a, const F& b) {
+  return each_lane([&](int i) { return a.v[i] + b.v[i]; });
+}
 // Two roundings: without the instruction, a fused multiply-add is a call into the mathematics library.
-F fma(const F& a, const F& b, const F& c) { return each_lane([&](int i) { return a.v[i] * b.v[i] + c.v[i]; }); }
-F from_bytes(const std::uint8_t* p) { return each_lane([=](int i) { return static_cast<float>(p[i]); }); }
+F fma(const F& a, const F& b, const F& c) {
+  return each_lane([&](int i) { return a.v[i] * b.v[i] + c.v[i]; });
+}
+F from_bytes(const std::uint8_t* p) {
+  return each_lane([=](int i) { return static_cast<float>(p[i]); });
+}
 
 #include "backend/cpu/units/scalar_halves.inl.h"
 
@@ -140,7 +150,9 @@ struct Standard {
     for (int i = 0; i < kLanes; ++i) sums.v[i] += w[0] * x.v[2 * i] + w[1] * x.v[2 * i + 1];
   }
   static void finish(Total& total, const Sums& sums) { total = sums; }
-  static F total(const Total& t) { return each_lane([&](int i) { return static_cast<float>(t.v[i]); }); }
+  static F total(const Total& t) {
+    return each_lane([&](int i) { return static_cast<float>(t.v[i]); });
+  }
 };
 
 #include "backend/cpu/units/generic.inl.h"
@@ -149,8 +161,17 @@ struct Standard {
 }  // namespace
 
 const Unit kScalarUnit = {
-    "scalar", kLanes, kDecoders<scatter_scales>, kDecoderCount,
-    load_floats, store_floats, expand, transpose, scheme<Standard>(), {}, &kScalarFloats,
+    "scalar",
+    kLanes,
+    kDecoders<scatter_scales>,
+    kDecoderCount,
+    load_floats,
+    store_floats,
+    expand,
+    transpose,
+    scheme<Standard>(),
+    {},
+    &kScalarFloats,
     nullptr,
 };
 

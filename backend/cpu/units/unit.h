@@ -4,11 +4,13 @@
 
 #include "backend/cpu/units/float_products.h"
 
-/// What one instruction set contributes: a table of narrow functions. Each is stateless, allocates nothing, starts no thread and computes
-/// any portion of the output. The loops, blocking and threads around them are in backend/cpu/matmul.cpp, once for all.
+/// What one instruction set contributes: a table of narrow functions. Each is stateless, allocates nothing, starts no
+/// thread and computes any portion of the output. The loops, blocking and threads around them are in
+/// backend/cpu/matmul.cpp, once for all.
 ///
-/// A unit's source is compiled for its instruction set, so nothing with external linkage may be emitted there but its table: an
-/// AVX-512 copy of an inline function of the standard library could be linked for everybody. Hence the plain structs.
+/// A unit's source is compiled for its instruction set, so nothing with external linkage may be emitted there but its
+/// table: an AVX-512 copy of an inline function of the standard library could be linked for everybody. Hence the plain
+/// structs.
 namespace nibble {
 inline namespace v0 {
 namespace detail {
@@ -23,7 +25,8 @@ struct RowBytes {
 /// How a format is unpacked where the scalar reference is too slow: 64 codes to bytes, and their scales.
 struct Decoder {
   const char* format;  ///< the format's name up to its group suffix: "affine4", "q4_0"
-  /// Codes of weights [begin, begin + count) of a row, one a byte; both are multiples of 32. Touches no other byte of the row.
+  /// Codes of weights [begin, begin + count) of a row, one a byte; both are multiples of 32. Touches no other byte of
+  /// the row.
   void (*codes)(const RowBytes& row, std::int64_t begin, std::int64_t count, std::uint8_t* codes);
   /// Scale and bias of groups [begin, begin + count) of `n` rows; group g of row r goes to [(g - begin) · pitch + r].
   void (*scales)(const RowBytes* rows, int n, std::int64_t begin, std::int64_t count, std::int64_t pitch, float* scales,
@@ -33,10 +36,10 @@ struct Decoder {
 /// acc[panel][row][lane] += Σ over blocks of x · w. A panel is a vector of rows of x, a row a lane.
 struct IntegerProduct {
   const unsigned char* x;  ///< (panel, step, part, lane, 4 bytes): quantized by `pack`, then transposed; at block 0
-  std::int64_t x_panel;   ///< bytes from panel to panel
-  const float* x_scale;   ///< (panel, block, lane): the unit of a quantized activation
-  const float* x_sum;     ///< (panel, block, lane): the exact sum of the rounded activations, times their unit
-  std::int64_t x_blocks;  ///< blocks from panel to panel of the two
+  std::int64_t x_panel;    ///< bytes from panel to panel
+  const float* x_scale;    ///< (panel, block, lane): the unit of a quantized activation
+  const float* x_sum;      ///< (panel, block, lane): the exact sum of the rounded activations, times their unit
+  std::int64_t x_blocks;   ///< blocks from panel to panel of the two
   std::int64_t panels;
   const std::uint8_t* codes;  ///< (row, code), of the scheme's `code_bytes`
   std::int64_t code_pitch;    ///< bytes from row to row
@@ -77,7 +80,7 @@ struct FewRowsUnit;
 
 struct Unit {
   const char* name;
-  int lanes;      ///< floats in a vector
+  int lanes;  ///< floats in a vector
 
   const Decoder* decoders;
   int decoder_count;
@@ -86,8 +89,8 @@ struct Unit {
   void (*load)(const void* in, Element element, std::int64_t stride, std::int64_t n, float* out);
   void (*store)(const float* in, std::int64_t n, void* out, Element element, std::int64_t stride);
   /// scale · code + bias, product and sum each rounded, as the reference decodes; count and group are multiples of 32.
-  void (*expand)(const std::uint8_t* codes, const float* scales, const float* biases, std::int64_t count, std::int64_t group,
-                 float* out);
+  void (*expand)(const std::uint8_t* codes, const float* scales, const float* biases, std::int64_t count,
+                 std::int64_t group, float* out);
   /// `lanes` rows of `words` 32-bit words into as many rows of `lanes` words; pitches in bytes.
   void (*transpose)(const void* in, std::int64_t in_pitch, std::int64_t words, void* out, std::int64_t out_pitch);
 
@@ -100,7 +103,7 @@ struct Unit {
   /// own encoder chooses them. Null where that one serves.
   void (*quantize)(const float* weights, std::int64_t count, int group, int bits, std::uint8_t* codes, float* scales,
                    float* biases) = nullptr;
-  const PairProducts* pairs = nullptr;  ///< null where there are none
+  const PairProducts* pairs = nullptr;       ///< null where there are none
   const MatrixIntegers* matrices = nullptr;  ///< null where there are none
 };
 

@@ -1,7 +1,7 @@
 #pragma once
 
-// The intrinsics of our units that SIMDe 0.8.2 lacks, lane by lane as Intel's guide describes them; and masked loads and stores,
-// of which SIMDe touches the lanes that the mask leaves out.
+// The intrinsics of our units that SIMDe 0.8.2 lacks, lane by lane as Intel's guide describes them; and masked loads
+// and stores, of which SIMDe touches the lanes that the mask leaves out.
 
 #include <cstdint>
 #include <cstring>

@@ -1,7 +1,7 @@
 #pragma once
 
-// SIMDe under the names of the instruction set's own header, so that a unit's source compiles as it stands for a processor
-// that lacks it.
+// SIMDe under the names of the instruction set's own header, so that a unit's source compiles as it stands for a
+// processor that lacks it.
 #define SIMDE_ENABLE_NATIVE_ALIASES
 #define SIMDE_FLOAT16_API 1  // portable: compilers do not agree on how _Float16 is passed
 #include <simde/x86/avx2.h>
