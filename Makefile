@@ -1,7 +1,7 @@
 # Thin targets over CMake, CTest and the scripts in tests/tools and bench: what each does is told by `make`.
 PRESET ?= release
 JOBS ?= $(shell nproc)
-CMAKE_ARGS ?= $(if $(CI),-DNIBBLE_WERROR=ON)
+CMAKE_ARGS ?= $(if $(CI),-DNIBBLE_WERROR=ON -DCMAKE_UNITY_BUILD=ON)
 PREFIX ?= /usr/local
 MODEL := build/models/SmolLM2-135M-Instruct.Q4_1.gguf
 NIBBLE := build/release/bin/nibble

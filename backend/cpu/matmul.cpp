@@ -77,20 +77,22 @@ void packed_across(const Unit& unit, const MatmulArgs& args) {
   mend_across(unit, o.x, o.w, o.y);
 }
 
+void integers_along(const Unit& unit, const IntegerScheme& scheme, const PackedOperands& o) {
+  multiply_along_integer(unit, scheme, o.x, o.w, o.y);
+  mend_along(unit, o.x, o.w, o.y);
+}
 template <IntegerScheme MatrixIntegers::*scheme>
 void matrices_along(const Unit& unit, const MatmulArgs& args) {
   if (nothing_to_sum(args)) return;
-  multiply_along_integer(unit, unit.matrices->*scheme, x_of(args), PackedRows(unit, args.w), y_of(args));
+  integers_along(unit, unit.matrices->*scheme, PackedOperands(unit, args));
 }
-
 template <IntegerScheme Unit::*scheme>
 void affine_along(const Unit& unit, const MatmulArgs& args) {
   if (nothing_to_sum(args)) return;
   const PackedOperands o(unit, args);
   // Codes too wide for the faster scheme take the more precise one.
   const bool fits = o.w.format().bits <= (unit.*scheme).most_bits;
-  multiply_along_integer(unit, fits ? unit.*scheme : unit.standard, o.x, o.w, o.y);
-  mend_along(unit, o.x, o.w, o.y);
+  integers_along(unit, fits ? unit.*scheme : unit.standard, o);
 }
 
 template <FewScheme scheme>
