@@ -58,17 +58,23 @@ void dense_across(const Unit& unit, const MatmulArgs& args) { dense(unit, args, 
 
 /// The operands of a product with packed weights.
 struct PackedOperands {
-  PackedOperands(const Unit& unit, const MatmulArgs& args) : x(x_of(args)), w(unit, args.w), y(args.y, args.y_rows) {}
+  PackedOperands(const Unit& unit, const MatmulArgs& args) : x(x_of(args)), w(unit, args.w), y(y_of(args)) {}
   Matrix x;
   PackedRows w;
   Output y;
 };
 
-void packed_along(const Unit& unit, const MatmulArgs& args) {
+/// Every product along packed weights: multiply(operands), and what any of them leaves to be mended.
+template <class Multiply>
+void along_packed(const Unit& unit, const MatmulArgs& args, Multiply multiply) {
   if (nothing_to_sum(args)) return;
   const PackedOperands o(unit, args);
-  multiply_along(unit, o.x, o.w, o.y, args.deterministic);
+  multiply(o);
   mend_along(unit, o.x, o.w, o.y);
+}
+
+void packed_along(const Unit& unit, const MatmulArgs& args) {
+  along_packed(unit, args, [&](const PackedOperands& o) { multiply_along(unit, o.x, o.w, o.y, args.deterministic); });
 }
 void packed_across(const Unit& unit, const MatmulArgs& args) {
   if (nothing_to_sum(args)) return;
@@ -77,30 +83,24 @@ void packed_across(const Unit& unit, const MatmulArgs& args) {
   mend_across(unit, o.x, o.w, o.y);
 }
 
-void integers_along(const Unit& unit, const IntegerScheme& scheme, const PackedOperands& o) {
-  multiply_along_integer(unit, scheme, o.x, o.w, o.y);
-  mend_along(unit, o.x, o.w, o.y);
-}
 template <IntegerScheme MatrixIntegers::*scheme>
 void matrices_along(const Unit& unit, const MatmulArgs& args) {
-  if (nothing_to_sum(args)) return;
-  integers_along(unit, unit.matrices->*scheme, PackedOperands(unit, args));
+  along_packed(unit, args,
+               [&](const PackedOperands& o) { multiply_along_integer(unit, unit.matrices->*scheme, o.x, o.w, o.y); });
 }
+
 template <IntegerScheme Unit::*scheme>
 void affine_along(const Unit& unit, const MatmulArgs& args) {
-  if (nothing_to_sum(args)) return;
-  const PackedOperands o(unit, args);
-  // Codes too wide for the faster scheme take the more precise one.
-  const bool fits = o.w.format().bits <= (unit.*scheme).most_bits;
-  integers_along(unit, fits ? unit.*scheme : unit.standard, o);
+  along_packed(unit, args, [&](const PackedOperands& o) {
+    // Codes too wide for the faster scheme take the more precise one.
+    const bool fits = o.w.format().bits <= (unit.*scheme).most_bits;
+    multiply_along_integer(unit, fits ? unit.*scheme : unit.standard, o.x, o.w, o.y);
+  });
 }
 
 template <FewScheme scheme>
 void few_along(const Unit& unit, const MatmulArgs& args) {
-  if (nothing_to_sum(args)) return;
-  const PackedOperands o(unit, args);
-  multiply_few_rows(unit, scheme, o.x, o.w, o.y);
-  mend_along(unit, o.x, o.w, o.y);
+  along_packed(unit, args, [&](const PackedOperands& o) { multiply_few_rows(unit, scheme, o.x, o.w, o.y); });
 }
 
 template <Precision precision, Orientation orientation, bool (*kind)(const MatmulQuery&)>
