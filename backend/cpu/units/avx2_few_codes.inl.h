@@ -81,16 +81,7 @@ bool pack_block(const float* x, const std::uint8_t* order, int b, unsigned char*
   return true;
 }
 
-template <class Scheme>
-bool pack_row(const float* x, std::int64_t k, const std::uint8_t* order, std::int64_t pitch, unsigned char* packed) {
-  for (std::int64_t i = 0; i < k; i += kChunkWeights, packed += pitch) {
-    if (k - i < kChunkWeights) __builtin_memset(packed, 0, kXBytes<Scheme>);
-    for (int b = 0; b < kChunkBlocks && i + b * kFewBlock < k; ++b) {
-      if (!pack_block<Scheme>(x + i + b * kFewBlock, order, b, packed)) return false;
-    }
-  }
-  return true;
-}
+#include "backend/cpu/units/pack_row.inl.h"
 
 // ---- codes ---------------------------------------------------------------------------------------------------------
 

@@ -25,9 +25,6 @@ constexpr int kPackedRows = 1;  // sixteen registers hold no second one
 // Schemes and codes, on all of the above.
 #include "backend/cpu/units/avx2_few_codes.inl.h"
 
-struct Order {
-  std::uint8_t v[kFewBlock];
-};
 template <class Codes>
 constexpr Order order_of() {
   Order order{};

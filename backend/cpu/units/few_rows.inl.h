@@ -9,10 +9,8 @@
 //   Sum, add, total   integer sums of a chunk; how vector t of codes and of x joins them; the sum of each lane's block.
 // A format is a Source: its schemes Standard and Fast, kOrder, and chunk(row, c).
 
-/// Which activation of a block stands where in the packed row.
-struct Order {
-  std::uint8_t v[kFewBlock];
-};
+#include "backend/cpu/units/integer_range.inl.h"
+#include "backend/cpu/units/packed_rows.inl.h"
 
 /// The order in which codes of 2 and 4 bits come out of eight bytes by shifts alone; others are brought into natural
 /// order.
@@ -35,9 +33,6 @@ constexpr int kVectorBytes = 4 * kLanes;
 template <class Scheme>
 constexpr int kXBytes = kChunkVectors* Scheme::kBytes + 2 * kVectorBytes;
 
-#include "backend/cpu/units/integer_range.inl.h"
-#include "backend/cpu/units/packed_rows.inl.h"
-
 /// Block `j` of a chunk. The sum is that of the rounded activations, exact: with the original ones their rounding would
 /// meet uncentred codes.
 template <class Scheme>
@@ -54,16 +49,7 @@ bool pack_block(const float* x, const std::uint8_t* order, int j, unsigned char*
   return true;
 }
 
-template <class Scheme>
-bool pack_row(const float* x, std::int64_t k, const std::uint8_t* order, std::int64_t pitch, unsigned char* packed) {
-  for (std::int64_t i = 0; i < k; i += kChunkWeights, packed += pitch) {
-    if (k - i < kChunkWeights) __builtin_memset(packed, 0, kXBytes<Scheme>);
-    for (int j = 0; j < kChunkBlocks && i + j * kFewBlock < k; ++j) {
-      if (!pack_block<Scheme>(x + i + j * kFewBlock, order, j, packed)) return false;
-    }
-  }
-  return true;
-}
+#include "backend/cpu/units/pack_row.inl.h"
 
 /// y += a row of x · w, of a chunk. Short loops unroll, so that all stays in registers.
 template <class Scheme>

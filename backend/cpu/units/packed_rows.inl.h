@@ -1,6 +1,11 @@
 // How few-row products walk through packed rows. Included inside a unit's unnamed namespace, after its floats and
 // kPackedRows, the rows that it multiplies at once.
 
+/// Which activation of a block stands where in the packed row.
+struct Order {
+  std::uint8_t v[kFewBlock];
+};
+
 /// Calls body(rows, sums) for kPackedRows packed rows after the other, with what belongs to them of a.sums.
 template <class Body>
 [[gnu::always_inline]] inline void for_packed_rows(const FewRowsProduct& a, Body&& body) {
