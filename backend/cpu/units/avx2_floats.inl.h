@@ -24,20 +24,8 @@ inline float fold(F a, Op op) {
   const __m128 two = op(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(op(two, _mm_shuffle_ps(two, two, 1)));
 }
-inline float sum(F a) {
-  return fold(a, [](__m128 p, __m128 q) { return _mm_add_ps(p, q); });
-}
-inline float least(F a) {
-  return fold(a, [](__m128 p, __m128 q) { return _mm_min_ps(p, q); });
-}
-inline float greatest(F a) {
-  return fold(a, [](__m128 p, __m128 q) { return _mm_max_ps(p, q); });
-}
+#include "backend/cpu/units/x86_floats.inl.h"
 inline __m128i load64(const void* p) { return _mm_loadl_epi64(static_cast<const __m128i*>(p)); }
-inline __m128i load128(const void* p) { return _mm_loadu_si128(static_cast<const __m128i*>(p)); }
-inline void store128(void* p, __m128i a) { _mm_storeu_si128(static_cast<__m128i*>(p), a); }
-inline __m256i load256(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
-inline void store256(void* p, __m256i a) { _mm256_storeu_si256(static_cast<__m256i*>(p), a); }
 inline void store_rounded(std::uint8_t* p, F a) {
   const __m256i v = _mm256_cvtps_epi32(a.v);
   const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
@@ -45,10 +33,6 @@ inline void store_rounded(std::uint8_t* p, F a) {
 }
 inline F from_bytes(const std::uint8_t* p) { return {_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(load64(p)))}; }
 
-inline float half_to_float(std::uint16_t h) { return _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(h))); }
-inline std::uint16_t float_to_half(float f) {
-  return static_cast<std::uint16_t>(_mm_cvtsi128_si32(_mm_cvtps_ph(_mm_set_ss(f), _MM_FROUND_TO_NEAREST_INT)));
-}
 inline F load_f16(const void* p) { return {_mm256_cvtph_ps(load128(p))}; }
 inline void store_f16(std::uint16_t* p, F a) { store128(p, _mm256_cvtps_ph(a.v, _MM_FROUND_TO_NEAREST_INT)); }
 inline F load_bf16(const void* p) {

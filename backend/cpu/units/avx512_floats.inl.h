@@ -29,26 +29,10 @@ inline float fold(F a, Op op) {
   const __m128 two = op(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(op(two, _mm_shuffle_ps(two, two, 1)));
 }
-inline float sum(F a) {
-  return fold(a, [](__m128 p, __m128 q) { return _mm_add_ps(p, q); });
-}
-inline float least(F a) {
-  return fold(a, [](__m128 p, __m128 q) { return _mm_min_ps(p, q); });
-}
-inline float greatest(F a) {
-  return fold(a, [](__m128 p, __m128 q) { return _mm_max_ps(p, q); });
-}
-inline __m128i load128(const void* p) { return _mm_loadu_si128(static_cast<const __m128i*>(p)); }
-inline void store128(void* p, __m128i a) { _mm_storeu_si128(static_cast<__m128i*>(p), a); }
+#include "backend/cpu/units/x86_floats.inl.h"
 inline void store_rounded(std::uint8_t* p, F a) { store128(p, _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(a.v))); }
 inline F from_bytes(const std::uint8_t* p) { return {_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(load128(p)))}; }
 
-inline float half_to_float(std::uint16_t h) { return _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(h))); }
-inline std::uint16_t float_to_half(float f) {
-  return static_cast<std::uint16_t>(_mm_cvtsi128_si32(_mm_cvtps_ph(_mm_set_ss(f), _MM_FROUND_TO_NEAREST_INT)));
-}
-inline __m256i load256(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
-inline void store256(void* p, __m256i a) { _mm256_storeu_si256(static_cast<__m256i*>(p), a); }
 inline F load_f16(const void* p) { return {_mm512_cvtph_ps(load256(p))}; }
 inline void store_f16(std::uint16_t* p, F a) { store256(p, _mm512_cvtps_ph(a.v, _MM_FROUND_TO_NEAREST_INT)); }
 inline F load_bf16(const void* p) {
