@@ -133,7 +133,7 @@ TEST(Bench, ModelsFromAFileAndOfAShape) {
 
 TEST(Bench, OpeningIsComparedWithReading) {
   const TemporaryFolder folder;  // of a megabyte and more, which reading needs
-  Json config = Json::parse(read_file(models() / "llama" / "config.json"));
+  Json config = read_json(models() / "llama" / "config.json");
   config["vocab_size"] = 16384;
   write_file(folder / "config.json", config.dump());
   TensorMap tensors = load(models() / "llama");

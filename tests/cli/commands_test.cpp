@@ -76,9 +76,9 @@ TEST(Info, ReadsGgufAndFoldersOfShards) {
 TEST(Tokenize, GivesTheIdsOfTheTokenizersCases) {
   const TemporaryFolder scratch;
   for (const char* name : {"llama", "mistral", "qwen2", "qwen3"}) {
-    const Json cases = Json::parse(read_file(models() / name / "tokenizer_cases.json"));
+    const Json cases = read_json(models() / name / "tokenizer_cases.json");
     const Json& one = cases["cases"][0];
-    write_file(scratch / "text", one["text"]);
+    write_file(scratch / "text", one["text"].get<std::string>());
     Json wanted = one["ids"];
     EXPECT_EQ(answer({"tokenize", models() / name, "--text", scratch / "text", "--no-bos"})["tokens"], wanted) << name;
     if (!cases["bos_id"].is_null()) wanted.insert(wanted.begin(), cases["bos_id"]);

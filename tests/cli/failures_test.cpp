@@ -37,7 +37,7 @@ TEST(Failures, AnInstructionSetThatIsNotThereSaysWhatIs) {
 TEST(Failures, AnUnknownArchitectureIsRefusedOnlyWhereItMustRun) {
   const TemporaryFolder scratch;
   fs::copy(models() / "llama", scratch / "model", fs::copy_options::recursive);
-  Json config = Json::parse(read_file(scratch / "model/config.json"));
+  Json config = read_json(scratch / "model/config.json");
   config["model_type"] = "frobnicator";
   write_file(scratch / "model/config.json", config.dump());
   write_file(scratch / "text", "Hello there");

@@ -37,7 +37,7 @@ TEST(Quantize, PacksLinearLayersAndTheEmbedding) {
     const bool dense = name.find("norm") != std::string::npos || name.ends_with(".bias");
     EXPECT_EQ(format, dense ? "dense" : "affine4-g64") << name;
   }
-  const Json config = Json::parse(read_file(scratch / "out/config.json"));
+  const Json config = read_json(scratch / "out/config.json");
   EXPECT_EQ(config["quantization"]["bits"], 4);
   EXPECT_EQ(config["quantization"]["group_size"], 64);
   for (const char* name : {"tokenizer.json", "tokenizer_config.json", "generation_config.json"}) {
@@ -87,7 +87,7 @@ TEST(Quantize, AWidthThatNoGroupDividesStaysDense) {
 
 // The rows of stories260K's down projections are 172 wide: no group divides that.
 TEST(Quantize, InfoSaysWhatStayedDense) {
-  const fs::path stories = fs::path(NIBBLE_SOURCE_DIR) / ".." / "shared" / "data" / "stories260K";
+  const fs::path stories = shared_data() / "stories260K";
   if (!fs::exists(stories)) GTEST_SKIP() << "skipped: no ../shared/data";
   const TemporaryFolder scratch;
   answer({"quantize", stories, scratch / "out"});
@@ -143,7 +143,7 @@ TEST(Convert, DequantizesAPackedFolder) {
   const TemporaryFolder scratch;
   answer({"convert", models() / "qwen2_mlx", scratch / "out", "--dequantize", "--dtype", "f32"});
   for (const auto& [name, format] : formats_of(scratch / "out")) EXPECT_EQ(format, "dense") << name;
-  EXPECT_FALSE(Json::parse(read_file(scratch / "out/config.json")).contains("quantization"));
+  EXPECT_FALSE(read_json(scratch / "out/config.json")).contains("quantization");
   EXPECT_LT(max_difference(logits(scratch / "out"), logits(models() / "qwen2_mlx")), 1e-4);
 }
 

@@ -13,13 +13,13 @@ std::ptrdiff_t entries(const fs::path& folder) {
 }
 
 TEST(Leftovers, OfTheSameNameGo) {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   fs::create_directories(scratch / ".out.123-0.tmp" / "deep");
-  write_all(scratch / ".out.123-0.tmp" / "deep" / "file", "x");
-  write_all(scratch / ".out.77-12.tmp", "x");
+  write_file(scratch / ".out.123-0.tmp" / "deep" / "file", "x");
+  write_file(scratch / ".out.77-12.tmp", "x");
   for (const char* other :
        {".out.notes.tmp", ".out2.123-0.tmp", ".out.123-0.old", "out.123-0.tmp", ".out..tmp", ".out.tmp"}) {
-    write_all(scratch / other, "x");
+    write_file(scratch / other, "x");
   }
   AtomicFolder folder(scratch / "out", false);
   EXPECT_FALSE(fs::exists(scratch / ".out.123-0.tmp"));
@@ -28,31 +28,31 @@ TEST(Leftovers, OfTheSameNameGo) {
 }
 
 TEST(Leftovers, AreNotWhatSomebodyStillWrites) {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   AtomicFolder first(scratch / "out", true);
-  write_all(first.path() / "file", "first");
+  write_file(first.path() / "file", "first");
   AtomicFolder second(scratch / "out", true);
-  write_all(second.path() / "file", "second");
+  write_file(second.path() / "file", "second");
   AtomicFile file(scratch / "out");
   EXPECT_TRUE(fs::exists(first.path() / "file"));
   first.commit();
   second.commit();
-  EXPECT_EQ(read_all(scratch / "out" / "file"), "second");
+  EXPECT_EQ(read_file(scratch / "out" / "file"), "second");
   EXPECT_EQ(entries(scratch.path()), 2) << "the folder, and the file that is not there yet";
 }
 
 TEST(AtomicFolder, ReplacesAFolderWhole) {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   fs::create_directory(scratch / "out");
-  write_all(scratch / "out" / "old", "x");
+  write_file(scratch / "out" / "old", "x");
   {
     AtomicFolder folder(scratch / "out", true);
-    write_all(folder.path() / "new", "y");
+    write_file(folder.path() / "new", "y");
     EXPECT_TRUE(fs::exists(scratch / "out" / "old"));
     folder.commit();
   }
   EXPECT_FALSE(fs::exists(scratch / "out" / "old"));
-  EXPECT_EQ(read_all(scratch / "out" / "new"), "y");
+  EXPECT_EQ(read_file(scratch / "out" / "new"), "y");
   EXPECT_EQ(entries(scratch.path()), 1);
 }
 

@@ -118,7 +118,7 @@ TEST(Checkpoint, Llama3ScalingIsFoundAgainInRopeFreqs) {
   const auto found = Checkpoint::open(goldens() / "tiny_llama3_rope.gguf").config();
   ASSERT_EQ(found.rope_scaling.type, nb::RopeScaling::Type::llama3);
   EXPECT_TRUE(found.rope_factors.empty());
-  const auto config = nb::files::parse_config(read_all(models() / "llama/config_llama3.json"), "config_llama3.json");
+  const auto config = nb::files::parse_config(read_file(models() / "llama/config_llama3.json"), "config_llama3.json");
   const auto a = nb::rope_frequencies(16, 1e4, found.rope_scaling).inverse.to_vector<float>();
   const auto b = nb::rope_frequencies(16, 1e4, config.rope_scaling).inverse.to_vector<float>();
   for (std::size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(a[i], b[i], 1e-5 * b[i]) << i;
@@ -138,7 +138,7 @@ TEST(Checkpoint, PacksWhileLoading) {
 }
 
 /// A model folder of this test's own that can be spoiled.
-class Spoiled : public Scratch {
+class Spoiled : public TemporaryFolder {
  public:
   Spoiled() {
     fs::copy(models() / "qwen2_mlx", path(), fs::copy_options::recursive);
@@ -150,9 +150,9 @@ class Spoiled : public Scratch {
     nb::save_safetensors(*this / "model.safetensors", file.tensors, file.metadata);
   }
   void config(const std::function<void(nlohmann::json*)>& change) {
-    auto json = nlohmann::json::parse(read_all(*this / "config.json"));
+    auto json = nlohmann::json::parse(read_file(*this / "config.json"));
     change(&json);
-    write_all(*this / "config.json", json.dump());
+    write_file(*this / "config.json", json.dump());
   }
   std::string error() const {
     return error_text([&] {
@@ -233,14 +233,14 @@ TEST(Checkpoint, AnOverrideFallsBackToItsModesDefaults) {
 }
 
 TEST(Checkpoint, AnIndexMustBeTrue) {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   fs::copy(models() / "qwen3", scratch.path(), fs::copy_options::recursive);
   const fs::path index = scratch / "model.safetensors.index.json";
-  const auto original = nlohmann::json::parse(read_all(index));
+  const auto original = nlohmann::json::parse(read_file(index));
   const auto open_with = [&](const std::function<void(nlohmann::json*)>& change) {
     auto json = original;
     change(&json);
-    write_all(index, json.dump());
+    write_file(index, json.dump());
     return error_text([&] { Checkpoint::open(scratch.path()); });
   };
   EXPECT_THAT(open_with([](auto* j) { (*j)["weight_map"]["ghost.weight"] = "model-00001-of-00002.safetensors"; }),
@@ -250,7 +250,7 @@ TEST(Checkpoint, AnIndexMustBeTrue) {
   EXPECT_THAT(open_with([](auto* j) { (*j)["weight_map"]["a"] = "../secret"; }), HasSubstr("not the name of a file"));
   EXPECT_THAT(open_with([](auto* j) { (*j)["weight_map"] = 3; }), HasSubstr("weight_map"));
   EXPECT_THAT(open_with([](auto* j) { j->erase("weight_map"); }), HasSubstr("weight_map"));
-  write_all(index, "{\"weight_map\":");
+  write_file(index, "{\"weight_map\":");
   EXPECT_THAT(error_text([&] { Checkpoint::open(scratch.path()); }), HasSubstr("not JSON"));
   fs::copy(scratch / "model-00001-of-00002.safetensors", scratch / "model-copy.safetensors");
   fs::remove(index);
@@ -258,12 +258,12 @@ TEST(Checkpoint, AnIndexMustBeTrue) {
 }
 
 TEST(Checkpoint, WhatIsNoModelIsRefused) {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   EXPECT_THAT(error_text([&] { Checkpoint::open(scratch / "none"); }), HasSubstr("no such file"));
   EXPECT_THAT(error_text([&] { Checkpoint::open(scratch.path()); }), HasSubstr("no model*.safetensors"));
-  write_all(scratch / "x.bin", "hello");
+  write_file(scratch / "x.bin", "hello");
   EXPECT_THAT(error_text([&] { Checkpoint::open(scratch / "x.bin"); }), HasSubstr("neither"));
-  write_all(scratch / "x.gguf", "hello");
+  write_file(scratch / "x.gguf", "hello");
   EXPECT_THAT(error_text([&] { Checkpoint::open(scratch / "x.gguf"); }), HasSubstr("not a GGUF"));
 }
 

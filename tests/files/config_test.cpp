@@ -62,12 +62,12 @@ TEST(Config, BothSpellingsOfEveryTestModelMeanTheSame) {
       const fs::path folder = models() / model;
       if (!fs::exists(folder / (name + ".json"))) continue;
       const std::string old_name = "config_4x" + name.substr(6) + ".json";
-      const auto five = parse_config(read_all(folder / (name + ".json")), name);
-      const auto four = parse_config(read_all(folder / old_name), old_name);
+      const auto five = parse_config(read_file(folder / (name + ".json")), name);
+      const auto four = parse_config(read_file(folder / old_name), old_name);
       EXPECT_EQ(five.rope_scaling.type, type) << name;
       expect_same(five, four);
       // What nibble writes is version 4's spelling of the same.
-      const std::string rewritten = nb::files::rewrite_config(read_all(folder / (name + ".json")), name, {}, {});
+      const std::string rewritten = nb::files::rewrite_config(read_file(folder / (name + ".json")), name, {}, {});
       EXPECT_FALSE(json::parse(rewritten).contains("rope_parameters"));
       EXPECT_TRUE(json::parse(rewritten).contains("rope_theta"));
       expect_same(parse_config(rewritten, name), four);
@@ -318,24 +318,24 @@ TEST(Config, RealFilesAreReadOrRefusedByName) {
     if (name.ends_with(".index") || name.ends_with("quantize_config")) continue;
     const auto expected = refused.find(name);
     if (expected != refused.end()) {
-      EXPECT_THAT(error_text([&] { parse_config(read_all(entry.path()), entry.path()); }), HasSubstr(expected->second))
+      EXPECT_THAT(error_text([&] { parse_config(read_file(entry.path()), entry.path()); }), HasSubstr(expected->second))
           << name;
       ++refusals;
     } else {
-      EXPECT_NO_THROW(parse_config(read_all(entry.path()), entry.path())) << name;
+      EXPECT_NO_THROW(parse_config(read_file(entry.path()), entry.path())) << name;
       ++read;
     }
   }
   EXPECT_EQ(refusals, static_cast<int>(refused.size()));
   EXPECT_GE(read, 6);
-  const auto finsenti = parse_config(read_all(configs / "finsenti.json"), "finsenti.json");
+  const auto finsenti = parse_config(read_file(configs / "finsenti.json"), "finsenti.json");
   EXPECT_EQ(finsenti.sliding_window, 4096);
-  const auto ring = nb::files::parse_mlx_packing(read_all(configs / "mlx-ring-mini-linear-mixed-bits.json"), "ring");
+  const auto ring = nb::files::parse_mlx_packing(read_file(configs / "mlx-ring-mini-linear-mixed-bits.json"), "ring");
   EXPECT_EQ(ring.of("model.layers.1.mlp.gate.gate_proj").params.bits, 8);
   EXPECT_EQ(ring.of("model.layers.5.mlp.gate.gate_proj").params.bits, 4);
-  EXPECT_EQ(nb::files::parse_mlx_packing(read_all(configs / "tiny-mlx_b3_g64_bf16.json"), "b3").everywhere.params.bits,
+  EXPECT_EQ(nb::files::parse_mlx_packing(read_file(configs / "tiny-mlx_b3_g64_bf16.json"), "b3").everywhere.params.bits,
             3);
-  EXPECT_FALSE(nb::files::parse_mlx_packing(read_all(configs / "gptq-llama2-13b.json"), "gptq").present);
+  EXPECT_FALSE(nb::files::parse_mlx_packing(read_file(configs / "gptq-llama2-13b.json"), "gptq").present);
 }
 
 }  // namespace

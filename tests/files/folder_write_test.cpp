@@ -33,7 +33,7 @@ bool same_bytes(const nb::Tensor& a, const nb::Tensor& b) {
 }
 
 TEST(FolderWrite, QuantizedShardsStayShards) {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   const auto model = Checkpoint::open(models() / "qwen3");
   std::size_t reports = 0;
   FolderOptions options;
@@ -47,7 +47,7 @@ TEST(FolderWrite, QuantizedShardsStayShards) {
 
   const auto out = Checkpoint::open(scratch / "out");
   EXPECT_EQ(out.weight_files().size(), 2u);
-  const auto index = json::parse(read_all(scratch / "out/model.safetensors.index.json"));
+  const auto index = json::parse(read_file(scratch / "out/model.safetensors.index.json"));
   EXPECT_TRUE(index["weight_map"].contains("model.embed_tokens.scales"));
   std::uint64_t total = 0;
   for (const auto& info : out.tensors()) total += info.bytes;
@@ -58,28 +58,28 @@ TEST(FolderWrite, QuantizedShardsStayShards) {
     const nb::Tensor expected = kept ? before : nb::quantize(before, {.bits = 4, .group_size = 64});
     EXPECT_TRUE(same_bytes(after, expected)) << info.name << " " << describe(after) << " " << describe(expected);
   }
-  const auto config = json::parse(read_all(scratch / "out/config.json"));
+  const auto config = json::parse(read_file(scratch / "out/config.json"));
   EXPECT_EQ(config["quantization"], json::parse(R"({"group_size":64,"bits":4,"mode":"affine"})"));
   EXPECT_EQ(config["quantization_config"], config["quantization"]);
   EXPECT_EQ(config["torch_dtype"], "bfloat16");
   EXPECT_FALSE(config.contains("rope_parameters"));
-  EXPECT_EQ(read_all(scratch / "out/tokenizer.json"), read_all(models() / "qwen3/tokenizer.json"));
-  EXPECT_EQ(read_all(scratch / "out/generation_config.json"), read_all(models() / "qwen3/generation_config.json"));
+  EXPECT_EQ(read_file(scratch / "out/tokenizer.json"), read_file(models() / "qwen3/tokenizer.json"));
+  EXPECT_EQ(read_file(scratch / "out/generation_config.json"), read_file(models() / "qwen3/generation_config.json"));
 }
 
 TEST(FolderWrite, CopyingAnMlxFolderKeepsEveryPackingAndItsOverrides) {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   const auto model = Checkpoint::open(models() / "qwen2_mlx");
   write_model_folder(model, scratch / "out", {});
   const auto out = Checkpoint::open(scratch / "out");
   ASSERT_EQ(out.tensors().size(), model.tensors().size());
   for (const auto& info : model.tensors())
     EXPECT_TRUE(same_bytes(out.get(info.name), model.get(info.name))) << info.name;
-  EXPECT_EQ(read_all(scratch / "out/chat_template.jinja"), read_all(models() / "qwen2_mlx/chat_template.jinja"));
+  EXPECT_EQ(read_file(scratch / "out/chat_template.jinja"), read_file(models() / "qwen2_mlx/chat_template.jinja"));
 }
 
 TEST(FolderWrite, DequantizingGivesAPlainFolder) {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   const auto model = Checkpoint::open(models() / "qwen2_mlx");
   FolderOptions options;
   options.dequantize = true;
@@ -92,7 +92,7 @@ TEST(FolderWrite, DequantizingGivesAPlainFolder) {
               nb::dequantize(model.get(info.name), nb::DType::f32).to_vector<float>())
         << info.name;
   }
-  const auto config = json::parse(read_all(scratch / "out/config.json"));
+  const auto config = json::parse(read_file(scratch / "out/config.json"));
   EXPECT_FALSE(config.contains("quantization"));
   EXPECT_FALSE(config.contains("quantization_config"));
   EXPECT_EQ(config["torch_dtype"], "float32");
@@ -100,7 +100,7 @@ TEST(FolderWrite, DequantizingGivesAPlainFolder) {
 }
 
 TEST(FolderWrite, AGgufBecomesAFolder) {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   const auto model = Checkpoint::open(goldens() / "tiny_qwen2.gguf");
   FolderOptions options;
   options.plan = make_pack_plan("affine8-g64");
@@ -137,7 +137,7 @@ std::vector<std::string> pieces_made(const nb::files::TokenizerSource& source) {
 }
 
 TEST(FolderWrite, SentencepieceMergesAreFoundAgain) {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   const auto model = Checkpoint::open(goldens() / "tiny_llama.gguf");
   FolderOptions options;
   options.dequantize = true;
@@ -154,19 +154,19 @@ TEST(FolderWrite, SentencepieceMergesAreFoundAgain) {
 }
 
 TEST(FolderWrite, AnExistingFolderIsRefusedUnlessForced) {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   const auto model = Checkpoint::open(models() / "llama");
   fs::create_directory(scratch / "out");
-  write_all(scratch / "out/mine.txt", "mine");
+  write_file(scratch / "out/mine.txt", "mine");
   EXPECT_THAT(error_text([&] { write_model_folder(model, scratch / "out", {}); }), HasSubstr("exists already"));
-  EXPECT_EQ(read_all(scratch / "out/mine.txt"), "mine");
+  EXPECT_EQ(read_file(scratch / "out/mine.txt"), "mine");
   FolderOptions force;
   force.force = true;
   // Somebody's folder, which no run of nibble made, is not thrown away.
   EXPECT_THAT(error_text([&] { write_model_folder(model, scratch / "out", force); }),
               HasSubstr("not a model's folder"));
-  EXPECT_EQ(read_all(scratch / "out/mine.txt"), "mine");
-  write_all(scratch / "out/config.json", "{}");
+  EXPECT_EQ(read_file(scratch / "out/mine.txt"), "mine");
+  write_file(scratch / "out/config.json", "{}");
   write_model_folder(model, scratch / "out", force);
   EXPECT_FALSE(fs::exists(scratch / "out/mine.txt"));
   // Nor is the folder around the model that is being read.
@@ -178,7 +178,7 @@ TEST(FolderWrite, AnExistingFolderIsRefusedUnlessForced) {
 }
 
 TEST(FolderWrite, AFailureLeavesNothing) {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   const auto model = Checkpoint::open(goldens() / "unsupported_q4_k.gguf");
   FolderOptions options;
   options.dequantize = true;
@@ -201,11 +201,11 @@ TEST(FolderWrite, AFailureLeavesNothing) {
 
 // Packed by somebody else, tensors look like plain ones: no folder is made of them.
 TEST(FolderWrite, WhatOthersPackedIsRefused) {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   const auto refusal = [&](const char* config, const nb::TensorMap& tensors) {
     fs::create_directories(scratch / "in");
     nb::save_safetensors(scratch / "in/model.safetensors", tensors);
-    write_all(scratch / "in/config.json", config);
+    write_file(scratch / "in/config.json", config);
     const std::string text =
         error_text([&] { write_model_folder(Checkpoint::open(scratch / "in"), scratch / "out", {}); });
     EXPECT_FALSE(fs::exists(scratch / "out"));
@@ -221,13 +221,13 @@ TEST(FolderWrite, WhatOthersPackedIsRefused) {
 
 // Tensors pass through memory one at a time: what lives at once is a few times the largest, not the model.
 TEST(FolderWrite, MemoryIsThatOfTheLargestTensor) {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   nb::TensorMap tensors;
   for (int i = 0; i < 24; ++i)
     tensors.emplace(std::to_string(i) + ".weight", nb::random_normal({256, 512}, 1, 0, 1, nb::DType::bf16));
   fs::create_directory(scratch / "in");
   nb::save_safetensors(scratch / "in/model.safetensors", tensors);
-  write_all(scratch / "in/config.json", R"({"model_type":"something"})");
+  write_file(scratch / "in/config.json", R"({"model_type":"something"})");
   tensors.clear();
   for (const bool packs : {true, false}) {
     FolderOptions options;
@@ -243,7 +243,7 @@ TEST(FolderWrite, MemoryIsThatOfTheLargestTensor) {
 }
 
 TEST(FolderWrite, OnlyWhatAGroupDividesIsPacked) {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   nb::TensorMap tensors{{"a.weight", nb::random_normal({8, 64}, 1)},
                         {"b.weight", nb::random_normal({8, 172}, 2)},
                         {"experts.weight", nb::random_normal({2, 8, 64}, 3)},
@@ -252,7 +252,7 @@ TEST(FolderWrite, OnlyWhatAGroupDividesIsPacked) {
                         {"ids.weight", nb::zeros({4, 64}, nb::DType::i32)}};
   fs::create_directory(scratch / "in");
   nb::save_safetensors(scratch / "in/model.safetensors", tensors);
-  write_all(scratch / "in/config.json", R"({"model_type":"something"})");
+  write_file(scratch / "in/config.json", R"({"model_type":"something"})");
   FolderOptions options;
   options.plan = make_pack_plan("affine4-g64");
   write_model_folder(Checkpoint::open(scratch / "in"), scratch / "out", options);

@@ -118,9 +118,9 @@ std::vector<Bad> bad_files() {
 }
 
 TEST(Gguf, EveryBadFileIsRefusedByRule) {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   for (const Bad& bad : bad_files()) {
-    write_all(scratch / "bad.gguf", bad.file);
+    write_file(scratch / "bad.gguf", bad.file);
     const std::string text = error_text([&] { GgufFile(scratch / "bad.gguf"); });
     EXPECT_THAT(text, HasSubstr("bad.gguf")) << bad.what;
     for (const std::string& part : bad.says) EXPECT_THAT(text, HasSubstr(part)) << bad.what;
@@ -128,10 +128,10 @@ TEST(Gguf, EveryBadFileIsRefusedByRule) {
 }
 
 TEST(Gguf, VersionTwoIsReadToo) {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   Bytes file = file_of({{.dims = {4, 2}}});
   file[4] = 2;
-  write_all(scratch / "v2.gguf", file);
+  write_file(scratch / "v2.gguf", file);
   const GgufFile gguf(scratch / "v2.gguf");
   EXPECT_EQ(gguf.version(), 2u);
   EXPECT_EQ(gguf.tensors().front().shape, (nb::Shape{2, 4})) << "rows first";
@@ -139,7 +139,7 @@ TEST(Gguf, VersionTwoIsReadToo) {
 }
 
 TEST(Gguf, MetadataOfEveryKind) {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   Bytes pairs;
   pairs += pair("f32", 6).put(1e-5F);
   pairs += pair("i8", 1).put<std::int8_t>(-3);
@@ -150,7 +150,7 @@ TEST(Gguf, MetadataOfEveryKind) {
   pairs += pair("texts", kArray).put(kText).put<std::uint64_t>(2).text("a").text("");
   pairs += pair("ints", kArray).put<std::uint32_t>(5).put<std::uint64_t>(2).put<std::int32_t>(-1).put<std::int32_t>(2);
   pairs += pair("floats", kArray).put<std::uint32_t>(6).put<std::uint64_t>(1).put(0.5F);
-  write_all(scratch / "m.gguf", file_of({}, 0, pairs, 9));
+  write_file(scratch / "m.gguf", file_of({}, 0, pairs, 9));
   const GgufFile g(scratch / "m.gguf");
   EXPECT_EQ(g.number("f32"), 1e-5) << "the shortest decimal, not the float's exact value";
   EXPECT_EQ(g.integer("i8"), -3);
@@ -167,13 +167,13 @@ TEST(Gguf, MetadataOfEveryKind) {
 }
 
 TEST(Gguf, ATruncationAtAnyLengthIsRefused) {
-  const Scratch scratch;
-  const std::string whole = read_all(goldens() / "unsupported_q4_k.gguf");
+  const TemporaryFolder scratch;
+  const std::string whole = read_file(goldens() / "unsupported_q4_k.gguf");
   ASSERT_FALSE(whole.empty());
   const GgufFile intact(goldens() / "unsupported_q4_k.gguf");
   const std::size_t end = intact.tensors().back().begin + intact.tensors().back().bytes;
   for (std::size_t length = 0; length < end; ++length) {
-    write_all(scratch / "cut.gguf", whole.substr(0, length));
+    write_file(scratch / "cut.gguf", whole.substr(0, length));
     EXPECT_NE(error_text([&] { GgufFile(scratch / "cut.gguf"); }), "") << length;
   }
 }
@@ -198,8 +198,8 @@ TEST(Gguf, AnAbsurdNumberOfHeadsIsRefused) {
     Bytes pairs;
     pairs += pair("general.architecture", kText).text("llama");
     pairs += pair("llama.attention.head_count", kU64).put(heads);
-    const Scratch scratch;
-    write_all(scratch / "m.gguf", file_of({{.name = "blk.0.attn_q.weight", .dims = {4, 4}}}, 64, pairs, 2));
+    const TemporaryFolder scratch;
+    write_file(scratch / "m.gguf", file_of({{.name = "blk.0.attn_q.weight", .dims = {4, 4}}}, 64, pairs, 2));
     EXPECT_THAT(error_text([&] { nb::files::open_gguf_weights(std::make_shared<const GgufFile>(scratch / "m.gguf")); }),
                 HasSubstr("heads of an even size"))
         << heads;

@@ -31,7 +31,7 @@ TEST(Lora, PeftFactorsAndScale) {
 }
 
 TEST(Lora, RsloraDividesByTheRoot) {
-  const auto config = json::parse(read_all(adapters() / "rslora/adapter_config.json"));
+  const auto config = json::parse(read_file(adapters() / "rslora/adapter_config.json"));
   const double expected = config["lora_alpha"].get<double>() / std::sqrt(config["r"].get<double>());
   for (const auto& [module, weights] : nb::load_lora(adapters() / "rslora"))
     EXPECT_DOUBLE_EQ(weights.scale, expected) << module;
@@ -66,11 +66,11 @@ TEST(Lora, DoraIsRefusedByName) {
 
 /// A copy of an adapter with one change in its configuration.
 std::string refusal(const char* adapter, const std::function<void(json*)>& change) {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   fs::copy(adapters() / adapter, scratch.path(), fs::copy_options::recursive);
-  json config = json::parse(read_all(scratch / "adapter_config.json"));
+  json config = json::parse(read_file(scratch / "adapter_config.json"));
   change(&config);
-  write_all(scratch / "adapter_config.json", config.dump());
+  write_file(scratch / "adapter_config.json", config.dump());
   return error_text([&] { nb::load_lora(scratch.path()); });
 }
 
@@ -106,7 +106,7 @@ TEST(Lora, WhatChangesTheArithmeticIsRefusedByName) {
 }
 
 TEST(Lora, BrokenAdaptersAreRefused) {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   EXPECT_THAT(error_text([&] { nb::load_lora(scratch.path()); }), HasSubstr("neither"));
   EXPECT_THAT(error_text([&] { nb::load_lora(scratch / "none"); }), HasSubstr("not an adapter folder"));
   EXPECT_THAT(error_text([&] { nb::load_lora(scratch / std::string(300, 'a')); }), HasSubstr("File name too long"));

@@ -45,10 +45,10 @@ std::string around(std::string_view before, std::string_view middle, std::string
 constexpr std::size_t kLarge = 12 << 20;
 
 TEST(Memory, HostileSafetensorsHeaders) {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   const fs::path file = scratch / "h.safetensors";
   const auto check = [&](const std::string& header) {
-    write_all(file, safetensors_of(header));
+    write_file(file, safetensors_of(header));
     expect_bounded(file, [&] { nb::load_safetensors(file); });
   };
   check(repeated("[", kLarge));
@@ -65,7 +65,7 @@ TEST(Memory, HostileSafetensorsHeaders) {
 }
 
 TEST(Memory, HostileGgufCounts) {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   const fs::path file = scratch / "h.gguf";
   const auto put = [](std::string* out, auto value) {
     out->append(reinterpret_cast<const char*>(&value), sizeof value);
@@ -82,7 +82,7 @@ TEST(Memory, HostileGgufCounts) {
     put(&bytes, std::uint32_t{7});
     bytes += '\0';
   }
-  write_all(file, bytes);
+  write_file(file, bytes);
   expect_bounded(file, [&] { nb::files::GgufFile gguf(file); });
   // As many of the smallest tensors.
   bytes = "GGUF";
@@ -97,15 +97,15 @@ TEST(Memory, HostileGgufCounts) {
     put(&bytes, std::uint32_t{0});
     put(&bytes, std::uint64_t{32 * i});
   }
-  write_all(file, bytes);
+  write_file(file, bytes);
   expect_bounded(file, [&] { nb::files::GgufFile gguf(file); });
 }
 
 TEST(Memory, HostileJsonFiles) {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   const fs::path tokenizer = scratch / "tokenizer.json";
   const auto check_tokenizer = [&](const std::string& text) {
-    write_all(tokenizer, text);
+    write_file(tokenizer, text);
     expect_bounded(tokenizer, [&] { nb::files::read_tokenizer_json(tokenizer); });
   };
   check_tokenizer(repeated("[", kLarge));
@@ -118,7 +118,7 @@ TEST(Memory, HostileJsonFiles) {
 
   fs::create_directory(scratch / "m");
   const auto check_folder = [&](const char* name, const std::string& text) {
-    write_all(scratch / "m" / name, text);
+    write_file(scratch / "m" / name, text);
     expect_bounded(scratch / "m" / name, [&] { nb::files::Checkpoint::open(scratch / "m"); });
     fs::remove(scratch / "m" / name);
   };

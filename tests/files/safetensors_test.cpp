@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <numeric>
@@ -94,10 +95,10 @@ std::vector<BadHeader> bad_headers() {
 }
 
 TEST(Safetensors, EveryBadHeaderIsRefusedByRule) {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   for (const BadHeader& bad : bad_headers()) {
     const fs::path file = scratch / "bad.safetensors";
-    write_all(file, bad.file);
+    write_file(file, bad.file);
     const std::string text = error_text([&] { nb::load_safetensors(file); });
     EXPECT_THAT(text, HasSubstr("bad.safetensors")) << bad.what;
     for (const std::string& part : bad.says) EXPECT_THAT(text, HasSubstr(part)) << bad.what;
@@ -105,12 +106,12 @@ TEST(Safetensors, EveryBadHeaderIsRefusedByRule) {
 }
 
 TEST(Safetensors, ABoolIsZeroOrOne) {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   std::string bytes = file_with(R"({"w":{"dtype":"BOOL","shape":[2],"data_offsets":[0,2]}})", 2);
-  write_all(scratch / "b.safetensors", bytes);
+  write_file(scratch / "b.safetensors", bytes);
   EXPECT_EQ(bytes_of(nb::load_safetensors(scratch / "b.safetensors").tensors.at("w")), "\1\1");
   bytes.back() = '\2';
-  write_all(scratch / "b.safetensors", bytes);
+  write_file(scratch / "b.safetensors", bytes);
   EXPECT_THAT(error_text([&] { nb::load_safetensors(scratch / "b.safetensors"); }), HasSubstr("neither 0 nor 1"));
 }
 
@@ -131,7 +132,7 @@ nb::TensorMap one_of_every_dtype() {
 }
 
 TEST(Safetensors, EveryDtypeSurvivesSavingByteForByte) {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   const auto tensors = one_of_every_dtype();
   nb::save_safetensors(scratch / "all.safetensors", tensors, {{"key", "va\"lue\n"}});
   const auto back = nb::load_safetensors(scratch / "all.safetensors");
@@ -148,26 +149,26 @@ TEST(Safetensors, EveryDtypeSurvivesSavingByteForByte) {
 }
 
 TEST(Safetensors, ATruncationAtAnyLengthIsRefused) {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   nb::save_safetensors(scratch / "all.safetensors", one_of_every_dtype());
-  const std::string whole = read_all(scratch / "all.safetensors");
+  const std::string whole = read_file(scratch / "all.safetensors");
   for (std::size_t length = 0; length < whole.size(); ++length) {
-    write_all(scratch / "cut.safetensors", whole.substr(0, length));
+    write_file(scratch / "cut.safetensors", whole.substr(0, length));
     EXPECT_NE(error_text([&] { nb::load_safetensors(scratch / "cut.safetensors"); }), "") << length;
   }
 }
 
 TEST(Safetensors, AFlippedBitIsReadOrRefusedButNothingElse) {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   nb::save_safetensors(scratch / "all.safetensors", one_of_every_dtype());
-  const std::string whole = read_all(scratch / "all.safetensors");
+  const std::string whole = read_file(scratch / "all.safetensors");
   std::uint64_t header = 0;
   std::memcpy(&header, whole.data(), 8);
   int refused = 0;
   for (std::size_t at = 0; at < 8 + header; ++at) {
     std::string bytes = whole;
     bytes[at] = static_cast<char>(bytes[at] ^ (1 << (at % 7)));
-    write_all(scratch / "flip.safetensors", bytes);
+    write_file(scratch / "flip.safetensors", bytes);
     try {
       nb::load_safetensors(scratch / "flip.safetensors");
     } catch (const nb::Error&) {
@@ -179,17 +180,17 @@ TEST(Safetensors, AFlippedBitIsReadOrRefusedButNothingElse) {
 
 /// A file whose header is a byte longer than the writer's, which leaves every tensor unaligned.
 void unalign(const fs::path& file) {
-  std::string bytes = read_all(file);
+  std::string bytes = read_file(file);
   std::uint64_t length = 0;
   std::memcpy(&length, bytes.data(), 8);
   bytes.insert(8 + length, " ");
   ++length;
   std::memcpy(bytes.data(), &length, 8);
-  write_all(file, bytes);
+  write_file(file, bytes);
 }
 
 TEST(Safetensors, UnalignedWeightsAreReadWhereTheyLie) {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   const nb::Tensor dense = nb::cast(nb::random_normal({512, 512}, 7), nb::DType::bf16);
   const nb::Tensor packed = nb::quantize(dense, {.bits = 4, .group_size = 64});
   const nb::Tensor norm = nb::random_normal({64}, 3);
@@ -222,7 +223,7 @@ TEST(Safetensors, UnalignedWeightsAreReadWhereTheyLie) {
 }
 
 TEST(Safetensors, PackedTensorsSurviveSavingByteForByte) {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   const nb::Tensor w = nb::random_normal({6, 128}, 7);
   nb::TensorMap tensors;
   for (const char* format : {"affine4-g64", "affine3-g32", "q4_0", "q8_0"}) {
@@ -249,7 +250,7 @@ TEST(Safetensors, PackedTensorsSurviveSavingByteForByte) {
 }
 
 TEST(Safetensors, ATransposedPackedTensorIsNotSavedAsSomethingElse) {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   const nb::Tensor packed = nb::quantize(nb::random_normal({64, 128}, 1));
   EXPECT_THAT(error_text([&] {
                 nb::save_safetensors(scratch / "t.safetensors", {{"w", nb::transpose(packed)}});
@@ -259,7 +260,7 @@ TEST(Safetensors, ATransposedPackedTensorIsNotSavedAsSomethingElse) {
 }
 
 TEST(SafetensorsWriter, StreamsTensorsInAnyOrder) {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   const std::vector<nb::files::TensorDeclaration> declarations{{"a", nb::DType::u8, {4}}, {"b", nb::DType::f32, {2}}};
   const std::vector<float> b{1, 2};
   {
@@ -280,10 +281,10 @@ TEST(SafetensorsWriter, StreamsTensorsInAnyOrder) {
 }
 
 TEST(AtomicFile, WhatCannotBeWrittenLeavesTheOldFile) {
-  const Scratch scratch;
+  const TemporaryFolder scratch;
   const fs::path file = scratch / "old.safetensors";
   nb::save_safetensors(file, {{"w", nb::full({4}, 1)}});
-  const std::string before = read_all(file);
+  const std::string before = read_file(file);
 
   // A disk that is full after 64 KiB.
   rlimit old{};
@@ -297,7 +298,7 @@ TEST(AtomicFile, WhatCannotBeWrittenLeavesTheOldFile) {
   std::signal(SIGXFSZ, old_handler);
   EXPECT_EQ(code, nb::ErrorCode::io_error);
   EXPECT_THAT(text, HasSubstr("old.safetensors"));
-  EXPECT_EQ(read_all(file), before);
+  EXPECT_EQ(read_file(file), before);
   EXPECT_EQ(std::distance(fs::directory_iterator(scratch.path()), fs::directory_iterator()), 1)
       << "a temporary file is left";
 
@@ -306,17 +307,30 @@ TEST(AtomicFile, WhatCannotBeWrittenLeavesTheOldFile) {
   EXPECT_EQ(code, nb::ErrorCode::io_error);
 }
 
+/// Root, which may write anywhere, is somebody else for a while.
+class WithoutRootsPower {
+ public:
+  WithoutRootsPower() { EXPECT_TRUE(user_ != 0 || ::seteuid(65534) == 0); }
+  ~WithoutRootsPower() { EXPECT_EQ(::seteuid(user_), 0); }
+
+ private:
+  uid_t user_ = ::geteuid();
+};
+
 TEST(AtomicFile, AFolderWithoutPermissionIsRefused) {
-  if (::geteuid() == 0) GTEST_SKIP() << "skipped: root may write anywhere";
-  const Scratch scratch;
-  nb::save_safetensors(scratch / "w.safetensors", {});
-  fs::permissions(scratch.path(), fs::perms::owner_read | fs::perms::owner_exec);
-  EXPECT_THAT(error_text([&] {
-                nb::save_safetensors(scratch / "w.safetensors", {{"w", nb::full({4}, 1)}});
-              }),
-              HasSubstr("cannot be written"));
+  const TemporaryFolder scratch;
+  const fs::path file = scratch / "w.safetensors";
+  nb::save_safetensors(file, {});
+  fs::permissions(scratch.path(), fs::perms(0555));
+  {
+    const WithoutRootsPower nobody;
+    EXPECT_THAT(error_text([&] {
+                  nb::save_safetensors(file, {{"w", nb::full({4}, 1)}});
+                }),
+                HasSubstr("cannot be written"));
+  }
   fs::permissions(scratch.path(), fs::perms::owner_all);
-  EXPECT_TRUE(nb::load_safetensors(scratch / "w.safetensors").tensors.empty());
+  EXPECT_TRUE(nb::load_safetensors(file).tensors.empty());
 }
 
 }  // namespace

@@ -11,8 +11,8 @@ using ::testing::HasSubstr;
 
 /// What is said of a tokenizer.json of this text.
 std::string refusal(const std::string& text) {
-  const Scratch scratch;
-  write_all(scratch / "tokenizer.json", text);
+  const TemporaryFolder scratch;
+  write_file(scratch / "tokenizer.json", text);
   nb::ErrorCode code{};
   const std::string said = error_text([&] { nb::files::read_tokenizer_json(scratch / "tokenizer.json"); }, &code);
   EXPECT_EQ(code, nb::ErrorCode::invalid_file) << text;
@@ -41,8 +41,8 @@ TEST(TokenizerJson, AddedTokensMustBeAListOfObjects) {
 }
 
 TEST(TokenizerJson, AddedTokensTakeTheirPlaceInTheVocabulary) {
-  const Scratch scratch;
-  write_all(
+  const TemporaryFolder scratch;
+  write_file(
       scratch / "tokenizer.json",
       with_added(R"([{"id": 4, "content": "<c>", "special": true}, {"id": 3, "content": "d", "special": false}])"));
   const auto source = nb::files::read_tokenizer_json(scratch / "tokenizer.json");
@@ -54,9 +54,9 @@ TEST(TokenizerJson, AddedTokensTakeTheirPlaceInTheVocabulary) {
 }
 
 TEST(TokenizerConfig, MustBeAnObject) {
-  const Scratch scratch;
-  write_all(scratch / "tokenizer.json", with_added("[]"));
-  write_all(scratch / "tokenizer_config.json", "7");
+  const TemporaryFolder scratch;
+  write_file(scratch / "tokenizer.json", with_added("[]"));
+  write_file(scratch / "tokenizer_config.json", "7");
   EXPECT_THAT(error_text([&] { nb::files::read_tokenizer_folder(scratch.path()); }),
               HasSubstr("tokenizer_config.json"));
 }

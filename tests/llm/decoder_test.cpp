@@ -213,13 +213,11 @@ TEST(Window, KeysFurtherBackAreNotSeen) {
   const with precise(exact());
   const TemporaryFolder copy;
   copy_with_config(models() / "mistral", "config.json", copy.path());
-  std::ifstream in(models() / "mistral" / "config.json");
-  std::string config(std::istreambuf_iterator<char>(in), {});
-  in.close();
+  std::string config = read_file(models() / "mistral" / "config.json");
   const std::string unset = "\"sliding_window\": null";
   ASSERT_NE(config.find(unset), std::string::npos);
   config.replace(config.find(unset), unset.size(), "\"sliding_window\": 1");
-  std::ofstream(copy.path() / "config.json") << config;
+  write_file(copy / "config.json", config);
 
   // A window of one: no token sees another, so every row is that of a text of one token, wherever it stands.
   const llm::DecoderModel model = load_model(copy.path());
@@ -248,13 +246,11 @@ TEST(Window, EveryLayerHasItsOwn) {
 TEST(Loader, NamesTheTensorThatHasAnotherShape) {
   const TemporaryFolder copy;
   copy_with_config(models() / "llama", "config.json", copy.path());
-  std::ifstream in(models() / "llama" / "config.json");
-  std::string config(std::istreambuf_iterator<char>(in), {});
-  in.close();
+  std::string config = read_file(models() / "llama" / "config.json");
   const std::string hidden = "\"intermediate_size\": 128";
   ASSERT_NE(config.find(hidden), std::string::npos);
   config.replace(config.find(hidden), hidden.size(), "\"intermediate_size\": 96");
-  std::ofstream(copy.path() / "config.json") << config;
+  write_file(copy / "config.json", config);
   try {
     load_model(copy.path());
     FAIL() << "a wrong shape was accepted";

@@ -16,7 +16,7 @@
 #include "nibble/error.h"
 #include "nibble/io.h"
 #include "nibble/ops.h"
-#include "tests/llm/test_files.h"
+#include "tests/support/json_files.h"
 
 /// What the tests of this room share.
 namespace nibble::tests {
@@ -63,25 +63,6 @@ inline double max_difference(const Tensor& a, const Tensor& b) {
   if (a.shape() != b.shape()) return INFINITY;
   return max_difference(cast(a, DType::f32).to_vector<float>(), cast(b, DType::f32).to_vector<float>());
 }
-
-/// A folder that goes when the test ends.
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string pattern = (fs::temp_directory_path() / "nibble-test-XXXXXX").string();
-    path_ = mkdtemp(pattern.data());
-  }
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
 
 /// The same weights under another config.json.
 inline void copy_with_config(const fs::path& model, const std::string& config, const fs::path& to) {

@@ -7,7 +7,7 @@
 
 #include "adapters/llm/tokenizer/chat_template.h"
 #include "nibble/error.h"
-#include "tests/llm/test_files.h"
+#include "tests/support/json_files.h"
 
 namespace nibble::llm {
 namespace {

@@ -14,7 +14,7 @@
 #include "adapters/llm/tokenizer/tokenizer.h"
 #include "adapters/llm/tokenizer/utf8.h"
 #include "nibble/error.h"
-#include "tests/llm/test_files.h"
+#include "tests/support/json_files.h"
 
 namespace nibble::llm {
 namespace {
