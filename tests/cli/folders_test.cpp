@@ -143,7 +143,7 @@ TEST(Convert, DequantizesAPackedFolder) {
   const TemporaryFolder scratch;
   answer({"convert", models() / "qwen2_mlx", scratch / "out", "--dequantize", "--dtype", "f32"});
   for (const auto& [name, format] : formats_of(scratch / "out")) EXPECT_EQ(format, "dense") << name;
-  EXPECT_FALSE(read_json(scratch / "out/config.json")).contains("quantization");
+  EXPECT_FALSE(read_json(scratch / "out/config.json").contains("quantization"));
   EXPECT_LT(max_difference(logits(scratch / "out"), logits(models() / "qwen2_mlx")), 1e-4);
 }
 
