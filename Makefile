@@ -9,9 +9,6 @@ BENCH := build/bench
 BENCH_ARGS ?=
 TOOLS := tests/tools
 
-# ccache asks the compiler which files it read, instead of preprocessing them itself beforehand.
-export CCACHE_DEPEND := 1
-
 .DEFAULT_GOAL := help
 .PHONY: help demo test bench bench-peers bench-check deps build soak format lint install
 

@@ -8,7 +8,9 @@ work=$build/install_$kind
 rm -rf "$work/stage" "$work/consumer"
 
 if [ "$kind" = shared ]; then
-  build=$work/build
+  # Beside the first build, not inside: ccache 4.7 then gives generated sources' objects again, whose paths it makes
+  # relative to the build folder.
+  build=${build}_shared
   cmake -S "$source" -B "$build" -G Ninja -DCMAKE_CXX_COMPILER="$cxx" -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=ON \
     -DNIBBLE_BUILD_TESTS=OFF "${@:5}"
   cmake --build "$build"
