@@ -37,7 +37,8 @@ install_python() {
   cmp -s "$requirements" "$stamp" && return 0
   [ -x build/venv/bin/python ] || python3 -m venv build/venv
   echo "deps: installing $(grep -cv '^ *\(#\|$\)' "$requirements") Python packages of $requirements into build/venv"
-  build/venv/bin/python -m pip install -q --disable-pip-version-check "$@" -r "$requirements" </dev/null
+  # What is never imported need not be compiled.
+  build/venv/bin/python -m pip install -q --no-compile --disable-pip-version-check "$@" -r "$requirements" </dev/null
   cp "$requirements" "$stamp"
 }
 
