@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 #include <string_view>
 #include <vector>
 
@@ -20,12 +21,16 @@ constexpr std::int64_t kTaskWeights = 1 << 18;    // of a task, so that threads 
 constexpr std::int64_t kLeastWeights = 1 << 16;   // that are worth a thread
 constexpr std::int64_t kSerialPack = 1 << 16;     // activations that are rounded without help
 
-/// Rows of x packed, all beside one another for each chunk.
+constexpr double kWorthJoining = 1.05;  // of a row's chunks to what it fills of them
+
+/// Rows of x packed, all beside one another for each chunk; a single one for `joined` rows of w.
 class FewActivations {
  public:
-  FewActivations(const FewRowsUnit& few, const FewRowsScheme& scheme, std::int64_t rows, std::int64_t length)
+  FewActivations(const FewRowsUnit& few, const FewRowsScheme& scheme, std::int64_t rows, std::int64_t length,
+                 std::int64_t joined)
       : rows_(rows),
-        chunks_((length + few.chunk - 1) / few.chunk),
+        joined_(joined),
+        chunks_((length * joined + few.chunk - 1) / few.chunk),
         bytes_(scheme.chunk_bytes),
         memory_(Scratch::need<unsigned char>(rows * chunks_ * bytes_)),
         data_(memory_.get<unsigned char>(rows * chunks_ * bytes_)) {}
@@ -41,6 +46,7 @@ class FewActivations {
         unit.load(x.at(m, 0), x.element, x.column_stride, x.columns, line);
         unsigned char* packed = data_ + m * bytes_;
         fits[m] = scheme.pack(line, x.columns, scheme.order, pitch, packed);
+        if (fits[m] && joined_ > 1) scheme.repeat(x.columns / kFewBlock, joined_, packed);
         if (fits[m]) continue;
         for (std::int64_t c = 0; c < chunks_; ++c) std::memset(packed + c * pitch, 0, static_cast<std::size_t>(bytes_));
       }
@@ -50,7 +56,7 @@ class FewActivations {
   bool fits[kMostFewRows];  ///< whether the row could be packed; else it is zero
 
  private:
-  std::int64_t rows_, chunks_, bytes_;
+  std::int64_t rows_, joined_, chunks_, bytes_;
   Scratch memory_;
   unsigned char* data_;
 };
@@ -69,42 +75,45 @@ struct FewProduct {
   const FewActivations& x;
   const PackedRows& w;
   const Output& y;
-  RowPart part;  ///< whole rows
+  std::int64_t joined;  ///< packed rows that are taken as one line
+  RowPart part;         ///< whole lines
 
-  RowRun run(std::int64_t first) const {
-    RowRun run{.first = w.bytes(first), .pitch = {}};
-    for (int c = 0; c < w.components(); ++c) run.pitch[c] = w.pitch(c);
+  RowRun run(std::int64_t line) const {
+    RowRun run{.first = w.bytes(line * joined), .pitch = {}};
+    for (int c = 0; c < w.components(); ++c) run.pitch[c] = w.pitch(c) * joined;
     return run;
   }
 };
 
-/// Columns [begin, end) of y. Two runs of packed rows, of neighbours each, are read side by side; they overlap where
-/// the number is odd. For more than one row of x, a piece of some packed rows after the other meets a piece of x, which
-/// the first cache holds beside their sums.
+/// Columns of y of the lines [begin, end) of packed rows. Two runs of neighbouring lines are read side by side; they
+/// overlap where the number is odd. For more than one row of x, a piece of some packed rows after the other meets a
+/// piece of x, which the first cache holds beside their sums.
 void multiply_range(const FewProduct& p, std::int64_t begin, std::int64_t end) {
-  const std::int64_t m = p.x.rows(), chunk = p.unit.few_rows->chunk, length = p.w.length();
+  const std::int64_t m = p.x.rows(), chunk = p.unit.few_rows->chunk, length = p.w.length(), lanes = p.unit.lanes;
   const std::int64_t half = (end - begin + 1) / 2, starts[2] = {begin, end - half};
-  const std::int64_t steps = std::clamp<std::int64_t>(kSumBytes / (2 * m * p.unit.lanes * 4), 1, half);
-  const std::int64_t piece =
-      m == 1 ? length : std::max<std::int64_t>(1, kActivationBytes / (m * p.scheme.chunk_bytes)) * chunk;
-  Scratch scratch(Scratch::need<float>(2 * steps * m * p.unit.lanes) + Scratch::need<float>(2 * steps * m) +
-                  Scratch::need<float>(2 * half * m));
-  float* acc = scratch.get<float>(2 * steps * m * p.unit.lanes);
-  float* sums = scratch.get<float>(2 * steps * m);
-  float* out = scratch.get<float>(2 * half * m);  // (row of x, run, packed row)
-  FewRowsProduct product{
-      .w = {p.run(starts[0]), p.run(starts[1])}, .steps = 0, .part = p.part, .x = nullptr, .x_rows = m, .sums = acc};
+  const std::int64_t step_floats = m * p.joined * lanes, columns = half * p.joined;
+  const std::int64_t steps = std::clamp<std::int64_t>(kSumBytes / (2 * step_floats * 4), 1, half);
+  const std::int64_t piece = std::max<std::int64_t>(1, kActivationBytes / (m * p.scheme.chunk_bytes)) * chunk;
+  Scratch scratch(Scratch::need<float>(2 * steps * step_floats) + Scratch::need<float>(2 * columns * m));
+  float* acc = scratch.get<float>(2 * steps * step_floats);
+  float* out = scratch.get<float>(2 * columns * m);  // (row of x, run, column)
+  FewRowsProduct product{.w = {p.run(starts[0]), p.run(starts[1])},
+                         .steps = 0,
+                         .joined = p.joined,
+                         .part = p.part,
+                         .x = p.x.at(0),
+                         .x_rows = m,
+                         .sums = {acc, acc + steps * step_floats}};
   // Pieces of neighbouring rows follow one another, so what comes soon lies whole rows ahead.
   const std::int64_t pitch = p.w.pitch(0);
   if (m > 1 && pitch > 0) product.part.ahead = (kAhead + pitch - 1) / pitch * pitch;
   for (std::int64_t i = 0; i < half; i += steps) {
-    for (int run = 0; run < 2; ++run) product.w[run].first = p.w.bytes(starts[run] + i);
+    for (int run = 0; run < 2; ++run) product.w[run].first = p.w.bytes((starts[run] + i) * p.joined);
     product.steps = std::min(steps, half - i);
     if (m == 1) {
-      product.x = p.x.at(0);
       p.scheme.one(product);
     } else {
-      std::fill_n(acc, 2 * steps * m * p.unit.lanes, 0.f);
+      std::fill_n(acc, 2 * steps * step_floats, 0.f);
       for (std::int64_t k = 0; k < length; k += piece) {
         product.part.begin = p.part.begin + k;
         product.part.count = std::min(piece, length - k);
@@ -112,21 +121,29 @@ void multiply_range(const FewProduct& p, std::int64_t begin, std::int64_t end) {
         p.scheme.some(product);
       }
     }
-    p.unit.few_rows->reduce(acc, 2 * product.steps * m, sums);
     for (std::int64_t run = 0; run < 2; ++run) {
       for (std::int64_t row = 0; row < m; ++row) {
-        float* line = out + (row * 2 + run) * half + i;
-        for (std::int64_t s = 0; s < product.steps; ++s) line[s] = sums[(s * 2 + run) * m + row];
+        p.unit.few_rows->reduce(product.sums[run] + row * lanes, m * lanes, product.steps * p.joined,
+                                out + (row * 2 + run) * columns + i * p.joined);
       }
     }
   }
   for (std::int64_t row = 0; row < m; ++row) {
     if (!p.x.fits[row]) continue;
     for (int run = 0; run < 2; ++run) {
-      const float* line = out + (row * 2 + run) * half;
-      p.y.store(p.unit, row, starts[run], half, line);
+      p.y.store(p.unit, row, starts[run] * p.joined, columns, out + (row * 2 + run) * columns);
     }
   }
+}
+
+/// Packed rows whose length is no multiple of a chunk's follow one another in memory: as many are one line as make
+/// whole chunks, if one row of x, repeated so often, stays in the first cache.
+std::int64_t rows_joined(const FewRowsUnit& few, const FewRowsScheme& scheme, const PackedRows& w) {
+  const std::int64_t length = w.length(), line = std::lcm(length, few.chunk), joined = line / length;
+  const std::int64_t chunks = (length + few.chunk - 1) / few.chunk;
+  const bool worth = static_cast<double>(chunks * few.chunk) > kWorthJoining * static_cast<double>(length);
+  const bool can = scheme.repeat != nullptr && length >= few.chunk && w.rows() % joined == 0 && w.contiguous();
+  return worth && can && line / few.chunk * scheme.chunk_bytes <= kActivationBytes ? joined : 1;
 }
 
 }  // namespace
@@ -140,16 +157,17 @@ void multiply_few_rows(const Unit& unit, FewScheme scheme, const Matrix& x, cons
   }
   if (x.rows == 0 || w.rows() == 0) return;
   const FewRowsScheme& chosen = kernel->schemes[static_cast<int>(scheme)];
-  FewActivations activations(few, chosen, x.rows, x.columns);
+  const std::int64_t joined = x.rows == 1 ? rows_joined(few, chosen, w) : 1, lines = w.rows() / joined;
+  FewActivations activations(few, chosen, x.rows, x.columns, joined);
   activations.pack(unit, chosen, x);
-  const RowPart whole{w.begin(), w.length(), w.format().group_size, w.bytes(0).scale, kAhead};
-  const FewProduct product{unit, chosen, activations, w, y, whole};
+  const RowPart whole{w.begin(), w.length() * joined, w.format().group_size, w.bytes(0).scale, kAhead};
+  const FewProduct product{unit, chosen, activations, w, y, joined, whole};
   const std::int64_t weights = w.rows() * w.length();
-  const std::int64_t most = std::min(w.rows() / 2 + 1, weights / kLeastWeights + 1);
+  const std::int64_t most = std::min(lines / 2 + 1, weights / kLeastWeights + 1);
   const std::int64_t threads = num_threads(), rounds = weights / (threads * kTaskWeights) + 1;
   const std::int64_t tasks = std::min(most, threads * rounds);
   parallel_for(tasks, [&](std::int64_t i) {
-    const std::int64_t begin = w.rows() * i / tasks, end = w.rows() * (i + 1) / tasks;
+    const std::int64_t begin = lines * i / tasks, end = lines * (i + 1) / tasks;
     if (begin < end) multiply_range(product, begin, end);
   });
   std::vector<std::int64_t> exact;

@@ -153,6 +153,13 @@ std::span<const unsigned char> PackedRows::bytes(std::int64_t i, int c, std::int
           static_cast<std::size_t>(count / format().block * block_bytes_[component])};
 }
 
+bool PackedRows::contiguous() const {
+  for (std::size_t c = 0; c < components_; ++c) {
+    if (pitch_[c] != length() / format().block * block_bytes_[c]) return false;
+  }
+  return true;
+}
+
 std::int64_t PackedRows::most_lines(std::int64_t count) const {
   std::int64_t lines = 0;
   for (const std::int64_t bytes : block_bytes_) lines += (count / format().block * bytes + 63) / 64;

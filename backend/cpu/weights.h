@@ -119,6 +119,8 @@ class PackedRows final : public WeightRows {
 
   /// Where component c of weights [begin, begin + count) of a row lies.
   std::span<const unsigned char> bytes(std::int64_t row, int c, std::int64_t begin, std::int64_t count) const;
+  /// Whether every row begins where the one before it ends.
+  bool contiguous() const;
   /// No more than this many lines of 64 bytes hold `count` weights of a row.
   std::int64_t most_lines(std::int64_t count) const;
   int components() const { return static_cast<int>(components_); }

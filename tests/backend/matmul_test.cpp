@@ -267,6 +267,36 @@ TEST_P(Kernels, FewRowsOfEveryCountReadNothingPastTheEnd) {
   }
 }
 
+/// Rows without gaps, of a length that few-row products read several of as one.
+TEST_P(Kernels, RowsThatEndInsideAChunkShareIt) {
+  Random random = this->random();
+  const int threads_before = nb::num_threads();
+  for (const Format* format : nb::detail::format_table()) {
+    const std::int64_t blocks = (256 + format->block - 1) / format->block;
+    const bool shared = format->name == "affine4-g64" || format->name == "q4_1";  // by threads
+    const std::int64_t n = 8 * (shared ? 64 : pick(random, 1, 5)),
+                       length = format->block * (blocks + pick(random, 0, 12));
+    Case c;
+    c.orientation = Orientation::along;
+    c.w = at_the_edge(packed_matrix(*format, n, length, choose(random, kFloats), random));
+    const std::vector<float> values = decoded(c.w);
+    c.weights.assign(values.begin(), values.end());
+    c.x = dense_matrix(1, length, DType::f32, Layout::contiguous);
+    c.y = dense_matrix(1, n, DType::f32, Layout::contiguous);
+    fill_normal(c.x, random, Values::outliers);
+    c.text = std::string(format->name) + " w " + nb::to_string(c.w.shape());
+    check(unit(), c);
+    for (const MatmulKernel& kernel : unit().kernels) {
+      if (!kernel.supports(query_of(c, kernel.precision))) continue;
+      nb::set_num_threads(1);
+      const std::vector<double> alone = bits(kernel, c, 0, 1, false);
+      nb::set_num_threads(5);
+      EXPECT_EQ(bits(kernel, c, 0, 1, false), alone) << kernel.name << ' ' << c.text;
+    }
+  }
+  nb::set_num_threads(threads_before);
+}
+
 TEST_P(Kernels, NonFiniteActivationsGiveTheDensePattern) {
   Random random = this->random();
   const float infinity = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();

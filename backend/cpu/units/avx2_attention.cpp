@@ -29,12 +29,6 @@ inline F scale_by_power_of_two(F p, F n) {
 inline F keep_below(F limit, F place, F x) {
   return {_mm256_blendv_ps(_mm256_set1_ps(-__builtin_inff()), x.v, _mm256_cmp_ps(place.v, limit.v, _CMP_LT_OQ))};
 }
-/// The sum of each vector's lanes.
-inline void sums_of_four(const F (&x)[4], float* out) {
-  const __m256 even = _mm256_hadd_ps(x[0].v, x[1].v), odd = _mm256_hadd_ps(x[2].v, x[3].v);
-  const __m256 all = _mm256_hadd_ps(even, odd);
-  _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps(all, 1)));
-}
 inline F broadcast_half(const unsigned char* p) {
   std::uint16_t half;
   __builtin_memcpy(&half, p, 2);

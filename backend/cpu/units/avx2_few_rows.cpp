@@ -273,10 +273,10 @@ template <class Source, int kRows>
 template <class Source>
 void multiply_one(const FewRowsProduct& a) {
   const Source source(a.part);
-  for_packed_rows(a, [&](const RowBytes* row, float* sums) {
+  for_packed_rows(a, [&](const RowBytes* row, float* const* sums) {
     F y[1] = {};
     add_row(source, *row, a, 0, y);
-    store_f32(sums, y[0]);
+    store_f32(*sums, y[0]);
   });
 }
 
@@ -294,10 +294,10 @@ template <class Source, int kRows>
 template <class Source>
 void multiply_some(const FewRowsProduct& a) {
   const Source source(a.part);
-  for_packed_rows(a, [&](const RowBytes* row, float* sums) {
+  for_packed_rows(a, [&](const RowBytes* row, float* const* sums) {
     std::int64_t first = 0;
-    for (; first + 4 <= a.x_rows; first += 4) add_rows<Source, 4>(source, *row, a, first, sums);
-    for (; first < a.x_rows; ++first) add_rows<Source, 1>(source, *row, a, first, sums);
+    for (; first + 4 <= a.x_rows; first += 4) add_rows<Source, 4>(source, *row, a, first, *sums);
+    for (; first < a.x_rows; ++first) add_rows<Source, 1>(source, *row, a, first, *sums);
   });
 }
 
@@ -309,7 +309,7 @@ constexpr Order kOrder = order_of<Source>();
 template <class Source>
 constexpr FewRowsScheme scheme() {
   using Scheme = typename Source::Scheme;
-  return {kXBytes<Scheme>, kOrder<Source>.v, pack_row<Scheme>, multiply_one<Source>, multiply_some<Source>};
+  return {kXBytes<Scheme>, kOrder<Source>.v, pack_row<Scheme>, nullptr, multiply_one<Source>, multiply_some<Source>};
 }
 /// Where only words serve, both schemes are one.
 template <class Standard, class Fast = Standard>

@@ -26,6 +26,12 @@ inline float fold(F a, Op op) {
 }
 #include "backend/cpu/units/x86_floats.inl.h"
 inline __m128i load64(const void* p) { return _mm_loadl_epi64(static_cast<const __m128i*>(p)); }
+/// The sum of each vector's lanes.
+inline void sums_of_four(const F (&x)[4], float* out) {
+  const __m256 even = _mm256_hadd_ps(x[0].v, x[1].v), odd = _mm256_hadd_ps(x[2].v, x[3].v);
+  const __m256 all = _mm256_hadd_ps(even, odd);
+  _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps(all, 1)));
+}
 inline void store_rounded(std::uint8_t* p, F a) {
   const __m256i v = _mm256_cvtps_epi32(a.v);
   const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));

@@ -14,15 +14,6 @@ inline F scale_by_power_of_two(F p, F n) { return {_mm512_scalef_ps(p.v, n.v)}; 
 inline F keep_below(F limit, F place, F x) {
   return {_mm512_mask_mov_ps(_mm512_set1_ps(-__builtin_inff()), _mm512_cmp_ps_mask(place.v, limit.v, _CMP_LT_OQ), x.v)};
 }
-/// The sum of each vector's lanes.
-inline void sums_of_four(const F (&x)[4], float* out) {
-  const __m512 even = _mm512_add_ps(_mm512_unpacklo_ps(x[0].v, x[1].v), _mm512_unpackhi_ps(x[0].v, x[1].v));
-  const __m512 odd = _mm512_add_ps(_mm512_unpacklo_ps(x[2].v, x[3].v), _mm512_unpackhi_ps(x[2].v, x[3].v));
-  const __m512 all = _mm512_add_ps(_mm512_shuffle_ps(even, odd, 0x44), _mm512_shuffle_ps(even, odd, 0xee));
-  const __m256 eight =
-      _mm256_add_ps(_mm512_castps512_ps256(all), _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(all), 1)));
-  _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1)));
-}
 inline F broadcast_half(const unsigned char* p) {
   std::uint16_t half;
   __builtin_memcpy(&half, p, 2);

@@ -38,6 +38,9 @@ inline __m512i load_once(const unsigned char* p) {
 inline __m512i rounded(const float* x, float inverse) {
   return _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x), _mm512_set1_ps(inverse)));
 }
+/// A vector's lanes below `end` and from `begin` on; the others are zero.
+inline F lanes_below(int end, F a) { return {_mm512_maskz_mov_ps(static_cast<__mmask16>((1u << end) - 1), a.v)}; }
+inline F lanes_from(int begin, F a) { return {_mm512_maskz_mov_ps(static_cast<__mmask16>(~0u << begin), a.v)}; }
 /// 32 activations as bytes, in the format's order, to piece j of four vectors.
 inline void store_pieces(__m512i low, __m512i high, __m256i order, int j, unsigned char* out) {
   const __m256i bytes = _mm256_set_m128i(_mm512_cvtepi32_epi8(high), _mm512_cvtepi32_epi8(low));

@@ -30,6 +30,15 @@ inline float fold(F a, Op op) {
   return _mm_cvtss_f32(op(two, _mm_shuffle_ps(two, two, 1)));
 }
 #include "backend/cpu/units/x86_floats.inl.h"
+/// The sum of each vector's lanes.
+inline void sums_of_four(const F (&x)[4], float* out) {
+  const __m512 even = _mm512_add_ps(_mm512_unpacklo_ps(x[0].v, x[1].v), _mm512_unpackhi_ps(x[0].v, x[1].v));
+  const __m512 odd = _mm512_add_ps(_mm512_unpacklo_ps(x[2].v, x[3].v), _mm512_unpackhi_ps(x[2].v, x[3].v));
+  const __m512 all = _mm512_add_ps(_mm512_shuffle_ps(even, odd, 0x44), _mm512_shuffle_ps(even, odd, 0xee));
+  const __m256 eight =
+      _mm256_add_ps(_mm512_castps512_ps256(all), _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(all), 1)));
+  _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1)));
+}
 inline void store_rounded(std::uint8_t* p, F a) { store128(p, _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(a.v))); }
 inline F from_bytes(const std::uint8_t* p) { return {_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(load128(p)))}; }
 

@@ -34,10 +34,13 @@ struct RowRun {
 struct FewRowsProduct {
   RowRun w[2];
   std::int64_t steps;
+  /// Rows of a run that follow one another without a gap are read as one long row, `joined` in a step, so that no chunk
+  /// but the last is part empty. The part is then all of the long row.
+  std::int64_t joined;
   RowPart part;
   const unsigned char* x;  ///< (chunk, row) packed
   std::int64_t x_rows;
-  float* sums;  ///< (step, run, row of x, lane)
+  float* sums[2];  ///< of each run: (step, joined row, row of x, lane)
 };
 
 /// How x is rounded, and the products with it. They add up alike, so a row of x has the same bits beside any others.
@@ -47,8 +50,11 @@ struct FewRowsScheme {
   /// Rounds a row of k activations, `pitch` bytes from chunk to chunk. False where the row cannot be represented (see
   /// IntegerScheme::pack).
   bool (*pack)(const float* x, std::int64_t k, const std::uint8_t* order, std::int64_t pitch, unsigned char* packed);
+  /// Packs again behind a packed row of some blocks, as the last one of them left off, until it is there `joined`
+  /// times. Null where `one` takes no joined rows.
+  void (*repeat)(std::int64_t blocks, std::int64_t joined, unsigned char* packed);
   void (*one)(const FewRowsProduct& args);   ///< sums = x · w for one row of x
-  void (*some)(const FewRowsProduct& args);  ///< sums += x · w
+  void (*some)(const FewRowsProduct& args);  ///< sums += x · w, of rows that are not joined
 };
 
 enum class FewScheme : std::uint8_t { standard, fast };
@@ -60,8 +66,8 @@ struct FewRowsKernel {
 
 struct FewRowsUnit {
   std::int64_t chunk;  ///< weights
-  /// The sums of the lanes of n vectors.
-  void (*reduce)(const float* acc, std::int64_t n, float* out);
+  /// The sums of the lanes of n vectors, `pitch` floats apart.
+  void (*reduce)(const float* acc, std::int64_t pitch, std::int64_t n, float* out);
   const FewRowsKernel* kernels;
   int kernel_count;
 };

@@ -51,6 +51,19 @@ bool pack_block(const float* x, const std::uint8_t* order, int j, unsigned char*
 
 #include "backend/cpu/units/pack_row.inl.h"
 
+/// A block is a piece of each vector of its chunk.
+template <class Scheme>
+void repeat_row(std::int64_t blocks, std::int64_t joined, unsigned char* packed) {
+  const auto at = [packed](std::int64_t block) {
+    return packed + block / kChunkBlocks * kXBytes<Scheme> + block % kChunkBlocks * 8;
+  };
+  for (std::int64_t block = blocks; block < joined * blocks; ++block) {
+    const unsigned char* from = at(block - blocks);
+    unsigned char* to = at(block);
+    for (int i = 0; i < kXBytes<Scheme>; i += kVectorBytes) __builtin_memcpy(to + i, from + i, 8);
+  }
+}
+
 /// y += a row of x · w, of a chunk. Short loops unroll, so that all stays in registers.
 template <class Scheme>
 [[gnu::always_inline]] inline void add_chunk(const Chunk (&w)[kPackedRows], const unsigned char* x,
@@ -79,20 +92,36 @@ template <class Source>
   for (int r = 0; r < kPackedRows; ++r) w[r] = source.chunk(rows[r], c);
 }
 
+/// Of joined rows, one may end inside a chunk, whose other blocks begin the next one.
 template <class Source, class Scheme>
 void multiply_one(const FewRowsProduct& a) {
   const Source source(a.part);
-  for_packed_rows(a, [&](const RowBytes* rows, float* sums) {
-    const std::int64_t chunks = chunks_of(a.part);
+  const std::int64_t chunks = chunks_of(a.part), blocks = a.part.count / kFewBlock / a.joined;
+  for_packed_rows(a, [&](const RowBytes* rows, float* const* sums) {
     F y[kPackedRows] = {};
     const unsigned char* x = a.x;
-    for (std::int64_t c = 0; c < chunks; ++c, x += kXBytes<Scheme>) {
+    std::int64_t left = blocks, row = 0;  // of the row that is being added up
+    for (std::int64_t c = 0; c < chunks; ++c, x += kXBytes<Scheme>, left -= kChunkBlocks) {
       Chunk w[kPackedRows];
       read_chunk(source, rows, c, w);
-      add_chunk<Scheme>(w, x, y);
-    }
+      const bool cut = left < kChunkBlocks && c + 1 < chunks;
+      F before[kPackedRows] = {};
 #pragma GCC unroll 8
-    for (int r = 0; r < kPackedRows; ++r) store_f32(sums + r * kLanes, y[r]);
+      for (int r = 0; cut && r < kPackedRows; ++r) {
+        before[r] = y[r];
+        y[r] = broadcast(0);
+      }
+      add_chunk<Scheme>(w, x, y);
+      if (left > kChunkBlocks) continue;
+      const int lanes = cut ? 2 * static_cast<int>(left) : kLanes;
+#pragma GCC unroll 8
+      for (int r = 0; r < kPackedRows; ++r) {
+        store_f32(sums[r] + row, add(before[r], lanes_below(lanes, y[r])));
+        y[r] = lanes_from(lanes, y[r]);
+      }
+      row += kLanes;
+      left += blocks;
+    }
   });
 }
 
@@ -100,20 +129,20 @@ void multiply_one(const FewRowsProduct& a) {
 template <class Source, class Scheme>
 void multiply_some(const FewRowsProduct& a) {
   const Source source(a.part);
-  for_packed_rows(a, [&](const RowBytes* rows, float* sums) {
+  for_packed_rows(a, [&](const RowBytes* rows, float* const* sums) {
     const std::int64_t chunks = chunks_of(a.part);
     const unsigned char* x = a.x;
-    const std::int64_t pitch = a.x_rows * kLanes;  // that no store of sums can change
+    const std::int64_t end = a.x_rows * kLanes;  // that no store of sums can change
     for (std::int64_t c = 0; c < chunks; ++c) {
       Chunk w[kPackedRows];
       read_chunk(source, rows, c, w);
-      for (std::int64_t m = 0; m < pitch; m += kLanes, x += kXBytes<Scheme>) {
+      for (std::int64_t m = 0; m < end; m += kLanes, x += kXBytes<Scheme>) {
         F y[kPackedRows];
 #pragma GCC unroll 8
-        for (int r = 0; r < kPackedRows; ++r) y[r] = load_f32(sums + r * pitch + m);
+        for (int r = 0; r < kPackedRows; ++r) y[r] = load_f32(sums[r] + m);
         add_chunk<Scheme>(w, x, y);
 #pragma GCC unroll 8
-        for (int r = 0; r < kPackedRows; ++r) store_f32(sums + r * pitch + m, y[r]);
+        for (int r = 0; r < kPackedRows; ++r) store_f32(sums[r] + m, y[r]);
       }
     }
   });
@@ -121,7 +150,11 @@ void multiply_some(const FewRowsProduct& a) {
 
 template <class Source, class Scheme>
 constexpr FewRowsScheme few_rows_scheme() {
-  return {kXBytes<Scheme>, Source::kOrder.v, pack_row<Scheme>, multiply_one<Source, Scheme>,
+  return {kXBytes<Scheme>,
+          Source::kOrder.v,
+          pack_row<Scheme>,
+          repeat_row<Scheme>,
+          multiply_one<Source, Scheme>,
           multiply_some<Source, Scheme>};
 }
 template <class Source>

@@ -26,10 +26,6 @@ inline F scale_by_power_of_two(F p, F n) {
 inline F keep_below(F limit, F place, F x) {
   return select(vcltq_f32(place.v, limit.v), x, broadcast(-__builtin_inff()));
 }
-/// The sum of each vector's lanes.
-inline void sums_of_four(const F (&x)[4], float* out) {
-  vst1q_f32(out, vpaddq_f32(vpaddq_f32(x[0].v, x[1].v), vpaddq_f32(x[2].v, x[3].v)));
-}
 inline F broadcast_half(const unsigned char* p) {
   std::uint16_t half;
   __builtin_memcpy(&half, p, sizeof half);

@@ -28,6 +28,17 @@ struct Chunk {
 
 // ---- schemes -------------------------------------------------------------------------------------------------------
 
+/// A vector's lanes below `end` and from `begin` on; the others are zero.
+inline uint32x4_t is_below(int end) {
+  constexpr std::uint32_t kPlaces[] = {0, 1, 2, 3};
+  return vcltq_u32(vld1q_u32(kPlaces), vdupq_n_u32(static_cast<std::uint32_t>(end)));
+}
+inline F lanes_below(int end, F a) {
+  return {vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(a.v), is_below(end)))};
+}
+inline F lanes_from(int begin, F a) {
+  return {vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(a.v), is_below(begin)))};
+}
 /// 32 rounded activations, in the format's order, to piece j of four vectors.
 inline void store_pieces(const unsigned char* bytes, const std::uint8_t* order, int j, unsigned char* out) {
   const uint8x16x2_t block = {{vld1q_u8(bytes), vld1q_u8(bytes + 16)}};

@@ -14,6 +14,10 @@ inline F mul(F a, F b) { return {vmulq_f32(a.v, b.v)}; }
 inline F add(F a, F b) { return {vaddq_f32(a.v, b.v)}; }
 inline F fma(F a, F b, F c) { return {vfmaq_f32(c.v, a.v, b.v)}; }
 inline float sum(F a) { return vaddvq_f32(a.v); }
+/// The sum of each vector's lanes.
+inline void sums_of_four(const F (&x)[4], float* out) {
+  vst1q_f32(out, vpaddq_f32(vpaddq_f32(x[0].v, x[1].v), vpaddq_f32(x[2].v, x[3].v)));
+}
 
 /// Four bytes, as the low ones of eight.
 inline uint8x8_t load_four(const void* p) {

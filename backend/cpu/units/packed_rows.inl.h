@@ -6,16 +6,15 @@ struct Order {
   std::uint8_t v[kFewBlock];
 };
 
-/// Calls body(rows, sums) for kPackedRows packed rows after the other, with what belongs to them of a.sums.
+/// Calls body(rows, sums) for kPackedRows packed rows after the other, with where the sums of each belong.
 template <class Body>
 [[gnu::always_inline]] inline void for_packed_rows(const FewRowsProduct& a, Body&& body) {
   RowBytes rows[2] = {a.w[0].first, a.w[1].first};
-  float* sums = a.sums;
+  float* sums[2] = {a.sums[0], a.sums[1]};
   for (std::int64_t i = 0; i < a.steps; ++i) {
-    for (int first = 0; first < 2; first += kPackedRows, sums += kPackedRows * a.x_rows * kLanes) {
-      body(rows + first, sums);
-    }
+    for (int first = 0; first < 2; first += kPackedRows) body(rows + first, sums + first);
     for (int s = 0; s < 2; ++s) {
+      sums[s] += a.joined * a.x_rows * kLanes;
       for (int c = 0; c < 4; ++c) rows[s].component[c] += a.w[s].pitch[c];
     }
   }
@@ -28,6 +27,15 @@ template <int kBytes>  // gcc would drop a call of it, having no effect
   for (int i = 0; i < kBytes; i += 64) __builtin_prefetch(p + i, 0, 2);
 }
 
-inline void reduce(const float* acc, std::int64_t n, float* out) {
-  for (std::int64_t i = 0; i < n; ++i) out[i] = sum(load_f32(acc + i * kLanes));
+/// Every vector's lanes add up in one order, wherever among the n it stands.
+inline void reduce(const float* acc, std::int64_t pitch, std::int64_t n, float* out) {
+  for (; n >= 4; n -= 4, acc += 4 * pitch, out += 4) {
+    sums_of_four({load_f32(acc), load_f32(acc + pitch), load_f32(acc + 2 * pitch), load_f32(acc + 3 * pitch)}, out);
+  }
+  if (n == 0) return;
+  F last[4] = {};
+  float sums[4];
+  for (std::int64_t i = 0; i < n; ++i) last[i] = load_f32(acc + i * pitch);
+  sums_of_four(last, sums);
+  for (std::int64_t i = 0; i < n; ++i) out[i] = sums[i];
 }
