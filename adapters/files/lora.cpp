@@ -4,11 +4,11 @@
 
 #include <array>
 #include <cmath>
-#include <regex>
 
 #include "adapters/files/file_error.h"
 #include "adapters/files/json_events.h"
 #include "adapters/files/mapped_file.h"
+#include "adapters/files/module_pattern.h"
 #include "adapters/files/safetensors.h"
 #include "nibble/ops.h"
 
@@ -102,16 +102,12 @@ double by_pattern(const ordered_json& config, const fs::path& file, const char* 
   const auto patterns = config.find(key);
   if (patterns == config.end() || patterns->is_null()) return otherwise;
   if (!patterns->is_object()) bad_file(file, key, "is not an object");
-  // std::regex goes as deep as its pattern nests and its subject is long: neither may be a stranger's choice.
-  constexpr std::size_t kLongest = 512;
-  if (module.size() > kLongest) bad_file(file, module, fmt::format("its name is longer than {} bytes", kLongest));
   for (const auto& [pattern, value] : patterns->items()) {
-    if (pattern.size() > kLongest) bad_file(file, key, fmt::format("a pattern is longer than {} bytes", kLongest));
     bool matches = false;
     try {
-      matches = std::regex_match(module, std::regex("(.*\\.)?(" + pattern + ")$"));
-    } catch (const std::regex_error&) {
-      bad_file(file, key, fmt::format("{} is not a regular expression", shown(pattern)));
+      matches = ModulePattern(pattern).matches(module);
+    } catch (const Error& e) {
+      bad_file(file, key, fmt::format("{} cannot be used as a regular expression: {}", shown(pattern), e.what()));
     }
     if (!matches) continue;
     if (!value.is_number()) bad_file(file, key, fmt::format("{} is not given a number", shown(pattern)));
