@@ -6,6 +6,7 @@
 #include <array>
 #include <utility>
 
+#include "adapters/files/config_reader.h"
 #include "adapters/files/file_error.h"
 #include "adapters/files/json_events.h"
 
@@ -15,84 +16,6 @@ namespace files {
 namespace {
 
 using nlohmann::json;
-
-/// Reads one JSON object key by key, naming file and key in what it throws. A key that is null is as good as absent, as
-/// in transformers.
-class Reader {
- public:
-  Reader(const json& object, const std::string& origin, std::string prefix = {})
-      : object_(object), origin_(origin), prefix_(std::move(prefix)) {}
-
-  const json* find(const char* key) const {
-    const auto found = object_.find(key);
-    return found == object_.end() || found->is_null() ? nullptr : &*found;
-  }
-  bool has(const char* key) const { return object_.contains(key); }
-  std::optional<std::int64_t> integer(const char* key) const {
-    const json* value = find(key);
-    if (!value) return {};
-    if (!value->is_number_integer() || (value->is_number_unsigned() && value->get<std::uint64_t>() > INT64_MAX))
-      bad(key, "is not a whole number");
-    return value->get<std::int64_t>();
-  }
-  std::optional<double> number(const char* key) const {
-    const json* value = find(key);
-    if (!value) return {};
-    if (!value->is_number()) bad(key, "is not a number");
-    return value->get<double>();
-  }
-  std::optional<bool> boolean(const char* key) const {
-    const json* value = find(key);
-    if (!value) return {};
-    if (!value->is_boolean()) bad(key, "is not true or false");
-    return value->get<bool>();
-  }
-  std::optional<std::string> text(const char* key) const {
-    const json* value = find(key);
-    if (!value) return {};
-    if (!value->is_string()) bad(key, "is not a text");
-    return value->get<std::string>();
-  }
-  /// A number or a list of numbers.
-  std::vector<std::int64_t> integers(const char* key) const {
-    const json* value = find(key);
-    if (!value) return {};
-    std::vector<std::int64_t> numbers;
-    const json list = value->is_array() ? *value : json::array({*value});
-    for (const json& entry : list) {
-      if (!entry.is_number_integer()) bad(key, "is neither a whole number nor a list of them");
-      numbers.push_back(entry.get<std::int64_t>());
-    }
-    return numbers;
-  }
-  /// A size that must be there and positive.
-  std::int64_t size(const char* key) const {
-    const auto value = integer(key);
-    if (!value) bad(key, "is missing");
-    return checked_size(key, *value);
-  }
-  std::int64_t size_or(const char* key, std::int64_t otherwise) const {
-    return checked_size(key, integer(key).value_or(otherwise));
-  }
-
-  [[noreturn]] void bad(std::string_view key, std::string_view rule) const {
-    bad_file(origin_, prefix_ + std::string(key), rule);
-  }
-  [[noreturn]] void unsupported(std::string_view key, std::string_view rule) const {
-    refuse(ErrorCode::unsupported, origin_, prefix_ + std::string(key), rule);
-  }
-
- private:
-  std::int64_t checked_size(const char* key, std::int64_t value) const {
-    constexpr std::int64_t kLargest = std::int64_t{1} << 31;  // products of two sizes stay far from overflow
-    if (value <= 0 || value > kLargest) bad(key, fmt::format("{} is not a size", value));
-    return value;
-  }
-
-  const json& object_;
-  const std::string& origin_;
-  std::string prefix_;
-};
 
 constexpr std::array<std::pair<std::string_view, Architecture>, 6> kArchitectures{
     {{"llama", Architecture::llama},
@@ -116,83 +39,8 @@ Architecture architecture_of(const Reader& reader, const std::string& model_type
                      fmt::format("{} is not a model that nibble runs ({} are)", shown(model_type), known));
 }
 
-/// Keys that change the arithmetic in some model of these families or in one that calls itself by their name, and the
-/// value at which they do nothing. At any other value the model is refused, since nibble would silently compute another
-/// one.
-struct NeutralKey {
-  const char* key;
-  double neutral;
-};
-constexpr std::array<NeutralKey, 18> kNeutralNumbers{{
-    {"partial_rotary_factor", 1},
-    {"rotary_pct", 1},
-    {"attention_multiplier", 1},
-    {"embedding_multiplier", 1},
-    {"residual_multiplier", 1},
-    {"logits_scaling", 1},
-    {"logit_scale", 1},
-    {"embedding_scale", 1},
-    {"emb_scale", 1},
-    {"scale_emb", 1},
-    {"attn_logit_softcapping", 0},
-    {"final_logit_softcapping", 0},
-    {"no_rope_layer_interval", 0},
-    {"attention_chunk_size", 0},
-    {"num_nextn_predict_layers", 0},
-    {"routed_scaling_factor", 1},
-    {"n_group", 1},
-    {"topk_group", 1},
-}};
-constexpr std::array<const char*, 17> kForbiddenFlags{"use_mrope",
-                                                      "use_dynamic_ntk",
-                                                      "use_logn_attn",
-                                                      "alibi",
-                                                      "parallel_attn",
-                                                      "use_parallel_residual",
-                                                      "use_qk_norm",
-                                                      "qk_layernorm",
-                                                      "scale_attn_by_inverse_layer_idx",
-                                                      "attn_output_gate",
-                                                      "add_cross_attention",
-                                                      "is_encoder_decoder",
-                                                      "clip_qkv",
-                                                      "attn_temperature_tuning",
-                                                      "apply_residual_connection_post_layernorm",
-                                                      "query_pre_attn_scalar",
-                                                      "scale_depth"};
-constexpr std::array<const char*, 8> kForbiddenSizes{"n_routed_experts", "n_shared_experts", "first_k_dense_replace",
-                                                     "kv_lora_rank",     "q_lora_rank",      "dim_model_base",
-                                                     "no_rope_layers",   "rope_interleaved"};
 /// Two spellings of one size.
 constexpr std::array<const char*, 2> kExpertCounts{"num_experts", "num_local_experts"};
-
-void refuse_unless_nothing(const Reader& reader, const char* key) {
-  const json* value = reader.find(key);
-  const bool harmless = value && (*value == json(false) || *value == json(0) || (value->is_array() && value->empty()));
-  if (value && !harmless)
-    reader.unsupported(key, fmt::format("{} changes the arithmetic and is not supported", shown(value->dump())));
-}
-
-void refuse_what_changes_the_arithmetic(const Reader& reader, Architecture architecture) {
-  for (const auto& [key, neutral] : kNeutralNumbers) {
-    const json* value = reader.find(key);
-    if (value && !(value->is_number() && value->get<double>() == neutral)) {
-      reader.unsupported(key, fmt::format("{} changes the arithmetic and is not supported (only {} is)",
-                                          shown(value->dump()), neutral));
-    }
-  }
-  for (const char* key : kForbiddenFlags) {
-    const json* value = reader.find(key);
-    if (value && *value != json(false))
-      reader.unsupported(key, fmt::format("{} changes the arithmetic and is not supported", shown(value->dump())));
-  }
-  for (const char* key : kForbiddenSizes) refuse_unless_nothing(reader, key);
-  for (const char* key : kExpertCounts) {
-    if (!is_mixture(architecture)) refuse_unless_nothing(reader, key);
-  }
-  if (const auto scoring = reader.text("scoring_func"); scoring && *scoring != "softmax")
-    reader.unsupported("scoring_func", fmt::format("{} is not supported (only softmax is)", shown(*scoring)));
-}
 
 /// mlx-lm's `quantization` and its mirror have bits and group_size and no quant_method; every other packer names
 /// itself.
@@ -403,7 +251,6 @@ ModelConfig parse_config(std::string_view text, const std::string& origin) {
   config.model_type = reader.text("model_type").value_or("");
   config.architecture = architecture_of(reader, config.model_type);
   refuse_other_packers(object, reader);
-  refuse_what_changes_the_arithmetic(reader, config.architecture);
 
   config.hidden_size = reader.size("hidden_size");
   config.intermediate_size = reader.size("intermediate_size");
@@ -441,6 +288,7 @@ ModelConfig parse_config(std::string_view text, const std::string& origin) {
   if (!bos.empty()) config.bos_token_id = bos.front();
   config.eos_token_ids = reader.integers("eos_token_id");
   config.dtype = dtype_of_config(reader);
+  refuse_what_changes_the_arithmetic(reader, config);
   return config;
 }
 

@@ -125,6 +125,18 @@ TEST(Config, WhatChangesTheArithmeticIsRefusedByName) {
       {{{"routed_scaling_factor", 2.5}}, "routed_scaling_factor"},
       {{{"scoring_func", "sigmoid"}}, "scoring_func: sigmoid"},
       {{{"use_qk_norm", true}}, "use_qk_norm"},
+      {{{"rope_interleave", true}}, "rope_interleave: true"},
+      {{{"rope_ratio", 2}}, "rope_ratio"},
+      {{{"rotary_dim", 32}}, "rotary_dim"},
+      {{{"attention_scale", 0.5}}, "attention_scale"},
+      {{{"residual_scale", 0}}, "residual_scale"},
+      {{{"norm_type", "layer_norm"}}, "norm_type"},
+      {{{"hidden_activation", "gelu"}}, "hidden_activation"},
+      {{{"sliding_window_pattern", 6}}, "sliding_window_pattern"},
+      {{{"final_logit_cap", 30}}, "final_logit_cap"},
+      {{{"qkv_bias", true}}, "qkv_bias"},
+      {{{"v_head_dim", 64}}, "v_head_dim"},
+      {{{"model_type", "mistral"}, {"mlp_bias", true}}, "mlp_bias"},
       {{{"quantization_config", {{"quant_method", "gptq"}, {"bits", 4}}}}, "gptq"},
       {{{"quantization_config", {{"quant_method", "awq"}}}}, "awq"},
       {{{"quantization_config", {{"quant_method", "fp8"}}}}, "fp8"},
@@ -283,6 +295,27 @@ TEST(Config, GenerationDefaults) {
   const auto back = nb::files::parse_generation_config(nb::files::write_generation_config(g), "g.json");
   EXPECT_EQ(back.temperature, g.temperature);
   EXPECT_EQ(back.eos_token_ids, g.eos_token_ids);
+}
+
+TEST(Config, KeysThatChangeNothingAreNoHindrance) {
+  json config = small_llama();
+  config.update({{"_attn_implementation", "eager"},
+                 {"attn_implementation", "flash_attention_2"},
+                 {"attention_dropout", 0.1},
+                 {"router_aux_loss_coef", 0.001},
+                 {"output_attentions", false},
+                 {"rope_interleaved", false},
+                 {"logits_scaling", 1.0},
+                 {"attn_logit_softcapping", nullptr},
+                 {"pruned_heads", json::object()},
+                 {"num_experts", 0},
+                 {"norm_topk_prob", true},
+                 {"max_window_layers", 28},
+                 {"pretraining_tp", 1},
+                 {"initializer_range", 0.02},
+                 {"unsloth_fixed", true},
+                 {"is_llama_config", true}});
+  expect_same(parse(config), parse(small_llama()));
 }
 
 // Real configurations: which are read, and by what word the others are refused.
