@@ -215,8 +215,13 @@ ModelConfig gguf_config(const GgufFile& file) {
   config.mlp_bias = file.find_tensor("blk.0.ffn_up.bias") != nullptr;
   config.tie_word_embeddings = file.find_tensor("output.weight") == nullptr;
   if (const auto window = keys.integer("attention.sliding_window");
-      window && *window > 0 && *window < config.max_position_embeddings)
+      window && *window > 0 && *window < config.max_position_embeddings) {
     config.sliding_window = *window;
+    if (config.architecture == Architecture::llama) {  // which has none: GGUF calls Mistral's models so as well
+      config.architecture = Architecture::mistral;
+      config.model_type = "mistral";
+    }
+  }
   if (const GgufTensor* embedding = file.find_tensor("token_embd.weight"); embedding && embedding->shape.rank() == 2) {
     config.vocab_size = embedding->shape[0];
   } else {

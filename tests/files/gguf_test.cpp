@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include "adapters/files/checkpoint.h"
 #include "adapters/files/gguf_source.h"
 #include "file_test_support.h"
 #include "nibble/ops.h"
@@ -204,6 +205,29 @@ TEST(Gguf, AnAbsurdNumberOfHeadsIsRefused) {
                 HasSubstr("heads of an even size"))
         << heads;
   }
+}
+
+// GGUF calls Mistral's models llama, which in config.json has no window.
+TEST(Gguf, AWindowSurvivesConfigJson) {
+  std::string bytes = read_file(goldens() / "tiny_llama.gguf");
+  Bytes pairs;
+  pairs += pair("llama.attention.sliding_window", kU32).put<std::uint32_t>(4);
+  pairs += pair("pp", kU32).put<std::uint32_t>(0);
+  ASSERT_EQ(pairs.size() % 32, 0u) << "what follows would no longer be aligned";
+  std::uint64_t count = 0;
+  std::memcpy(&count, bytes.data() + 16, sizeof count);
+  count += 2;
+  std::memcpy(bytes.data() + 16, &count, sizeof count);
+  bytes.insert(24, pairs);
+  const TemporaryFolder scratch;
+  write_file(scratch / "m.gguf", bytes);
+
+  const auto model = nb::files::Checkpoint::open(scratch / "m.gguf");
+  EXPECT_EQ(model.config().sliding_window, 4);
+  const auto written = nb::files::parse_config(model.config_json(), "config.json");
+  EXPECT_EQ(written.sliding_window, 4);
+  EXPECT_EQ(written.model_type, "mistral");
+  EXPECT_EQ(written.attention_bias, model.config().attention_bias);
 }
 
 TEST(Gguf, NamesOfHuggingFace) {
