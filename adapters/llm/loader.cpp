@@ -17,7 +17,8 @@ class ModuleReader {
   ModuleReader(const files::Checkpoint& checkpoint, const LoadOptions& options)
       : checkpoint_(checkpoint), options_(options) {}
 
-  Tensor tensor(const std::string& name, const Shape& expected) const {
+  Tensor tensor(const std::string& name, const Shape& expected) {
+    read_.insert(name);
     Tensor found = checkpoint_.get(name, options_.dtype);  // rows of the embedding come out in that dtype, unrounded
     if (found.shape() != expected) {
       throw Error(ErrorCode::invalid_file,
@@ -28,7 +29,7 @@ class ModuleReader {
   }
 
   /// A small tensor that the arithmetic wants in the computation's dtype.
-  Tensor vector(const std::string& name, std::int64_t size) const { return cast(tensor(name, {size}), options_.dtype); }
+  Tensor vector(const std::string& name, std::int64_t size) { return cast(tensor(name, {size}), options_.dtype); }
 
   Linear linear(const std::string& path, std::int64_t in, std::int64_t out, bool bias) {
     Linear module(tensor(path + ".weight", {out, in}), bias ? vector(path + ".bias", out) : Tensor());
@@ -40,6 +41,16 @@ class ModuleReader {
     Linear module(weight);
     join(path, module);
     return module;
+  }
+
+  /// A layer's weight that nobody reads is part of another model than the configuration says.
+  void require_all_read() const {
+    for (const files::TensorInfo& tensor : checkpoint_.tensors()) {
+      const bool derived = tensor.name.ends_with("rotary_emb.inv_freq");  // older transformers stored it
+      if (!tensor.name.starts_with("model.layers.") || derived || read_.contains(tensor.name)) continue;
+      throw Error(ErrorCode::invalid_file, fmt::format("{}: {}: the configuration's model has no such weight",
+                                                       checkpoint_.path().string(), tensor.name));
+    }
   }
 
   /// An adapter that changes something else than the model's linear layers would be left out without a word.
@@ -71,7 +82,7 @@ class ModuleReader {
 
   const files::Checkpoint& checkpoint_;
   const LoadOptions& options_;
-  std::set<std::string> joined_;
+  std::set<std::string> read_, joined_;
 };
 
 Attention read_attention(ModuleReader& reader, const std::string& path, const files::ModelConfig& c) {
@@ -144,6 +155,7 @@ DecoderModel load_decoder(const files::Checkpoint& checkpoint, const LoadOptions
   weights.tied_head = c.tie_word_embeddings;
   weights.head = c.tie_word_embeddings ? reader.tied_linear("lm_head", weights.embedding)
                                        : reader.linear("lm_head", c.hidden_size, c.vocab_size, false);
+  reader.require_all_read();
   reader.require_all_joined();
   return DecoderModel(c, std::move(weights), options.dtype);
 }
