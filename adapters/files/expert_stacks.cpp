@@ -90,16 +90,21 @@ class StackedSource : public WeightSource {
       return slice(inner_->get(first), 1, *recipe.half * rows, (*recipe.half + 1) * rows);
     }
     if (!recipe.stacks) return inner_->get(first);
-    std::vector<Tensor> pieces;
-    for (const std::size_t piece : recipe.pieces) pieces.push_back(inner_->get(piece));
+    const std::vector<Tensor> pieces = parts(i);
     Tensor stacked = stack_pieces(pieces, tensors_[i]);
-    forget(i);  // the file's pages have been copied
+    for (const Tensor& piece : pieces) forget(piece);  // has been copied
     return stacked;
   }
 
-  void forget(std::size_t i) const override {
-    for (const std::size_t piece : recipes_[i].pieces) inner_->forget(piece);
+  std::vector<Tensor> parts(std::size_t i) const override {
+    if (!recipes_[i].stacks) return {get(i)};
+    std::vector<Tensor> experts;
+    for (const std::size_t piece : recipes_[i].pieces) experts.push_back(inner_->get(piece));
+    return experts;
   }
+
+  using WeightSource::forget;
+  void forget(std::span<const std::byte> bytes) const override { inner_->forget(bytes); }
 
   std::size_t file_of(std::size_t i) const override { return inner_->file_of(recipes_[i].pieces.front()); }
 

@@ -59,12 +59,9 @@ class FolderSource : public WeightSource {
     }
   }
 
-  void forget(std::size_t i) const override {
-    for (const Place& place : {recipes_[i].main, recipes_[i].scales, recipes_[i].biases}) {
-      if (!place.entry) continue;
-      const MappedFile& file = readers_[place.file].file();
-      file.forget(file.data() + place.entry->begin, place.entry->end - place.entry->begin);
-    }
+  using WeightSource::forget;
+  void forget(std::span<const std::byte> bytes) const override {
+    for (const SafetensorsReader& reader : readers_) reader.file().forget(bytes);
   }
 
   std::size_t file_of(std::size_t i) const override { return recipes_[i].main.file; }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 
 #include "adapters/files/atomic_file.h"
@@ -61,6 +62,19 @@ void refuse_other_packers(const Checkpoint& checkpoint) {
     refuse(ErrorCode::invalid_file, checkpoint.path(), tensor.name,
            "has scales beside it, but config.json has no quantization that says how it is packed");
   }
+}
+
+/// Calls `use` for a tensor's rows in order, few at a time: no weight's size is ever held but in the file.
+void for_each_block(const Tensor& tensor, const std::function<void(const Tensor&)>& use) {
+  constexpr std::int64_t kBlock = 1 << 20;  // elements: far more than threads need to share, far less than a weight
+  if (tensor.numel() <= kBlock) return use(tensor);
+  const std::int64_t count = tensor.shape()[0], width = tensor.numel() / count;
+  if (width > kBlock && tensor.ndim() > 2) {
+    for (std::int64_t i = 0; i < count; ++i) for_each_block(select(tensor, 0, i), use);
+    return;
+  }
+  const std::int64_t rows = std::max<std::int64_t>(1, kBlock / width);
+  for (std::int64_t i = 0; i < count; i += rows) use(slice(tensor, 0, i, std::min(i + rows, count)));
 }
 
 class FolderWriter {
@@ -200,19 +214,30 @@ class FolderWriter {
   }
 
   /// What `declare` has declared.
-  std::vector<std::pair<std::string, Tensor>> pieces(std::size_t i) const {
+  void write_tensor(std::size_t i, SafetensorsWriter* writer) const {
     const TensorInfo& info = source_.tensors()[i];
-    const Tensor tensor = treated(i);
-    if (!stands_one_by_one(info)) return stored_pieces(info.name, tensor);
-    std::vector<std::pair<std::string, Tensor>> experts;
-    for (std::int64_t e = 0; e < info.shape[0]; ++e)
-      experts.emplace_back(expert_name(info.name, e), select(tensor, 0, e));
+    const bool one_by_one = stands_one_by_one(info);
+    std::int64_t expert = 0;
+    for (const Tensor& part : one_by_one ? experts(i) : source_.parts(i)) {
+      const std::string name = one_by_one ? expert_name(info.name, expert++) : info.name;
+      for_each_block(part, [&](const Tensor& block) {
+        for (const auto& [piece_name, piece] : stored_pieces(name, treated(block, decisions_[i])))
+          writer->append(piece_name, piece);
+        source_.forget(block);
+      });
+    }
+  }
+
+  std::vector<Tensor> experts(std::size_t i) const {
+    std::vector<Tensor> parts = source_.parts(i);
+    const Shape& shape = source_.tensors()[i].shape;
+    if (parts.front().ndim() < shape.rank()) return parts;
+    std::vector<Tensor> experts;
+    for (std::int64_t e = 0; e < shape[0]; ++e) experts.push_back(select(parts.front(), 0, e));
     return experts;
   }
 
-  Tensor treated(std::size_t i) const {
-    const Tensor tensor = source_.get(i);
-    const Decision& decision = decisions_[i];
+  Tensor treated(const Tensor& tensor, const Decision& decision) const {
     switch (decision.treatment) {
       case Treatment::as_stored: return tensor;
       case Treatment::pack: return CheckpointAccess::pack(*options_.plan, tensor, decision.dtype);
@@ -237,8 +262,7 @@ class FolderWriter {
       if (source_.file_of(i) != f) continue;
       const TensorInfo& info = source_.tensors()[i];
       report(done_++, info.name);
-      for (const auto& [name, piece] : pieces(i)) writer.append(name, piece);
-      source_.forget(i);
+      write_tensor(i, &writer);
     }
     writer.finish();
   }

@@ -79,14 +79,15 @@ class GgufSource : public WeightSource {
     const GgufTensor& tensor = *recipe.tensor;
     if (recipe.heads == 0 || !tensor.type->is_supported()) return file_->tensor(tensor);
     const std::uint64_t rows = static_cast<std::uint64_t>(tensor.shape[0]);
-    const auto buffer = rows_as_hugging_face_has_them(file_->file()->data() + tensor.begin, tensor.bytes / rows,
-                                                      recipe.heads, tensor.shape[0] / recipe.heads);
+    const auto stored = file_->file()->bytes().subspan(tensor.begin, tensor.bytes);
+    const auto buffer = rows_as_hugging_face_has_them(stored.data(), tensor.bytes / rows, recipe.heads,
+                                                      tensor.shape[0] / recipe.heads);
+    forget(stored);
     return file_->tensor_over(tensor, buffer, buffer.get());
   }
 
-  void forget(std::size_t i) const override {
-    file_->file()->forget(file_->file()->data() + recipes_[i].tensor->begin, recipes_[i].tensor->bytes);
-  }
+  using WeightSource::forget;
+  void forget(std::span<const std::byte> bytes) const override { file_->file()->forget(bytes); }
   std::size_t file_of(std::size_t) const override { return 0; }
 
  private:

@@ -46,11 +46,14 @@ MappedFile::~MappedFile() {
   if (data_) ::munmap(const_cast<std::byte*>(data_), size_);
 }
 
-void MappedFile::forget(const std::byte* begin, std::uint64_t size) const {
+void MappedFile::forget(std::span<const std::byte> bytes) const {
+  const auto begin = reinterpret_cast<std::uintptr_t>(bytes.data()), end = begin + bytes.size();
+  const auto mapped = reinterpret_cast<std::uintptr_t>(data_);
+  if (begin < mapped || end > mapped + size_) return;
   const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
-  // Inner pages only: the outer ones belong to neighbours too.
-  const auto first = (reinterpret_cast<std::uintptr_t>(begin) + page - 1) / page * page;
-  const auto last = (reinterpret_cast<std::uintptr_t>(begin) + size) / page * page;
+  // The first page too, most of which was read just before: to read what another needs of it again costs little. The
+  // last one is about to be read on.
+  const auto first = begin / page * page, last = end / page * page;
   if (last > first) ::madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
 }
 

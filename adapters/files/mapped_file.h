@@ -27,8 +27,8 @@ class MappedFile : public std::enable_shared_from_this<MappedFile> {
   std::span<const std::byte> bytes() const { return {data_, size_}; }
   std::string_view text() const { return {reinterpret_cast<const char*>(data_), size_}; }
   /// Tells the system that these bytes will not be read again soon, so that streaming through a large file does not
-  /// count as memory in use.
-  void forget(const std::byte* begin, std::uint64_t size) const;
+  /// count as memory in use. Bytes that are not this file's are passed over.
+  void forget(std::span<const std::byte> bytes) const;
 
  private:
   MappedFile() = default;

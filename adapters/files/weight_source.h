@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstddef>
 #include <filesystem>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,11 +22,15 @@ class WeightSource {
   const std::vector<TensorInfo>& tensors() const { return tensors_; }
   /// The i-th of tensors().
   virtual Tensor get(std::size_t i) const = 0;
-  /// The i-th's file was read and is not needed soon.
-  virtual void forget(std::size_t i) const = 0;
+  /// The same as it stands in the files, so that nothing is brought together: itself, or the members of a stack.
+  virtual std::vector<Tensor> parts(std::size_t i) const { return {get(i)}; }
+  /// What `tensor`, a part or a piece of one, borrows from a file was read and is not needed soon.
+  void forget(const Tensor& tensor) const;
   const std::vector<std::filesystem::path>& files() const { return files_; }
   /// The index in files() of the file that holds the i-th tensor.
   virtual std::size_t file_of(std::size_t i) const = 0;
+  /// The same for bytes; any that are no file's are passed over.
+  virtual void forget(std::span<const std::byte> bytes) const = 0;
 
  protected:
   std::vector<TensorInfo> tensors_;

@@ -30,6 +30,24 @@ Npy logits(const fs::path& model, std::vector<std::string> more = {}) {
   return read_npy(scratch / "l.npy");
 }
 
+/// A model of f32 weights of one shape, all zeros: a file with a header and a hole.
+void write_zeros(const fs::path& folder, const std::string& model_type, const std::vector<std::string>& names,
+                 const std::vector<std::uint64_t>& shape) {
+  fs::create_directory(folder);
+  write_file(folder / "config.json", Json{{"model_type", model_type}}.dump());
+  std::uint64_t bytes = 4, end = 0;
+  for (const std::uint64_t size : shape) bytes *= size;
+  Json header;
+  for (const std::string& name : names) {
+    header[name] = {{"dtype", "F32"}, {"shape", shape}, {"data_offsets", {end, end + bytes}}};
+    end += bytes;
+  }
+  const std::string text = header.dump();
+  const std::uint64_t length = text.size();
+  write_file(folder / "model.safetensors", std::string(reinterpret_cast<const char*>(&length), 8) + text);
+  fs::resize_file(folder / "model.safetensors", 8 + length + end);
+}
+
 TEST(Quantize, PacksLinearLayersAndTheEmbedding) {
   const TemporaryFolder scratch;
   answer({"quantize", models() / "qwen2", scratch / "out", "--bits", "4", "--group-size", "64"});
@@ -62,6 +80,26 @@ TEST(Quantize, ShardsAsTheInputIs) {
   EXPECT_TRUE(std::count(names.begin(), names.end(), "model-00001-of-00002.safetensors"));
   EXPECT_TRUE(std::count(names.begin(), names.end(), "model-00002-of-00002.safetensors"));
   EXPECT_TRUE(std::count(names.begin(), names.end(), "model.safetensors.index.json"));
+}
+
+// Neither a weight nor a stack of experts is ever in memory as a whole.
+TEST(Quantize, MemoryIsFarBelowALargeTensor) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "skipped: a sanitizer's own memory is counted too";
+#endif
+  constexpr std::uint64_t kTensor = 96 << 20;
+  const auto peak = [](const std::vector<std::string>& arguments) {
+    return answer(arguments)["peak_rss_bytes"].get<std::uint64_t>();
+  };
+  const TemporaryFolder scratch;
+  write_zeros(scratch / "one", "something", {"a.weight"}, {24 * 1024, 1024});
+  std::vector<std::string> experts;
+  for (int e = 0; e < 24; ++e) experts.push_back("model.layers.0.mlp.experts." + std::to_string(e) + ".up_proj.weight");
+  write_zeros(scratch / "stack", "qwen3_moe", experts, {1024, 1024});
+  for (const char* model : {"one", "stack"}) {
+    EXPECT_LT(peak({"quantize", scratch / model, scratch / "out", "--force"}), kTensor / 2) << model;
+    EXPECT_LT(peak({"convert", scratch / model, scratch / "out", "--dtype", "bf16", "--force"}), kTensor / 2) << model;
+  }
 }
 
 TEST(Quantize, KeepsWhatAGlobNames) {
