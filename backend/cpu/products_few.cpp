@@ -23,14 +23,12 @@ constexpr std::int64_t kSerialPack = 1 << 16;     // activations that are rounde
 
 constexpr double kWorthJoining = 1.05;  // of a row's chunks to what it fills of them
 
-/// Rows of x packed, all beside one another for each chunk; a single one for `joined` rows of w.
+/// Rows of x packed, all beside one another for each chunk.
 class FewActivations {
  public:
-  FewActivations(const FewRowsUnit& few, const FewRowsScheme& scheme, std::int64_t rows, std::int64_t length,
-                 std::int64_t joined)
+  FewActivations(const FewRowsUnit& few, const FewRowsScheme& scheme, std::int64_t rows, std::int64_t length)
       : rows_(rows),
-        joined_(joined),
-        chunks_((length * joined + few.chunk - 1) / few.chunk),
+        chunks_((length + few.chunk - 1) / few.chunk),
         bytes_(scheme.chunk_bytes),
         memory_(Scratch::need<unsigned char>(rows * chunks_ * bytes_)),
         data_(memory_.get<unsigned char>(rows * chunks_ * bytes_)) {}
@@ -46,7 +44,6 @@ class FewActivations {
         unit.load(x.at(m, 0), x.element, x.column_stride, x.columns, line);
         unsigned char* packed = data_ + m * bytes_;
         fits[m] = scheme.pack(line, x.columns, scheme.order, pitch, packed);
-        if (fits[m] && joined_ > 1) scheme.repeat(x.columns / kFewBlock, joined_, packed);
         if (fits[m]) continue;
         for (std::int64_t c = 0; c < chunks_; ++c) std::memset(packed + c * pitch, 0, static_cast<std::size_t>(bytes_));
       }
@@ -56,7 +53,7 @@ class FewActivations {
   bool fits[kMostFewRows];  ///< whether the row could be packed; else it is zero
 
  private:
-  std::int64_t rows_, joined_, chunks_, bytes_;
+  std::int64_t rows_, chunks_, bytes_;
   Scratch memory_;
   unsigned char* data_;
 };
@@ -94,7 +91,9 @@ void multiply_range(const FewProduct& p, std::int64_t begin, std::int64_t end) {
   const std::int64_t step_floats = m * p.joined * lanes, columns = half * p.joined;
   const std::int64_t steps = std::clamp<std::int64_t>(kSumBytes / (2 * step_floats * 4), 1, half);
   const std::int64_t piece = std::max<std::int64_t>(1, kActivationBytes / (m * p.scheme.chunk_bytes)) * chunk;
-  Scratch scratch(Scratch::need<float>(2 * steps * step_floats) + Scratch::need<float>(2 * columns * m));
+  const std::int64_t repeated = p.joined > 1 ? p.part.count / chunk * p.scheme.chunk_bytes : 0;
+  Scratch scratch(Scratch::need<float>(2 * steps * step_floats) + Scratch::need<float>(2 * columns * m) +
+                  Scratch::need<unsigned char>(repeated));
   float* acc = scratch.get<float>(2 * steps * step_floats);
   float* out = scratch.get<float>(2 * columns * m);  // (row of x, run, column)
   FewRowsProduct product{.w = {p.run(starts[0]), p.run(starts[1])},
@@ -104,6 +103,11 @@ void multiply_range(const FewProduct& p, std::int64_t begin, std::int64_t end) {
                          .x = p.x.at(0),
                          .x_rows = m,
                          .sums = {acc, acc + steps * step_floats}};
+  if (p.joined > 1) {  // by each task: lines that one thread writes reach another slowly
+    auto* x = scratch.get<unsigned char>(repeated);
+    p.scheme.repeat(p.x.at(0), length / kFewBlock, p.joined, x);
+    product.x = x;
+  }
   // Pieces of neighbouring rows follow one another, so what comes soon lies whole rows ahead.
   const std::int64_t pitch = p.w.pitch(0);
   if (m > 1 && pitch > 0) product.part.ahead = (kAhead + pitch - 1) / pitch * pitch;
@@ -158,7 +162,7 @@ void multiply_few_rows(const Unit& unit, FewScheme scheme, const Matrix& x, cons
   if (x.rows == 0 || w.rows() == 0) return;
   const FewRowsScheme& chosen = kernel->schemes[static_cast<int>(scheme)];
   const std::int64_t joined = x.rows == 1 ? rows_joined(few, chosen, w) : 1, lines = w.rows() / joined;
-  FewActivations activations(few, chosen, x.rows, x.columns, joined);
+  FewActivations activations(few, chosen, x.rows, x.columns);
   activations.pack(unit, chosen, x);
   const RowPart whole{w.begin(), w.length() * joined, w.format().group_size, w.bytes(0).scale, kAhead};
   const FewProduct product{unit, chosen, activations, w, y, joined, whole};

@@ -50,9 +50,9 @@ struct FewRowsScheme {
   /// Rounds a row of k activations, `pitch` bytes from chunk to chunk. False where the row cannot be represented (see
   /// IntegerScheme::pack).
   bool (*pack)(const float* x, std::int64_t k, const std::uint8_t* order, std::int64_t pitch, unsigned char* packed);
-  /// Packs again behind a packed row of some blocks, as the last one of them left off, until it is there `joined`
-  /// times. Null where `one` takes no joined rows.
-  void (*repeat)(std::int64_t blocks, std::int64_t joined, unsigned char* packed);
+  /// A packed row of some blocks `joined` times, each where the last one left off. Null where `one` takes no joined
+  /// rows.
+  void (*repeat)(const unsigned char* packed, std::int64_t blocks, std::int64_t joined, unsigned char* out);
   void (*one)(const FewRowsProduct& args);   ///< sums = x · w for one row of x
   void (*some)(const FewRowsProduct& args);  ///< sums += x · w, of rows that are not joined
 };

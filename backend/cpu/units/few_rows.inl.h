@@ -53,14 +53,14 @@ bool pack_block(const float* x, const std::uint8_t* order, int j, unsigned char*
 
 /// A block is a piece of each vector of its chunk.
 template <class Scheme>
-void repeat_row(std::int64_t blocks, std::int64_t joined, unsigned char* packed) {
-  const auto at = [packed](std::int64_t block) {
-    return packed + block / kChunkBlocks * kXBytes<Scheme> + block % kChunkBlocks * 8;
-  };
-  for (std::int64_t block = blocks; block < joined * blocks; ++block) {
-    const unsigned char* from = at(block - blocks);
-    unsigned char* to = at(block);
-    for (int i = 0; i < kXBytes<Scheme>; i += kVectorBytes) __builtin_memcpy(to + i, from + i, 8);
+void repeat_row(const unsigned char* packed, std::int64_t blocks, std::int64_t joined, unsigned char* out) {
+  const auto at = [](std::int64_t block) { return block / kChunkBlocks * kXBytes<Scheme> + block % kChunkBlocks * 8; };
+  for (std::int64_t first = 0; first < joined * blocks; first += blocks) {
+    for (std::int64_t block = 0; block < blocks; ++block) {
+      const unsigned char* from = packed + at(block);
+      unsigned char* to = out + at(first + block);
+      for (int i = 0; i < kXBytes<Scheme>; i += kVectorBytes) __builtin_memcpy(to + i, from + i, 8);
+    }
   }
 }
 
