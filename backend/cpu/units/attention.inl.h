@@ -172,11 +172,13 @@ struct Q8Row {
   }
 };
 
-/// Asks for the bytes that stand in the row kAhead rows on: so far that memory has the time of it, and only into the
-/// second cache, where so many rows have room. (Four queries take 64 cycles of products a key: rows would come too
-/// late. Not inlined, gcc would drop it for having no effect.)
-[[gnu::always_inline]] inline void prefetch(const unsigned char* row, std::int64_t stride, std::int64_t bytes) {
+/// Asks for bytes of row `key` as they stand in the row kAhead rows on, if that one is to be read: so far that memory
+/// has the time of it, and only into the second cache, where so many rows have room. (Four queries take 64 cycles of
+/// products a key: rows would come too late. Not inlined, gcc would drop it for having no effect.)
+[[gnu::always_inline]] inline void prefetch(const FewQueries& t, const unsigned char* row, std::int64_t key,
+                                            std::int64_t stride, std::int64_t bytes) {
   constexpr std::int64_t kAhead = 128;
+  if (key + kAhead >= t.reach) return;
   for (std::int64_t b = 0; b < bytes; b += 64) __builtin_prefetch(row + kAhead * stride + b, 0, 2);
 }
 
@@ -237,7 +239,7 @@ inline void few_values(const FewQueries& t, std::int64_t row, std::int64_t colum
   for (std::int64_t j = begin; j < end; ++j, value += t.v.stride) {
     F v[kColumns];
     for (int c = 0; c < kColumns; ++c) v[c] = Row::load(value, column + c * kLanes);
-    prefetch(value + Row::bytes(column), t.v.stride, Row::bytes(kColumns * kLanes));
+    prefetch(t, value + Row::bytes(column), j, t.v.stride, Row::bytes(kColumns * kLanes));
     for (int r = 0; r < kRows; ++r) {
       const F weight = broadcast(weights[r * t.pitch + j]);
       for (int c = 0; c < kColumns; ++c) sums[r][c] = fma(weight, v[c], sums[r][c]);
@@ -251,7 +253,9 @@ inline void few_values(const FewQueries& t, std::int64_t row, std::int64_t colum
 template <class Row>
 void attend_few(const FewQueries& t) {
   for (std::int64_t key = 0; key < t.keys; key += 4) {
-    for (std::int64_t j = key; j < key + 4; ++j) prefetch(t.k.data + j * t.k.stride, t.k.stride, Row::bytes(t.depth));
+    for (std::int64_t j = key; j < key + 4; ++j) {
+      prefetch(t, t.k.data + j * t.k.stride, j, t.k.stride, Row::bytes(t.depth));
+    }
     for_strips<kFewRows>(0, t.rows, [&](auto rows, std::int64_t row) { few_scores<Row, rows.value>(t, row, key); });
   }
   for (std::int64_t row = 0; row < t.rows; ++row) few_weights(t, row);
