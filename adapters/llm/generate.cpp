@@ -20,25 +20,28 @@ class Stopwatch {
   std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
 };
 
-std::vector<float> to_floats(const Tensor& logits) { return cast(logits, DType::f32).to_vector<float>(); }
+/// Where they lie: there are too many to be copied for every token.
+std::span<const float> numbers_of(const Tensor& logits) {
+  return {logits.data<float>(), static_cast<std::size_t>(logits.numel())};
+}
 
 }  // namespace
 
 Session::Session(const DecoderModel& model, std::int64_t capacity, std::string_view kv_storage)
     : model_(model), cache_(model.make_cache(1, capacity, kv_storage)) {}
 
-std::vector<float> Session::prefill(std::span<const std::int32_t> tokens, std::int64_t chunk,
-                                    const DecoderModel::Progress& progress) {
+Tensor Session::prefill(std::span<const std::int32_t> tokens, std::int64_t chunk,
+                        const DecoderModel::Progress& progress) {
   const std::vector<std::int32_t> prompts[] = {{tokens.begin(), tokens.end()}};
-  std::vector<float> logits = to_floats(model_.prefill(prompts, cache_, chunk, progress));
+  const Tensor logits = cast(model_.prefill(prompts, cache_, chunk, progress), DType::f32);
   history_.insert(history_.end(), tokens.begin(), tokens.end());
   return logits;
 }
 
-std::vector<float> Session::step(std::int32_t token) {
+Tensor Session::step(std::int32_t token) {
   const Tensor states = model_.hidden(tensor<std::int32_t>({token}, {1, 1}), cache_);
   history_.push_back(token);
-  return to_floats(model_.logits(states));
+  return cast(model_.logits(states), DType::f32);
 }
 
 void Session::rewind(std::int64_t length) {
@@ -61,16 +64,16 @@ Generation Session::generate(std::span<const std::int32_t> prompt, const Generat
   result.prompt_tokens = asked;
 
   const Stopwatch prefill_watch;
-  std::vector<float> logits = prefill(prompt, options.prefill_chunk, progress);
+  Tensor logits = prefill(prompt, options.prefill_chunk, progress);
   result.prefill_seconds = prefill_watch.seconds();
 
   // A last token chosen when the cache is full is still an answer: only what would come after it needs room.
   std::vector<std::int32_t> seen = history_;
-  const std::size_t choices =
-      options.vocabulary > 0 ? std::min(logits.size(), static_cast<std::size_t>(options.vocabulary)) : logits.size();
+  const std::int64_t choices =
+      options.vocabulary > 0 ? std::min<std::int64_t>(logits.numel(), options.vocabulary) : logits.numel();
   const Stopwatch decode_watch;
   while (static_cast<std::int64_t>(result.tokens.size()) < options.max_tokens) {
-    const std::int32_t token = sampler(std::span(logits).first(choices), seen);
+    const std::int32_t token = sampler(numbers_of(logits).first(static_cast<std::size_t>(choices)), seen);
     if (options.stop.contains(token)) {
       result.stopped_by = token;
       break;
@@ -98,19 +101,20 @@ std::vector<std::vector<std::int32_t>> generate_batch(const DecoderModel& model,
   for (const auto& prompt : prompts) longest = std::max(longest, prompt.size());
   KvCache cache = model.make_cache(static_cast<std::int64_t>(rows), static_cast<std::int64_t>(longest) + max_tokens);
 
-  std::vector<float> logits = to_floats(model.prefill(prompts, cache, prefill_chunk));
+  Tensor logits = cast(model.prefill(prompts, cache, prefill_chunk), DType::f32);
   std::vector<std::int32_t> alive(rows, 1);
   for (std::int64_t made = 0; made < max_tokens; ++made) {
-    const std::size_t vocabulary = logits.size() / rows;
+    const std::size_t vocabulary = numbers_of(logits).size() / rows;
     std::vector<std::int32_t> next(rows, 0);
     for (std::size_t row = 0; row < rows; ++row) {
-      next[row] = greedy(std::span(logits).subspan(row * vocabulary, vocabulary));
+      next[row] = greedy(numbers_of(logits).subspan(row * vocabulary, vocabulary));
       if (stop.contains(next[row])) alive[row] = 0;
       if (alive[row]) results[row].push_back(next[row]);
     }
     if (std::count(alive.begin(), alive.end(), 0) == static_cast<std::ptrdiff_t>(rows) || made + 1 == max_tokens) break;
     const Tensor tokens = from_data(std::span<const std::int32_t>(next), {static_cast<std::int64_t>(rows), 1});
-    logits = to_floats(model.logits(model.hidden(tokens, cache, alive)));  // a row that has ended stays where it is
+    logits =
+        cast(model.logits(model.hidden(tokens, cache, alive)), DType::f32);  // a row that has ended stays where it is
   }
   return results;
 }

@@ -57,9 +57,9 @@ class Session {
                       const OnToken& on_token = {}, const DecoderModel::Progress& progress = {});
 
  private:
-  std::vector<float> prefill(std::span<const std::int32_t> tokens, std::int64_t chunk,
-                             const DecoderModel::Progress& progress);
-  std::vector<float> step(std::int32_t token);
+  // The logits of the token that comes next, f32.
+  Tensor prefill(std::span<const std::int32_t> tokens, std::int64_t chunk, const DecoderModel::Progress& progress);
+  Tensor step(std::int32_t token);
 
   const DecoderModel& model_;
   KvCache cache_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <unordered_set>
 
 #include "nibble/error.h"
@@ -27,12 +28,17 @@ void penalise(std::vector<float>& logits, std::span<const std::int32_t> seen, do
 }  // namespace
 
 std::int32_t greedy(std::span<const float> logits) {
-  std::size_t best = 0;
-  float most = logits[0];  // beside the index: else every step waits for a load that depends on the last one
-  for (std::size_t i = 1; i < logits.size(); ++i) {
-    if (logits[i] > most || std::isnan(most)) best = i, most = logits[i];
+  // The value first, in lanes that the compiler turns into vectors; a NaN is never larger.
+  float lanes[16];
+  std::fill(std::begin(lanes), std::end(lanes), -std::numeric_limits<float>::infinity());
+  std::size_t i = 0;
+  for (; i + std::size(lanes) <= logits.size(); i += std::size(lanes)) {
+    for (std::size_t l = 0; l < std::size(lanes); ++l) lanes[l] = logits[i + l] > lanes[l] ? logits[i + l] : lanes[l];
   }
-  return static_cast<std::int32_t>(best);
+  for (; i < logits.size(); ++i) lanes[0] = logits[i] > lanes[0] ? logits[i] : lanes[0];
+  const float most = *std::max_element(std::begin(lanes), std::end(lanes));
+  const auto best = std::find(logits.begin(), logits.end(), most);
+  return best == logits.end() ? 0 : static_cast<std::int32_t>(best - logits.begin());
 }
 
 Sampler::Sampler(const SamplingOptions& options) : options_(options), engine_(options.seed) {
