@@ -100,7 +100,8 @@ void affine_along(const Unit& unit, const MatmulArgs& args) {
 
 template <FewScheme scheme>
 void few_along(const Unit& unit, const MatmulArgs& args) {
-  along_packed(unit, args, [&](const PackedOperands& o) { multiply_few_rows(unit, scheme, o.x, o.w, o.y); });
+  along_packed(unit, args,
+               [&](const PackedOperands& o) { multiply_few_rows(unit, scheme, o.x, o.w, o.y, args.deterministic); });
 }
 
 template <Precision precision, Orientation orientation, bool (*kind)(const MatmulQuery&)>
@@ -108,7 +109,8 @@ bool supports(const MatmulQuery& q) {
   return precision <= q.precision && q.orientation == orientation && kind(q);
 }
 bool is_affine(const MatmulQuery& q) { return q.format != nullptr && suits_integers(*q.format); }
-bool is_affine_few(const MatmulQuery& q) { return q.rows <= kMostFewRows && !q.deterministic && is_affine(q); }
+/// Many rows are faster as tiles, which add up in another order.
+bool is_affine_few(const MatmulQuery& q) { return (q.rows <= kMostFewRows || q.deterministic) && is_affine(q); }
 
 bool has_fast(const Unit& unit) { return unit.fast.multiply != nullptr; }
 bool has_few_rows(const Unit& unit) { return unit.few_rows != nullptr; }

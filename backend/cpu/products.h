@@ -28,8 +28,9 @@ void multiply_across_few(const Unit& unit, const Matrix& x, const WeightRows& w,
 /// y = x · wᵀ with x rounded to integers; rows that the scheme cannot represent are computed in fp32.
 void multiply_along_integer(const Unit& unit, const IntegerScheme& scheme, const Matrix& x, const PackedRows& w,
                             const Output& y);
-/// The same for up to kMostFewRows rows of x, by the unit's few_rows: a row has the same bits however many there are.
-void multiply_few_rows(const Unit& unit, FewScheme scheme, const Matrix& x, const PackedRows& w, const Output& y);
+/// The same by the unit's few_rows. If `deterministic`, a row of x has the same bits however many there are.
+void multiply_few_rows(const Unit& unit, FewScheme scheme, const Matrix& x, const PackedRows& w, const Output& y,
+                       bool deterministic);
 inline constexpr std::int64_t kMostFewRows = 10;  // more are faster as tiles
 /// What follows a product with packed weights: sums that scales which are infinite or NaN have gone into become those
 /// of the format's own decode.

@@ -20,42 +20,49 @@ constexpr std::int64_t kAhead = 4096;             // bytes of packed rows that a
 constexpr std::int64_t kTaskWeights = 1 << 18;    // of a task, so that threads that started late still share
 constexpr std::int64_t kLeastWeights = 1 << 16;   // that are worth a thread
 constexpr std::int64_t kSerialPack = 1 << 16;     // activations that are rounded without help
+constexpr double kWorthJoining = 1.05;            // of a row's chunks to what it fills of them
 
-constexpr double kWorthJoining = 1.05;  // of a row's chunks to what it fills of them
-
-/// Rows of x packed, all beside one another for each chunk.
+/// Rows of x packed, in groups whose rows lie beside one another for each chunk.
 class FewActivations {
  public:
   FewActivations(const FewRowsUnit& few, const FewRowsScheme& scheme, std::int64_t rows, std::int64_t length)
       : rows_(rows),
         chunks_((length + few.chunk - 1) / few.chunk),
         bytes_(scheme.chunk_bytes),
-        memory_(Scratch::need<unsigned char>(rows * chunks_ * bytes_)),
-        data_(memory_.get<unsigned char>(rows * chunks_ * bytes_)) {}
+        memory_(Scratch::need<unsigned char>(rows * chunks_ * bytes_) + Scratch::need<bool>(rows)),
+        data_(memory_.get<unsigned char>(rows * chunks_ * bytes_)),
+        fits_(memory_.get<bool>(rows)) {}
 
   std::int64_t rows() const { return rows_; }
-  const unsigned char* at(std::int64_t chunk) const { return data_ + chunk * rows_ * bytes_; }
+  /// Rows of the group that begins with row `first`.
+  std::int64_t group_rows(std::int64_t first) const { return std::min(kMostFewRows, rows_ - first); }
+  const unsigned char* at(std::int64_t first, std::int64_t chunk) const {
+    return data_ + (first * chunks_ + chunk * group_rows(first)) * bytes_;
+  }
+  /// Whether the row could be packed; else it is zero.
+  bool fits(std::int64_t row) const { return fits_[row]; }
+
   void pack(const Unit& unit, const FewRowsScheme& scheme, const Matrix& x) {
-    const std::int64_t grain = std::max<std::int64_t>(1, kSerialPack / x.columns), pitch = rows_ * bytes_;
+    const std::int64_t grain = std::max<std::int64_t>(1, kSerialPack / x.columns);
     parallel_ranges(rows_, grain, 1, [&](std::int64_t begin, std::int64_t end) {
       Scratch own(Scratch::need<float>(x.columns));
       float* line = own.get<float>(x.columns);
       for (std::int64_t m = begin; m < end; ++m) {
         unit.load(x.at(m, 0), x.element, x.column_stride, x.columns, line);
-        unsigned char* packed = data_ + m * bytes_;
-        fits[m] = scheme.pack(line, x.columns, scheme.order, pitch, packed);
-        if (fits[m]) continue;
+        const std::int64_t in_group = m % kMostFewRows, first = m - in_group, pitch = group_rows(first) * bytes_;
+        unsigned char* packed = data_ + (first * chunks_ + in_group) * bytes_;
+        fits_[m] = scheme.pack(line, x.columns, scheme.order, pitch, packed);
+        if (fits_[m]) continue;
         for (std::int64_t c = 0; c < chunks_; ++c) std::memset(packed + c * pitch, 0, static_cast<std::size_t>(bytes_));
       }
     });
   }
 
-  bool fits[kMostFewRows];  ///< whether the row could be packed; else it is zero
-
  private:
   std::int64_t rows_, chunks_, bytes_;
   Scratch memory_;
   unsigned char* data_;
+  bool* fits_;
 };
 
 const FewRowsKernel* find_kernel(const FewRowsUnit& few, std::string_view format) {
@@ -82,11 +89,12 @@ struct FewProduct {
   }
 };
 
-/// Columns of y of the lines [begin, end) of packed rows. Two runs of neighbouring lines are read side by side; they
-/// overlap where the number is odd. For more than one row of x, a piece of some packed rows after the other meets a
-/// piece of x, which the first cache holds beside their sums.
-void multiply_range(const FewProduct& p, std::int64_t begin, std::int64_t end) {
-  const std::int64_t m = p.x.rows(), chunk = p.unit.few_rows->chunk, length = p.w.length(), lanes = p.unit.lanes;
+/// Columns of y of the lines [begin, end) of packed rows, for the group of rows of x from `first` on. Two runs of
+/// neighbouring lines are read side by side; they overlap where the number is odd. For more than one row of x, a piece
+/// of some packed rows after the other meets a piece of x, which the first cache holds beside their sums.
+void multiply_range(const FewProduct& p, std::int64_t first, std::int64_t begin, std::int64_t end) {
+  const std::int64_t m = p.x.group_rows(first), chunk = p.unit.few_rows->chunk, length = p.w.length(),
+                     lanes = p.unit.lanes;
   const std::int64_t half = (end - begin + 1) / 2, starts[2] = {begin, end - half};
   const std::int64_t step_floats = m * p.joined * lanes, columns = half * p.joined;
   const std::int64_t steps = std::clamp<std::int64_t>(kSumBytes / (2 * step_floats * 4), 1, half);
@@ -100,12 +108,12 @@ void multiply_range(const FewProduct& p, std::int64_t begin, std::int64_t end) {
                          .steps = 0,
                          .joined = p.joined,
                          .part = p.part,
-                         .x = p.x.at(0),
+                         .x = p.x.at(first, 0),
                          .x_rows = m,
                          .sums = {acc, acc + steps * step_floats}};
   if (p.joined > 1) {  // by each task: lines that one thread writes reach another slowly
     auto* x = scratch.get<unsigned char>(repeated);
-    p.scheme.repeat(p.x.at(0), length / kFewBlock, p.joined, x);
+    p.scheme.repeat(p.x.at(first, 0), length / kFewBlock, p.joined, x);
     product.x = x;
   }
   // Pieces of neighbouring rows follow one another, so what comes soon lies whole rows ahead.
@@ -121,7 +129,7 @@ void multiply_range(const FewProduct& p, std::int64_t begin, std::int64_t end) {
       for (std::int64_t k = 0; k < length; k += piece) {
         product.part.begin = p.part.begin + k;
         product.part.count = std::min(piece, length - k);
-        product.x = p.x.at(k / chunk);
+        product.x = p.x.at(first, k / chunk);
         p.scheme.some(product);
       }
     }
@@ -133,9 +141,9 @@ void multiply_range(const FewProduct& p, std::int64_t begin, std::int64_t end) {
     }
   }
   for (std::int64_t row = 0; row < m; ++row) {
-    if (!p.x.fits[row]) continue;
+    if (!p.x.fits(first + row)) continue;
     for (int run = 0; run < 2; ++run) {
-      p.y.store(p.unit, row, starts[run] * p.joined, columns, out + (row * 2 + run) * columns);
+      p.y.store(p.unit, first + row, starts[run] * p.joined, columns, out + (row * 2 + run) * columns);
     }
   }
 }
@@ -152,7 +160,8 @@ std::int64_t rows_joined(const FewRowsUnit& few, const FewRowsScheme& scheme, co
 
 }  // namespace
 
-void multiply_few_rows(const Unit& unit, FewScheme scheme, const Matrix& x, const PackedRows& w, const Output& y) {
+void multiply_few_rows(const Unit& unit, FewScheme scheme, const Matrix& x, const PackedRows& w, const Output& y,
+                       bool deterministic) {
   const FewRowsUnit& few = *unit.few_rows;
   const FewRowsKernel* kernel = find_kernel(few, w.format().name);
   if (kernel == nullptr) {
@@ -161,7 +170,8 @@ void multiply_few_rows(const Unit& unit, FewScheme scheme, const Matrix& x, cons
   }
   if (x.rows == 0 || w.rows() == 0) return;
   const FewRowsScheme& chosen = kernel->schemes[static_cast<int>(scheme)];
-  const std::int64_t joined = x.rows == 1 ? rows_joined(few, chosen, w) : 1, lines = w.rows() / joined;
+  const std::int64_t joined = x.rows == 1 && !deterministic ? rows_joined(few, chosen, w) : 1,
+                     lines = w.rows() / joined;
   FewActivations activations(few, chosen, x.rows, x.columns);
   activations.pack(unit, chosen, x);
   const RowPart whole{w.begin(), w.length() * joined, w.format().group_size, w.bytes(0).scale, kAhead};
@@ -172,11 +182,13 @@ void multiply_few_rows(const Unit& unit, FewScheme scheme, const Matrix& x, cons
   const std::int64_t tasks = std::min(most, threads * rounds);
   parallel_for(tasks, [&](std::int64_t i) {
     const std::int64_t begin = lines * i / tasks, end = lines * (i + 1) / tasks;
-    if (begin < end) multiply_range(product, begin, end);
+    for (std::int64_t first = 0; begin < end && first < x.rows; first += kMostFewRows) {
+      multiply_range(product, first, begin, end);
+    }
   });
   std::vector<std::int64_t> exact;
   for (std::int64_t m = 0; m < x.rows; ++m) {
-    if (!activations.fits[m]) exact.push_back(m);
+    if (!activations.fits(m)) exact.push_back(m);
   }
   if (!exact.empty()) multiply_along(unit, x, w, y, true, exact);
 }

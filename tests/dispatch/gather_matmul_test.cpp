@@ -206,6 +206,21 @@ TEST(GatherMatmulDeterministic, ARowAloneHasTheBitsOfTheBatch) {
   }
 }
 
+TEST(MatmulDeterministic, ARowAloneHasTheBitsOfAnyBatch) {
+  const Tensor w = nb::swapaxes(nb::quantize(nb::random_normal({48, 576}, 1), {.bits = 4, .group_size = 64}), 0, 1);
+  const Tensor x = nb::random_normal({40, 576}, 2);
+  for (const nb::Precision precision : kPrecisions) {
+    nb::Options options = with_precision(precision);
+    options.deterministic = true;
+    const nb::with scope(options);
+    const Tensor all = nb::matmul(x, w);
+    for (const int rows : {1, 3, 11}) {
+      EXPECT_EQ(nb::matmul(nb::slice(x, 0, 20, 20 + rows), w).to_vector<float>(),
+                nb::slice(all, 0, 20, 20 + rows).to_vector<float>());
+    }
+  }
+}
+
 // Several products of matrices at once share the threads.
 TEST(MatmulBatches, ShareThreadsAndKeepTheirBits) {
   const Tensor w = nb::swapaxes(nb::quantize(nb::random_normal({4, 48, 128}, 1), {.bits = 4, .group_size = 64}), 1, 2);

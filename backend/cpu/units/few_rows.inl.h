@@ -113,11 +113,11 @@ void multiply_one(const FewRowsProduct& a) {
       }
       add_chunk<Scheme>(w, x, y);
       if (left > kChunkBlocks) continue;
-      const int lanes = cut ? 2 * static_cast<int>(left) : kLanes;
+      const int lanes = 2 * static_cast<int>(left);
 #pragma GCC unroll 8
       for (int r = 0; r < kPackedRows; ++r) {
-        store_f32(sums[r] + row, add(before[r], lanes_below(lanes, y[r])));
-        y[r] = lanes_from(lanes, y[r]);
+        store_f32(sums[r] + row, cut ? add(before[r], lanes_below(lanes, y[r])) : y[r]);
+        y[r] = cut ? lanes_from(lanes, y[r]) : broadcast(0);
       }
       row += kLanes;
       left += blocks;
