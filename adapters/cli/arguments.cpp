@@ -1,6 +1,7 @@
 #include "adapters/cli/arguments.h"
 
 #include <CLI/CLI.hpp>
+#include <charconv>
 #include <type_traits>
 
 namespace nibble::cli {
@@ -16,11 +17,24 @@ bool says_something(const std::optional<Value>&) {
   return false;
 }
 
+/// CLI11 takes the largest number there is for one that is larger.
+std::string out_of_range(const std::string& text) {
+  std::int64_t number = 0;
+  const bool over =
+      std::from_chars(text.data(), text.data() + text.size(), number).ec == std::errc::result_out_of_range;
+  return over ? text + ": no number is that large here" : "";
+}
+
+template <class Place>
+constexpr bool is_integer = std::is_same_v<Place, int*> || std::is_same_v<Place, std::int64_t*> ||
+                            std::is_same_v<Place, std::optional<std::int64_t>*>;
+
 }  // namespace
 
 CLI::Option* Arguments::add(const char* name, Place place, const std::string& description) {
   const auto add_at = [&](auto* at) {
     CLI::Option* added = app_.add_option(name, *at, description);
+    if constexpr (is_integer<decltype(at)>) added->check(CLI::Validator(out_of_range, ""));
     if constexpr (std::is_same_v<decltype(at), std::vector<std::string>*>) {
       added->take_all()->allow_extra_args(false);
     } else if (says_something(*at)) {

@@ -19,7 +19,7 @@ class Arguments {
  public:
   /// What a place holds beforehand is the default; help shows it, unless it is empty or 0: then the description tells
   /// what happens. Texts in a vector come one by one, the option repeated.
-  using Place = std::variant<int*, std::int64_t*, std::uint64_t*, double*, std::string*, std::optional<double>*,
+  using Place = std::variant<int*, std::int64_t*, double*, std::string*, std::optional<double>*,
                              std::optional<std::int64_t>*, std::vector<std::string>*>;
   using ListPlace = std::variant<std::vector<std::string>*, std::vector<std::int64_t>*>;
 

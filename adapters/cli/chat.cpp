@@ -27,7 +27,8 @@ class Chat final : public Command {
 
   Json run(const Console& console) override {
     compute_.apply();
-    if (max_tokens_ < 1) throw Error(ErrorCode::invalid_argument, "--max-tokens: at least 1");
+    require_at_least(1, "--max-tokens", max_tokens_);
+    if (context_) require_at_least(1, "--context", *context_);
     const LoadedModel loaded = model_.load(compute_.dtype());
     llm::GenerateOptions options;
     options.sampling = sampling_.resolve(loaded.checkpoint.generation());
@@ -60,7 +61,9 @@ class Chat final : public Command {
       fmt::print("> ");
       std::fflush(stdout);
     }
-    return static_cast<bool>(std::getline(std::cin, line));
+    if (!std::getline(std::cin, line)) return false;
+    if (line.ends_with('\r')) line.pop_back();  // of a text written elsewhere
+    return true;
   }
 
   /// Runs only what the cache does not hold yet: the conversation is written anew for each turn, and what its tokens

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "adapters/cli/loaded_model.h"
 #include "adapters/cli/options.h"
 #include "adapters/llm/tokenizer/chat_template.h"
 

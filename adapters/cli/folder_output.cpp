@@ -20,6 +20,7 @@ void FolderOutput::declare(Arguments& arguments) {
 }
 
 Json FolderOutput::write(const std::function<void(files::FolderOptions&)>& set) const {
+  if (out_.empty()) refuse("OUT: is empty");
   files::FolderOptions options;
   if (!dtype_.empty()) options.dtype = parse_float_dtype("--dtype", dtype_);
   options.force = force_;

@@ -31,20 +31,24 @@ class Generate final : public Command {
 
   Json run(const Console& console) override {
     compute_.apply();
-    if (context_ && *context_ < 1) throw Error(ErrorCode::invalid_argument, "--context: at least 1");
-    if (max_tokens_ < 1) throw Error(ErrorCode::invalid_argument, "--max-tokens: at least 1");
+    if (context_) require_at_least(1, "--context", *context_);
+    require_at_least(1, "--max-tokens", max_tokens_);
     const LoadedModel loaded = model_.load(compute_.dtype());
     const std::vector<std::int32_t> prompt = encode_prompt(loaded);
     const auto asked = static_cast<std::int64_t>(prompt.size());
 
     llm::GenerateOptions options;
     options.sampling = sampling_.resolve(loaded.checkpoint.generation());
-    options.max_tokens = max_tokens_;
+    const std::int64_t context = context_.value_or(loaded.model.config().max_position_embeddings);
+    if (asked >= context) {
+      throw Error(ErrorCode::out_of_range,
+                  fmt::format("[generate] {} tokens of prompt leave no room in a context of {}", asked, context));
+    }
+    options.max_tokens = std::min(max_tokens_, context - asked);
     options.vocabulary = loaded.tokenizer().vocab_size();
     if (!ignore_eos_) options.stop = end_tokens(loaded.checkpoint);
 
-    const std::int64_t context = context_.value_or(loaded.model.config().max_position_embeddings);
-    llm::Session session(loaded.model, std::min(context, asked + max_tokens_), compute_.kv_storage());
+    llm::Session session(loaded.model, asked + options.max_tokens, compute_.kv_storage());
     Progress progress("prompt", asked);
     const bool continues_text = !chat_ && !prompt_.empty();
     TextPrinter printer(loaded.tokenizer(), continues_text, !console.json);

@@ -6,6 +6,7 @@
 
 #include "adapters/cli/command.h"
 #include "adapters/cli/interruption.h"
+#include "adapters/cli/loaded_model.h"
 #include "adapters/cli/npy.h"
 #include "adapters/cli/options.h"
 #include "adapters/cli/progress.h"
@@ -26,6 +27,7 @@ class Logits final : public Command {
 
   Json run(const Console&) override {
     compute_.apply();
+    if (out_.empty()) refuse("--out: is empty");
     const std::vector<std::int32_t> tokens = parse_tokens();
     const LoadedModel loaded = model_.load(compute_.dtype());
     const std::int64_t vocabulary = loaded.model.config().vocab_size;

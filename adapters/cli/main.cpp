@@ -32,6 +32,7 @@ constexpr CommandRow kCommands[] = {
     {"logits", "the logits after each token, as an .npy file", make_logits},
     {"tokenize", "the token ids of a text", make_tokenize},
 };
+constexpr const char* kJson = "--json";
 constexpr const char* kBench = "bench";  // a word before one of these
 constexpr CommandRow kBenchCommands[] = {
     {"limits", "what this machine can read and compute at most", make_bench_limits},
@@ -71,7 +72,8 @@ void require_known_command(std::string_view text, std::span<const CommandRow> ro
 }
 
 void require_known_command(int argc, char** argv) {
-  const std::string_view first = argc > 1 ? argv[1] : "", second = argc > 2 ? argv[2] : "";
+  const int begin = argc > 1 && std::string_view(argv[1]) == kJson ? 2 : 1;
+  const std::string_view first = argc > begin ? argv[begin] : "", second = argc > begin + 1 ? argv[begin + 1] : "";
   if (first.starts_with('-')) return;
   if (first != kBench) return require_known_command(first, kCommands, fmt::format(", {}", kBench));
   if (second == "-h" || second == "--help") return;
@@ -88,16 +90,17 @@ void declare(CLI::App& app, std::span<const CommandRow> rows, Console& console, 
     declared->emplace_back(sub, row.make());
     Arguments arguments(*sub);
     declared->back().second->declare(arguments);
-    sub->add_flag("--json", console.json, "one JSON object on standard output");
+    sub->add_flag(kJson, console.json, "one JSON object on standard output");
   }
 }
 
 int run(int argc, char** argv) {
   // Known before the options are, so that a complaint about them is JSON too.
   Console console;
-  for (int i = 1; i < argc; ++i) console.json = console.json || std::string_view(argv[i]) == "--json";
+  for (int i = 1; i < argc; ++i) console.json = console.json || std::string_view(argv[i]) == kJson;
 
   CLI::App app("nibble: language models on packed weights", "nibble");
+  app.add_flag(kJson, console.json, "one JSON object on standard output; as well behind the command");
   Declared commands;
   declare(app, kCommands, console, &commands);
   declare(*app.add_subcommand(kBench, "how fast all this is here"), kBenchCommands, console, &commands);

@@ -6,15 +6,12 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
-#include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <utility>
 
-#include "adapters/cli/progress.h"
-#include "adapters/llm/loader.h"
 #include "nibble/error.h"
 #include "nibble/quantization.h"
 
@@ -39,32 +36,20 @@ Device find_device(const std::string& text) {
               fmt::format("--device {}: no such device here; found {}", text, fmt::join(found, ", ")));
 }
 
-/// ADAPTER or ADAPTER:scale; a colon followed by anything but a number belongs to the path.
-llm::LoadedAdapter read_adapter(const std::string& text) {
-  std::string path = text;
-  double multiplier = 1;
-  if (const auto colon = text.rfind(':'); colon != std::string::npos) {
-    double value = 0;
-    const auto [end, error] = std::from_chars(text.data() + colon + 1, text.data() + text.size(), value);
-    if (error == std::errc() && end == text.data() + text.size()) {
-      if (!std::isfinite(value)) refuse(fmt::format("--lora {}: the scale must be a finite number", text));
-      path = text.substr(0, colon);
-      multiplier = value;
-    }
-  }
-  return {load_lora(path), multiplier};
-}
-
-LoadedModel load_model(files::Checkpoint checkpoint, llm::LoadOptions options) {
-  Progress progress("loading", checkpoint.config().num_hidden_layers);
-  options.progress = [&](std::int64_t done, std::int64_t) { progress.update(done); };
-  llm::DecoderModel model = llm::load_decoder(checkpoint, options);
-  return {std::move(checkpoint), std::move(model)};
-}
-
 }  // namespace
 
 void refuse(const std::string& text) { throw Error(ErrorCode::invalid_argument, text); }
+
+void require_at_least(std::int64_t least, const char* option, std::int64_t value) {
+  if (value < least) refuse(fmt::format("{} {}: at least {}", option, value, least));
+}
+
+void apply_threads(std::optional<std::int64_t> threads) {
+  if (!threads) return;
+  require_at_least(1, "--threads", *threads);
+  if (!std::in_range<int>(*threads)) refuse(fmt::format("--threads {}: too many", *threads));
+  set_num_threads(static_cast<int>(*threads));
+}
 
 Precision parse_precision(const std::string& text) {
   for (const PrecisionRow& row : kPrecisions) {
@@ -100,8 +85,7 @@ void ComputeOptions::declare(Arguments& arguments) {
 void ComputeOptions::apply() const {
   dtype();
   check_kv_storage(kv_storage_);
-  if (threads_ < 0) refuse(fmt::format("--threads {}: at least 1", threads_));
-  if (threads_ > 0) set_num_threads(threads_);
+  apply_threads(threads_);
   Options options = nibble::options();
   options.precision = parse_precision(precision_);
   options.device = find_device(device_);
@@ -109,32 +93,6 @@ void ComputeOptions::apply() const {
 }
 
 DType ComputeOptions::dtype() const { return parse_float_dtype("--dtype", dtype_); }
-
-const llm::Tokenizer& LoadedModel::tokenizer() const {
-  if (!tokenizer_) tokenizer_ = llm::Tokenizer::make(checkpoint.tokenizer());
-  return *tokenizer_;
-}
-
-void ModelOptions::declare(Arguments& arguments) {
-  arguments.required("MODEL", &path_, "a Hugging Face or mlx-lm folder, or a .gguf file");
-  arguments.option("--quantize", &pack_, "pack the weights while loading them: affine4-g64, ...");
-  arguments.option("--lora", &adapters_, "ADAPTER[:scale], a PEFT or mlx-lm folder; may be repeated");
-}
-
-LoadedModel ModelOptions::load(DType dtype) const {
-  files::Checkpoint checkpoint = files::Checkpoint::open(path_);
-  if (!pack_.empty()) checkpoint.pack_while_loading(pack_);
-  llm::LoadOptions options;
-  options.dtype = dtype;
-  for (const std::string& text : adapters_) options.adapters.push_back(read_adapter(text));
-  return load_model(std::move(checkpoint), std::move(options));
-}
-
-LoadedModel ModelOptions::load_plain(const std::string& path, DType dtype) {
-  llm::LoadOptions options;
-  options.dtype = dtype;
-  return load_model(files::Checkpoint::open(path), std::move(options));
-}
 
 void SamplingFlags::declare(Arguments& arguments) {
   arguments.option("--temperature", &temperature_, "0 is greedy (defaults: generation_config.json, else greedy)");
@@ -146,20 +104,16 @@ void SamplingFlags::declare(Arguments& arguments) {
 }
 
 llm::SamplingOptions SamplingFlags::resolve(const files::GenerationConfig& defaults) const {
+  require_at_least(0, "--seed", seed_);
   llm::SamplingOptions options;
-  options.seed = seed_;
+  options.seed = static_cast<std::uint64_t>(seed_);
   options.repetition_penalty = repetition_penalty_.value_or(defaults.repetition_penalty.value_or(1));
   options.temperature = temperature_.value_or(defaults.do_sample ? defaults.temperature.value_or(1) : 0);
   options.top_k = top_k_.value_or(defaults.top_k.value_or(0));
   options.top_p = top_p_.value_or(defaults.top_p.value_or(1));
   options.min_p = min_p_.value_or(defaults.min_p.value_or(0));
+  llm::Sampler{options};  // which refuses what makes no sense, before anything is read or printed
   return options;
-}
-
-std::vector<std::int32_t> encode_text(const llm::Tokenizer& tokenizer, const std::string& text) {
-  std::vector<std::int32_t> ids = tokenizer.encode(text);
-  if (tokenizer.add_bos() && tokenizer.bos()) ids.insert(ids.begin(), *tokenizer.bos());
-  return ids;
 }
 
 std::string read_text(const std::string& path) {

@@ -1,16 +1,13 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "adapters/cli/arguments.h"
-#include "adapters/files/checkpoint.h"
-#include "adapters/llm/decoder.h"
+#include "adapters/files/config.h"
 #include "adapters/llm/sampling.h"
-#include "adapters/llm/tokenizer/tokenizer.h"
 #include "nibble/options.h"
 
 namespace nibble::cli {
@@ -28,34 +25,7 @@ class ComputeOptions {
 
  private:
   std::string device_ = "cpu", precision_ = "standard", dtype_ = "f32", kv_storage_;
-  int threads_ = 0;
-};
-
-/// A model that is ready to run, and what it was read from.
-struct LoadedModel {
-  LoadedModel(files::Checkpoint from, llm::DecoderModel made) : checkpoint(std::move(from)), model(std::move(made)) {}
-
-  files::Checkpoint checkpoint;
-  llm::DecoderModel model;
-  /// Made at the first call.
-  const llm::Tokenizer& tokenizer() const;
-
- private:
-  mutable std::unique_ptr<llm::Tokenizer> tokenizer_;
-};
-
-/// MODEL, and what happens to it while it is loaded.
-class ModelOptions {
- public:
-  void declare(Arguments& arguments);
-  const std::string& path() const { return path_; }
-  LoadedModel load(DType dtype) const;
-  /// Another model, loaded as it is.
-  static LoadedModel load_plain(const std::string& path, DType dtype);
-
- private:
-  std::string path_, pack_;
-  std::vector<std::string> adapters_;
+  std::optional<std::int64_t> threads_;
 };
 
 /// What an option of the command line says, else generation_config.json, else greedy.
@@ -67,19 +37,21 @@ class SamplingFlags {
  private:
   std::optional<double> temperature_, top_p_, min_p_, repetition_penalty_;
   std::optional<std::int64_t> top_k_;
-  std::uint64_t seed_ = 0;
+  std::int64_t seed_ = 0;
 };
 
 /// Throws Error(invalid_argument).
 [[noreturn]] void refuse(const std::string& text);
+/// Refuses a smaller value in the option's name.
+void require_at_least(std::int64_t least, const char* option, std::int64_t value);
+/// What --threads says, if anything; below 1 is refused.
+void apply_threads(std::optional<std::int64_t> threads);
 /// exact, standard or fast; anything else is refused in --precision's name.
 Precision parse_precision(const std::string& text);
 /// A dtype, a packed format or nothing; anything else is refused in --kv-dtype's name.
 void check_kv_storage(const std::string& text);
 /// f32, f16 or bf16; anything else is refused in the option's name.
 DType parse_float_dtype(const char* option, const std::string& text);
-/// The ids of a text as the model expects it: BOS in front where the tokenizer asks for it.
-std::vector<std::int32_t> encode_text(const llm::Tokenizer& tokenizer, const std::string& text);
 /// The bytes of a file. Throws Error(io_error).
 std::string read_text(const std::string& path);
 /// The most memory that the process has held so far.

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "adapters/cli/command.h"
+#include "adapters/cli/loaded_model.h"
 #include "adapters/cli/options.h"
 #include "adapters/cli/progress.h"
 #include "adapters/llm/scoring.h"
@@ -28,7 +29,7 @@ class Perplexity final : public Command {
 
   Json run(const Console&) override {
     compute_.apply();
-    if (context_ && *context_ < 2) throw Error(ErrorCode::invalid_argument, "--context: at least 2");
+    if (context_) require_at_least(2, "--context", *context_);
     std::vector<std::string> texts;
     for (const std::string& path : texts_) texts.push_back(read_text(path));
 

@@ -1,9 +1,12 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "adapters/cli/command.h"
 #include "adapters/cli/folder_output.h"
+#include "adapters/cli/options.h"
+#include "nibble/quantization.h"
 
 namespace nibble::cli {
 namespace {
@@ -18,6 +21,7 @@ class Quantize final : public Command {
   }
 
   Json run(const Console&) override {
+    require_format();
     const files::PackPlan plan = files::make_pack_plan(fmt::format("affine{}-g{}", bits_, group_size_), keep_);
     return output_.write([&](files::FolderOptions& options) { options.plan = plan; });
   }
@@ -25,6 +29,17 @@ class Quantize final : public Command {
   void print(const Json& result) const override { FolderOutput::print(result); }
 
  private:
+  void require_format() const {
+    const std::vector<FormatInfo> known = formats();
+    const auto exists = [&](int bits, int group_size) {
+      const std::string name = fmt::format("affine{}-g{}", bits, group_size);
+      return std::ranges::any_of(known, [&](const FormatInfo& format) { return format.name == name; });
+    };
+    constexpr int kUsualGroup = 64;
+    if (!exists(bits_, kUsualGroup)) refuse(fmt::format("--bits {}: 2, 3, 4, 5, 6 or 8", bits_));
+    if (!exists(bits_, group_size_)) refuse(fmt::format("--group-size {}: 32, 64 or 128", group_size_));
+  }
+
   FolderOutput output_;
   int bits_ = 4, group_size_ = 64;
   std::vector<std::string> keep_;

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "adapters/cli/command.h"
+#include "adapters/cli/loaded_model.h"
 #include "adapters/cli/options.h"
 #include "adapters/files/checkpoint.h"
 

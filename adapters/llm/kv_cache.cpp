@@ -1,6 +1,10 @@
 #include "adapters/llm/kv_cache.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+
+#include "nibble/error.h"
 
 namespace nibble {
 inline namespace v0 {
@@ -10,7 +14,11 @@ KvCache::KvCache(const Sizes& sizes, std::string_view storage)
     : sizes_(sizes), storage_(storage), lengths_(static_cast<std::size_t>(sizes.batch), 0) {
   const Shape shape{sizes.batch, sizes.heads, sizes.capacity, sizes.head_dim};
   for (std::int64_t layer = 0; layer < sizes.layers; ++layer) {
-    layers_.push_back({empty(shape, storage), empty(shape, storage)});
+    try {
+      layers_.push_back({empty(shape, storage), empty(shape, storage)});
+    } catch (const Error& e) {
+      throw Error(e.code(), fmt::format("[kv_cache] heads of {} stored as {}: {}", sizes.head_dim, storage, e.what()));
+    }
   }
 }
 

@@ -58,8 +58,8 @@ class ModuleReader {
     for (const LoadedAdapter& loaded : options_.adapters) {
       for (const auto& [path, update] : loaded.adapter) {
         if (joined_.contains(path)) continue;
-        throw Error(ErrorCode::invalid_argument,
-                    fmt::format("[lora] {}: the model {} has no such linear layer", path, checkpoint_.path().string()));
+        throw Error(ErrorCode::invalid_argument, fmt::format("[lora] {}: {}: the model {} has no such linear layer",
+                                                             loaded.name, path, checkpoint_.path().string()));
       }
     }
   }
@@ -75,7 +75,7 @@ class ModuleReader {
         module.add_update(
             {cast(update.a, options_.dtype), cast(update.b, options_.dtype), update.scale * loaded.multiplier});
       } catch (const Error& e) {
-        throw Error(e.code(), fmt::format("{}: {}", path, e.what()));
+        throw Error(e.code(), fmt::format("{}: {}: {}", loaded.name, path, e.what()));
       }
     }
   }

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "adapters/files/checkpoint.h"
@@ -16,6 +17,7 @@ namespace llm {
 struct LoadedAdapter {
   LoraAdapter adapter;
   double multiplier = 1;
+  std::string name = "the adapter";  ///< what errors call it
 };
 
 struct LoadOptions {

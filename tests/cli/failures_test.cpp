@@ -8,15 +8,26 @@ namespace {
 
 TEST(Failures, OptionsThatAreNotUnderstood) {
   const std::string model = models() / "llama";
-  expect_failure({}, "invalid_argument", "");
+  expect_failure({}, "invalid_argument", "no command given; there are devices");
   expect_failure({"nonsense"}, "invalid_argument", "nonsense");
   expect_failure({"info"}, "invalid_argument", "MODEL");
   expect_failure({"info", model, "--nonsense"}, "invalid_argument", "--nonsense");
   expect_failure({"generate", model, "--prompt", "a", "--precision", "perfect"}, "invalid_argument", "perfect");
   expect_failure({"generate", model, "--prompt", "a", "--dtype", "i32"}, "invalid_argument", "i32");
   expect_failure({"generate", model, "--prompt", "a", "--kv-dtype", "q9_9"}, "invalid_argument", "q9_9");
-  expect_failure({"generate", model, "--prompt", "a", "--kv-dtype", "q8_0"}, "shape_mismatch", "multiple of 32");
   expect_failure({"generate", model, "--prompt", "a", "--threads", "-1"}, "invalid_argument", "--threads");
+  expect_failure({"generate", model, "--prompt", "a", "--threads", "0"}, "invalid_argument", "--threads 0: at least 1");
+  expect_failure({"bench", "matmul", "--threads", "0"}, "invalid_argument", "--threads 0: at least 1");
+  expect_failure({"generate", model, "--prompt", "a", "--seed", "-1"}, "invalid_argument", "--seed -1: at least 0");
+  expect_failure({"generate", model, "--prompt", "a", "--seed", "99999999999999999999"}, "invalid_argument", "--seed");
+  expect_failure({"chat", model, "--context", "-5"}, "invalid_argument", "--context -5: at least 1");
+  expect_failure({"chat", model, "--top-p", "3"}, "invalid_argument", "top-p");  // before the first message
+  expect_failure({"generate", model, "--prompt", "a", "--kv-dtype", "q8_0"}, "shape_mismatch",
+                 "[kv_cache] heads of 16 stored as q8_0");
+  expect_failure({"quantize", model, "/nowhere/out", "--bits", "7"}, "invalid_argument", "--bits 7");
+  expect_failure({"quantize", model, "/nowhere/out", "--group-size", "48"}, "invalid_argument", "--group-size 48");
+  expect_failure({"quantize", model, ""}, "invalid_argument", "OUT");
+  expect_failure({"logits", model, "--tokens", "1", "--out", ""}, "invalid_argument", "--out");
   expect_failure({"generate", model, "--prompt", "a", "--max-tokens", "0"}, "invalid_argument", "--max-tokens");
   expect_failure({"generate", model, "--prompt", "a", "--top-p", "2"}, "invalid_argument", "top-p");
   expect_failure({"generate", model, "--prompt", "a", "--device", "toaster"}, "invalid_argument", "toaster");

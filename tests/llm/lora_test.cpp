@@ -10,7 +10,8 @@ fs::path adapters() { return models() / "lora"; }
 
 Tensor logits_with(const std::vector<std::pair<std::string, double>>& names, const Tensor& tokens) {
   llm::LoadOptions options;
-  for (const auto& [name, multiplier] : names) options.adapters.push_back({load_lora(adapters() / name), multiplier});
+  for (const auto& [name, multiplier] : names)
+    options.adapters.push_back({load_lora(adapters() / name), multiplier, name});
   return slice(load_model(models() / "llama", options).logits_of(ids(tokens)), 1, -8, tokens.size(1));
 }
 

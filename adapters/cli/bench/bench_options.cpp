@@ -23,8 +23,7 @@ void BenchOptions::declare_precisions(Arguments& arguments) {
 
 void BenchOptions::apply() const {
   precisions();
-  if (threads_ < 0) refuse(fmt::format("--threads {}: at least 1", threads_));
-  if (threads_ > 0) set_num_threads(threads_);
+  apply_threads(threads_);
   if (!(seconds_ >= 0)) refuse(fmt::format("--seconds {}: at least 0", seconds_));
   if (isa_.empty()) return;
   const std::vector<std::string> units = cpu_units();

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,7 +26,7 @@ class BenchOptions {
 
  private:
   std::string isa_;
-  int threads_ = 0;
+  std::optional<std::int64_t> threads_;
   double seconds_ = 0.3;
   std::vector<std::string> precisions_{"standard"};
 };
