@@ -119,17 +119,23 @@ inline __m512i load_bytes(const unsigned char* chunk, int start, std::int64_t by
   return left <= 0 ? _mm512_setzero_si512() : _mm512_maskz_loadu_epi8(~(~std::uint64_t{0} << left), chunk + start);
 }
 
-/// Three bits: a chunk is one vector and a half, from which each vector of codes picks its bytes.
+/// Three bits: a chunk is one vector and a half, a block three words. Its first two hold the codes of t = 0 and 1, its
+/// last two those of t = 2 and 3.
 constexpr int kSecondStart = 32;
-constexpr Table pick_table(int t) {
+constexpr Table two_words(int first) {
   Table table{};
-  for (int i = 0; i < 64; ++i) {
-    const int byte = 12 * (i / 8) + 3 * t + (i % 8 < 3 ? i % 8 : 0);
-    table.v[i] = static_cast<std::uint8_t>(byte < 64 ? byte : 64 + byte - kSecondStart);
+  for (int i = 0; i < 16; ++i) {
+    const int word = 3 * (i / 2) + first + i % 2;
+    table.v[4 * i] = static_cast<std::uint8_t>(word < 16 ? word : 16 + word - kSecondStart / 4);
   }
   return table;
 }
-constexpr Table kPick[4] = {pick_table(0), pick_table(1), pick_table(2), pick_table(3)};
+constexpr Table kTwoWords[2] = {two_words(0), two_words(1)};
+constexpr long long three_bits(int from) {
+  std::uint64_t shifts = 0;
+  for (int i = 0; i < 8; ++i) shifts |= static_cast<std::uint64_t>(from + 3 * i) << 8 * i;
+  return static_cast<long long>(shifts);
+}
 
 /// More bits: a vector holds the pieces of two blocks, first those of t = 0; then vectors exchange lanes.
 constexpr int pair_start(int bits, int i) { return i < 3 ? 8 * bits * i : 32 * bits - 64; }
@@ -179,8 +185,11 @@ template <int kBits>
     }
   } else if constexpr (kBits == 3) {
     const __m512i first = load_bytes(in, 0, bytes), second = load_bytes(in, kSecondStart, bytes);
-    for (int t = 0; t < 4; ++t)
-      codes[t].v = codes_of<kBits>(_mm512_permutex2var_epi8(first, load_table(kPick[t]), second));
+    for (int t = 0; t < 4; ++t) {
+      const __m512i words = _mm512_permutex2var_epi32(first, load_table(kTwoWords[t / 2]), second);
+      const __m512i shifts = _mm512_set1_epi64(three_bits(24 * t - 32 * (t / 2)));
+      codes[t].v = _mm512_and_si512(_mm512_multishift_epi64_epi8(shifts, words), mask);
+    }
   } else {
     __m512i v[4];
     for (int i = 0; i < 4; ++i) {
