@@ -133,7 +133,7 @@ void cpu_quantize(const Tensor& w, const Format& format, std::span<const Tensor>
   const std::int64_t length = w.shape().back(), count = w.numel() / length;
   const std::int64_t line = length * static_cast<std::int64_t>(itemsize(w.dtype()));
   const cpu::Element element = cpu::element_of(w.dtype());
-  const bool by_unit = unit.quantize != nullptr && format.name.starts_with("affine");
+  const bool by_unit = unit.quantize != nullptr && format.rule == QuantizeRule::mlx_affine;
   parallel_ranges(count, std::max<std::int64_t>(1, kTask / length), 1, [&](std::int64_t begin, std::int64_t end) {
     const std::int64_t groups = length / format.group_size;
     cpu::Scratch scratch(cpu::Scratch::need<float>(length) + cpu::Scratch::need<std::uint8_t>(length) +

@@ -31,6 +31,9 @@ struct ComponentSpec {
   DType dtype = DType::u8;
 };
 
+/// By which rule weights become codes and scales. Units have faster versions of the rules that are named here.
+enum class QuantizeRule : std::uint8_t { own, mlx_affine };
+
 /// A weight format: what its bytes mean, and a scalar reference codec, which is the oracle for every kernel.
 /// To add one, write one file that defines its rows and name it in format_table.cpp.
 struct Format {
@@ -48,6 +51,7 @@ struct Format {
   /// Packs a row of k weights, to the bytes that the format's own reference implementation gives; null where there is
   /// no encoder. A group with a weight that is not finite decodes to no finite value, so it cannot pass unseen.
   void (*encode)(const float* weights, std::int64_t k, const MutablePackedRow& row) = nullptr;
+  QuantizeRule rule = QuantizeRule::own;  ///< of `encode`
   /// Affine formats: unsigned codes, one a byte, and fp32 scale and bias of each group, so that value == scale · code +
   /// bias (one product, one sum, each rounded). The sum has no -0 where decode gives d · 0 for a negative d; where a
   /// scale is not finite, no value is, but an infinity of decode may be a NaN here.

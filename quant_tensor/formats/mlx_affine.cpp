@@ -153,6 +153,7 @@ constexpr Format mlx_affine(std::string_view name) {
           .width = Codec::width,
           .decode = Codec::decode,
           .encode = Codec::encode,
+          .rule = QuantizeRule::mlx_affine,
           .codes = Codec::codes,
           .assemble = Codec::assemble,
           .bits_per_weight = Bits + 32.0 / Group,
