@@ -89,6 +89,11 @@ struct FewProduct {
   }
 };
 
+/// Asks for the codes that a run begins with while x is still prepared: every chunk asks for those kAhead bytes on.
+void fetch_first(const RowRun& run) {
+  for (std::int64_t at = 0; at < kAhead; at += 64) __builtin_prefetch(run.first.component[0] + at, 0, 2);
+}
+
 /// Columns of y of the lines [begin, end) of packed rows, for the group of rows of x from `first` on. Two runs of
 /// neighbouring lines are read side by side; they overlap where the number is odd. For more than one row of x, a piece
 /// of some packed rows after the other meets a piece of x, which the first cache holds beside their sums.
@@ -111,6 +116,7 @@ void multiply_range(const FewProduct& p, std::int64_t first, std::int64_t begin,
                          .x = p.x.at(first, 0),
                          .x_rows = m,
                          .sums = {acc, acc + steps * step_floats}};
+  for (const RowRun& run : product.w) fetch_first(run);
   if (p.joined > 1) {  // by each task: lines that one thread writes reach another slowly
     auto* x = scratch.get<unsigned char>(repeated);
     p.scheme.repeat(p.x.at(first, 0), length / kFewBlock, p.joined, x);
