@@ -16,16 +16,12 @@
 #include <utility>
 
 #include "adapters/files/file_error.h"
+#include "adapters/files/paths.h"
 
 namespace nibble {
 inline namespace v0 {
 namespace files {
 namespace {
-
-std::filesystem::path folder_of(const std::filesystem::path& path) {
-  const auto parent = path.parent_path();
-  return parent.empty() ? std::filesystem::path(".") : parent;
-}
 
 // Who writes under a temporary name holds a lock on it, which goes with the process however that ends: what is not
 // locked was left behind. (Where a file system has no locks, nothing is ever taken for left behind.)

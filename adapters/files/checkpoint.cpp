@@ -14,6 +14,7 @@
 #include "adapters/files/json_events.h"
 #include "adapters/files/mapped_file.h"
 #include "adapters/files/pack_plan.h"
+#include "adapters/files/paths.h"
 #include "nibble/io.h"
 #include "nibble/ops.h"
 #include "nibble/quantization.h"
@@ -116,7 +117,7 @@ std::shared_ptr<Checkpoint::Impl> open_model(const fs::path& model) {
   } else if (model.extension() == ".gguf" || begins_with_gguf(model)) {
     open_gguf(impl.get());
   } else if (model.extension() == ".safetensors") {
-    open_config(model.has_parent_path() ? model.parent_path() : fs::path("."), impl.get());
+    open_config(folder_of_model(model), impl.get());
     impl->source = open_safetensors(model, impl->packing);
   } else {
     bad_file(model, "", "is neither a model folder nor a .gguf or .safetensors file");
@@ -182,11 +183,8 @@ std::vector<std::int64_t> Checkpoint::eos_token_ids() const {
 
 const TokenizerSource& Checkpoint::tokenizer() const {
   std::call_once(impl_->tokenizer_once, [&] {
-    if (impl_->gguf) {
-      impl_->tokenizer = read_tokenizer_gguf(*impl_->gguf);
-    } else {
-      impl_->tokenizer = read_tokenizer_folder(fs::is_directory(impl_->path) ? impl_->path : impl_->path.parent_path());
-    }
+    impl_->tokenizer =
+        impl_->gguf ? read_tokenizer_gguf(*impl_->gguf) : read_tokenizer_folder(folder_of_model(impl_->path));
   });
   return impl_->tokenizer;
 }

@@ -12,6 +12,7 @@
 #include "adapters/files/file_error.h"
 #include "adapters/files/json_events.h"
 #include "adapters/files/packed_pieces.h"
+#include "adapters/files/paths.h"
 #include "adapters/files/safetensors.h"
 #include "adapters/files/tokenizer_write.h"
 #include "nibble/ops.h"
@@ -307,10 +308,7 @@ class FolderWriter {
     write_file(out_.path() / "tokenizer_config.json", write_tokenizer_config(tokenizer));
   }
 
-  fs::path folder() const {
-    if (fs::is_directory(checkpoint_.path())) return checkpoint_.path();
-    return checkpoint_.path().has_parent_path() ? checkpoint_.path().parent_path() : fs::path(".");
-  }
+  fs::path folder() const { return folder_of_model(checkpoint_.path()); }
   void copy(const fs::path& file) const { write_file(out_.path() / file.filename(), MappedFile::open(file)->text()); }
 
   const Checkpoint& checkpoint_;

@@ -5,11 +5,14 @@
 #include <set>
 #include <utility>
 
+#include "adapters/files/added_tokens.h"
 #include "adapters/files/file_error.h"
 #include "adapters/files/gguf.h"
 #include "adapters/files/json_events.h"
 #include "adapters/files/mapped_file.h"
+#include "adapters/files/paths.h"
 #include "adapters/files/token_index.h"
+#include "adapters/files/token_type.h"
 #include "adapters/files/tokenizer_source.h"
 #include "adapters/files/vocabulary.h"
 
@@ -30,7 +33,7 @@ TokenizerSource read_vocab_and_merges(const fs::path& vocab, const fs::path& mer
     vocabulary.add(leaf.path[0].key, leaf.integer);
   });
   out.tokens = vocabulary.take();
-  out.types.assign(out.tokens.size(), 1);
+  out.types.assign(out.tokens.size(), kNormal);
   const TokenIndex index(out.tokens);
   const auto merges_file = MappedFile::open(merges);
   std::string_view text = merges_file->text();
@@ -65,16 +68,6 @@ void set_role(std::string_view role, std::string text, Roles* roles) {
   if (role == "pad_token") roles->pad = std::move(text);
 }
 
-void set_flag(JsonLeaf& leaf, AddedToken* token) {
-  const std::string_view field = leaf.path.back().key;
-  if (field == "content" && leaf.is_text()) token->text = std::move(leaf.text);
-  if (field == "special") token->special = leaf.truth;
-  if (field == "lstrip") token->lstrip = leaf.truth;
-  if (field == "rstrip") token->rstrip = leaf.truth;
-  if (field == "normalized") token->normalized = leaf.truth;
-  if (field == "single_word") token->single_word = leaf.truth;
-}
-
 std::set<std::int64_t> ids_of(const std::vector<AddedToken>& tokens) {
   std::set<std::int64_t> ids;
   for (const AddedToken& token : tokens) ids.insert(token.id);
@@ -95,7 +88,7 @@ void read_tokenizer_config(const fs::path& file, Roles* roles, TokenizerSource* 
         added.emplace_back().id = id;
         added.back().special = false;
       }
-      set_flag(leaf, &added.back());
+      take_member(leaf, &added.back());
     } else if (top == "chat_template") {
       if (path.size() == 1 && leaf.is_text()) out->chat_template = std::move(leaf.text);
       // A list of {"name", "template"}: the one named default.
@@ -143,26 +136,6 @@ void read_added_tokens(const fs::path& file, TokenizerSource* out) {
     token.text = leaf.path[0].key;
     token.special = token.text.starts_with('<') && token.text.ends_with('>');
   });
-}
-
-/// Added tokens have their place in the vocabulary too. (A .model file's own pieces are read by who encodes.)
-void enter_added_tokens(const fs::path& origin, TokenizerSource* out) {
-  if (out->kind == TokenizerSource::Kind::sentencepiece_model) return;
-  std::ranges::sort(out->added, {}, &AddedToken::id);
-  for (const AddedToken& token : out->added) {
-    const auto size = static_cast<std::int64_t>(out->tokens.size());
-    if (token.id < 0 || token.id > size + Vocabulary::kLargestHole) {
-      bad_file(origin, token.text, fmt::format("added token has id {} beside {} tokens", token.id, size));
-    }
-    const auto id = static_cast<std::size_t>(token.id);
-    if (id >= out->tokens.size()) {
-      out->tokens.resize(id + 1);
-      out->types.resize(id + 1, 5);
-      if (!out->scores.empty()) out->scores.resize(id + 1, 0);
-    }
-    out->tokens[id] = token.text;
-    out->types[id] = token.special ? 3 : 4;
-  }
 }
 
 void resolve_roles(const Roles& roles, TokenizerSource* out) {
@@ -238,15 +211,15 @@ TokenizerSource read_tokenizer_folder(const fs::path& folder) {
     if (roles.add_bos) out.add_bos = *roles.add_bos;
     if (roles.add_eos) out.add_eos = *roles.add_eos;
   }
-  enter_added_tokens(config, &out);
+  // (A .model file's own pieces are read by who encodes.)
+  if (out.kind != TokenizerSource::Kind::sentencepiece_model) enter_added_tokens(config, &out);
   resolve_roles(roles, &out);
   return out;
 }
 
 TokenizerSource read_tokenizer(const fs::path& model) {
-  if (fs::is_directory(model)) return read_tokenizer_folder(model);
-  if (model.extension() == ".gguf") return read_tokenizer_gguf(GgufFile(model));
-  return read_tokenizer_folder(model.has_parent_path() ? model.parent_path() : fs::path("."));
+  if (model.extension() == ".gguf" && !fs::is_directory(model)) return read_tokenizer_gguf(GgufFile(model));
+  return read_tokenizer_folder(folder_of_model(model));
 }
 
 }  // namespace files

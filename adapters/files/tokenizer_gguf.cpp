@@ -5,6 +5,7 @@
 #include "adapters/files/file_error.h"
 #include "adapters/files/gguf.h"
 #include "adapters/files/token_index.h"
+#include "adapters/files/token_type.h"
 #include "adapters/files/tokenizer_source.h"
 
 namespace nibble {
@@ -71,7 +72,6 @@ class GgufTokenizer {
     auto tokens = file_.texts(key("tokens"));
     if (!tokens || tokens->empty()) bad_file(file_.path(), key("tokens"), "is missing");
     out_.tokens = std::move(*tokens);
-    constexpr std::int32_t kNormal = 1;
     out_.types.assign(out_.tokens.size(), kNormal);
     if (const auto types = file_.integers(key("token_type"))) {
       same_length(*types, "token_type");
@@ -123,7 +123,6 @@ class GgufTokenizer {
 
   /// Control and user-defined tokens are found in the text before anything else.
   void add_added_tokens() {
-    constexpr std::int32_t kUnknown = 2, kControl = 3, kUserDefined = 4;
     for (std::size_t i = 0; i < out_.tokens.size(); ++i) {
       const std::int32_t type = out_.types[i];
       if (out_.tokens[i].empty() || (type != kControl && type != kUserDefined && type != kUnknown)) continue;

@@ -4,10 +4,12 @@
 #include <array>
 #include <utility>
 
+#include "adapters/files/added_tokens.h"
 #include "adapters/files/file_error.h"
 #include "adapters/files/json_events.h"
 #include "adapters/files/mapped_file.h"
 #include "adapters/files/token_index.h"
+#include "adapters/files/token_type.h"
 #include "adapters/files/tokenizer_patterns.h"
 #include "adapters/files/tokenizer_source.h"
 #include "adapters/files/vocabulary.h"
@@ -105,7 +107,8 @@ class TokenizerJson {
       return unsupported(
           fmt::format("{}: tokenizer model {} is not supported (BPE is)", shown(path_.string()), shown(model_type_)));
     if (out_.tokens.empty()) bad_file(path_, "model.vocab", "is missing");
-    enter_added();
+    out_.types.assign(out_.tokens.size(), kNormal);
+    enter_added_tokens(path_, &out_);
     read_merges();
     understand();
     return std::move(out_);
@@ -151,34 +154,8 @@ class TokenizerJson {
     // One past the last begins the next token; a leap means members that are no objects, or not a list at all (−1).
     if (i > out_.added.size()) bad_file(path_, "added_tokens", "is not a list of objects");
     if (i == out_.added.size()) out_.added.emplace_back();
-    AddedToken& token = out_.added[i];
-    const std::string_view field = leaf.path[2].key;
-    if (field == "id" && leaf.is_integer()) token.id = leaf.integer;
-    if (field == "content" && leaf.is_text()) token.text = std::move(leaf.text);
-    if (field == "special") token.special = leaf.truth;
-    if (field == "lstrip") token.lstrip = leaf.truth;
-    if (field == "rstrip") token.rstrip = leaf.truth;
-    if (field == "normalized") token.normalized = leaf.truth;
-    if (field == "single_word") token.single_word = leaf.truth;
-  }
-
-  void enter_added() {
-    constexpr std::int32_t kNormal = 1, kControl = 3, kUserDefined = 4, kUnused = 5;
-    out_.types.assign(out_.tokens.size(), kNormal);
-    std::ranges::stable_sort(out_.added, {}, &AddedToken::id);
-    for (const AddedToken& token : out_.added) {
-      const auto size = static_cast<std::int64_t>(out_.tokens.size());
-      if (token.id < 0 || token.id > size + Vocabulary::kLargestHole) {
-        bad_file(path_, token.text, fmt::format("added token has id {} beside {} tokens", token.id, size));
-      }
-      const auto id = static_cast<std::size_t>(token.id);
-      if (id >= out_.tokens.size()) {
-        out_.tokens.resize(id + 1);
-        out_.types.resize(id + 1, kUnused);
-      }
-      out_.tokens[id] = token.text;
-      out_.types[id] = token.special ? kControl : kUserDefined;
-    }
+    if (leaf.path[2].is("id") && leaf.is_integer()) out_.added[i].id = leaf.integer;
+    take_member(leaf, &out_.added[i]);
   }
 
   /// A second pass: the vocabulary must be known, and pairs of ids take far less memory than pairs of texts.
@@ -241,12 +218,11 @@ class TokenizerJson {
 
   std::string understand_pieces(const std::vector<Stage>& stages) {
     out_.kind = TokenizerSource::Kind::sentencepiece_pieces;
-    constexpr std::string_view kSpace = "\xe2\x96\x81";  // ▁
     bool escapes = false;
     for (const Stage& stage : normalizer_.stages()) {
-      if (stage.type == "Prepend" && stage.content == kSpace) {
+      if (stage.type == "Prepend" && stage.content == kSpacePiece) {
         out_.prefix = TokenizerSource::Prefix::always;
-      } else if (stage.type == "Replace" && stage.literal == " " && stage.content == kSpace) {
+      } else if (stage.type == "Replace" && stage.literal == " " && stage.content == kSpacePiece) {
         escapes = true;
       } else {
         return "normalizer " + shown(stage.type);
@@ -281,7 +257,6 @@ class TokenizerJson {
   }
 
   void mark_bytes() {
-    constexpr std::int32_t kUnknown = 2, kByte = 6;
     for (std::size_t i = 0; i < out_.tokens.size(); ++i) {
       const std::string& token = out_.tokens[i];
       if (token.size() == 6 && token.starts_with("<0x") && token.ends_with('>')) out_.types[i] = kByte;

@@ -8,6 +8,7 @@
 #include "adapters/files/file_error.h"
 #include "adapters/files/json_events.h"
 #include "adapters/files/token_index.h"
+#include "adapters/files/token_type.h"
 #include "adapters/files/tokenizer_patterns.h"
 
 namespace nibble {
@@ -17,8 +18,6 @@ namespace {
 
 using nlohmann::ordered_json;
 using Merge = std::array<std::int32_t, 2>;
-
-constexpr const char* kSpace = "\xe2\x96\x81";  // ▁
 
 std::string json_quoted(std::string_view text) {
   return ordered_json(text).dump(-1, ' ', false, ordered_json::error_handler_t::replace);
@@ -32,7 +31,6 @@ std::size_t characters(std::string_view text) {
 /// Every way to make a piece of two others, best score first; of one score the longer left part, then the longer right
 /// part. (transformers/convert_slow_tokenizer.py, generate_merges)
 std::vector<Merge> merges_of_pieces(const TokenizerSource& source) {
-  constexpr std::int32_t kNormal = 1;
   struct Candidate {
     Merge merge;
     float score;
@@ -138,15 +136,16 @@ ordered_json byte_level_sections(const TokenizerSource& source) {
 
 ordered_json pieces_sections(const TokenizerSource& source) {
   ordered_json out;
-  const ordered_json escape{{"type", "Replace"}, {"pattern", {{"String", " "}}}, {"content", kSpace}};
+  const ordered_json escape{{"type", "Replace"}, {"pattern", {{"String", " "}}}, {"content", kSpacePiece}};
   ordered_json decoders =
-      ordered_json::array({{{"type", "Replace"}, {"pattern", {{"String", kSpace}}}, {"content", " "}},
+      ordered_json::array({{{"type", "Replace"}, {"pattern", {{"String", kSpacePiece}}}, {"content", " "}},
                            {{"type", "ByteFallback"}},
                            {{"type", "Fuse"}}});
   if (source.prefix == TokenizerSource::Prefix::never) {
     out["normalizer"] = escape;
   } else {
-    out["normalizer"] = {{"type", "Sequence"}, {"normalizers", {{{"type", "Prepend"}, {"prepend", kSpace}}, escape}}};
+    out["normalizer"] = {{"type", "Sequence"},
+                         {"normalizers", {{{"type", "Prepend"}, {"prepend", kSpacePiece}}, escape}}};
     decoders.push_back({{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}});
   }
   out["pre_tokenizer"] = nullptr;

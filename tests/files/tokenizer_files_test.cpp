@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 
+#include "adapters/files/checkpoint.h"
 #include "adapters/files/tokenizer_source.h"
 #include "file_test_support.h"
 
@@ -59,6 +60,14 @@ TEST(TokenizerConfig, MustBeAnObject) {
   write_file(scratch / "tokenizer_config.json", "7");
   EXPECT_THAT(error_text([&] { nb::files::read_tokenizer_folder(scratch.path()); }),
               HasSubstr("tokenizer_config.json"));
+}
+
+TEST(TokenizerFiles, AreFoundBesideAFileOfABareName) {
+  const fs::path here = fs::current_path();
+  fs::current_path(models() / "llama");
+  const auto kind = nibble::files::Checkpoint::open("model.safetensors").tokenizer().kind;
+  fs::current_path(here);
+  EXPECT_EQ(kind, nibble::files::TokenizerSource::Kind::sentencepiece_pieces);
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <unordered_set>
 
+#include "adapters/files/token_type.h"
 #include "nibble/error.h"
 
 namespace nibble {
@@ -16,6 +17,7 @@ namespace llm {
 namespace {
 
 using files::TokenizerSource;
+using enum files::TokenType;
 
 /// Field numbers of sentencepiece_model.proto.
 namespace field {

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <cstdint>
 #include <string>
 
 #include "adapters/files/tokenizer_source.h"
@@ -8,9 +7,6 @@
 namespace nibble {
 inline namespace v0 {
 namespace llm {
-
-/// What a vocabulary's piece is, as sentencepiece_model.proto numbers it.
-enum PieceType : std::int32_t { kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4, kUnused = 5, kByte = 6 };
 
 /// A serialized sentencepiece ModelProto of BPE type with byte fallback, made of a source's tokens, scores and types:
 /// what libsentencepiece loads. Protocol buffers' wire format is written by hand for the dozen fields needed

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "adapters/files/token_type.h"
 #include "adapters/llm/tokenizer/sentencepiece_model.h"
 #include "nibble/error.h"
 
@@ -16,10 +17,11 @@ inline namespace v0 {
 namespace llm {
 namespace {
 
+using files::kSpacePiece;
 using files::TokenizerSource;
+using enum files::TokenType;
 using sentencepiece::SentencePieceProcessor;
 
-constexpr std::string_view kSpacePiece = "\xE2\x96\x81";     // ▁ U+2581
 constexpr std::string_view kUnknownText = " \xE2\x81\x87 ";  // ⁇ U+2047, as sentencepiece writes it
 
 /// `name` is what an error calls the model.

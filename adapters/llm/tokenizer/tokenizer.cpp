@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "adapters/files/token_type.h"
 #include "adapters/llm/tokenizer/byte_level_bpe.h"
 #include "adapters/llm/tokenizer/sentencepiece_tokenizer.h"
 #include "adapters/llm/tokenizer/utf8.h"
@@ -15,7 +16,6 @@ inline namespace v0 {
 namespace llm {
 namespace {
 
-constexpr std::int32_t kControlType = 3;  // sentencepiece's and GGUF's number
 constexpr std::int64_t kMaxTokens = 1 << 24;
 
 std::optional<int> as_id(std::optional<std::int64_t> id, std::size_t vocab_size) {
@@ -48,7 +48,8 @@ Tokenizer::Tokenizer(const TokenizerSource& source, std::vector<std::string> tok
   tokens_.resize(size);
   control_.resize(size);
   added_index_.assign(size, -1);
-  for (std::size_t i = 0; i < std::min(size, source.types.size()); ++i) control_[i] = source.types[i] == kControlType;
+  for (std::size_t i = 0; i < std::min(size, source.types.size()); ++i)
+    control_[i] = source.types[i] == files::kControl;
   for (std::size_t i = 0; i < added_.size(); ++i) {
     const auto id = static_cast<std::size_t>(added_[i].id);
     if (tokens_[id].empty()) tokens_[id] = added_[i].text;

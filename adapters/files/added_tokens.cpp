@@ -1,0 +1,45 @@
+#include "adapters/files/added_tokens.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "adapters/files/file_error.h"
+#include "adapters/files/token_type.h"
+#include "adapters/files/vocabulary.h"
+
+namespace nibble {
+inline namespace v0 {
+namespace files {
+
+void take_member(JsonLeaf& leaf, AddedToken* token) {
+  const std::string_view member = leaf.path.back().key;
+  if (member == "content" && leaf.is_text()) token->text = std::move(leaf.text);
+  if (member == "special") token->special = leaf.truth;
+  if (member == "lstrip") token->lstrip = leaf.truth;
+  if (member == "rstrip") token->rstrip = leaf.truth;
+  if (member == "normalized") token->normalized = leaf.truth;
+  if (member == "single_word") token->single_word = leaf.truth;
+}
+
+void enter_added_tokens(const std::filesystem::path& origin, TokenizerSource* source) {
+  std::ranges::stable_sort(source->added, {}, &AddedToken::id);
+  for (const AddedToken& token : source->added) {
+    const auto size = static_cast<std::int64_t>(source->tokens.size());
+    if (token.id < 0 || token.id > size + Vocabulary::kLargestHole) {
+      bad_file(origin, token.text, fmt::format("added token has id {} beside {} tokens", token.id, size));
+    }
+    const auto id = static_cast<std::size_t>(token.id);
+    if (id >= source->tokens.size()) {
+      source->tokens.resize(id + 1);
+      source->types.resize(id + 1, kUnused);
+      if (!source->scores.empty()) source->scores.resize(id + 1, 0);
+    }
+    source->tokens[id] = token.text;
+    source->types[id] = token.special ? kControl : kUserDefined;
+  }
+}
+
+}  // namespace files
+}  // namespace v0
+}  // namespace nibble
