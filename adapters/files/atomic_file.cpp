@@ -78,21 +78,31 @@ int open_folder(const std::filesystem::path& folder) {
   return ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
-/// A rename replaces whatever has the name: of a link that must be what it points to, and a device is no file.
-std::filesystem::path replaceable(std::filesystem::path path) {
+/// A rename replaces whatever has the name: of a link that must be what it points to, be it there or not, and a device
+/// is no file.
+std::filesystem::path replaceable(const std::filesystem::path& path) {
   std::error_code ignored;
-  const auto status = std::filesystem::status(path, ignored);
-  if (!std::filesystem::exists(status)) return path;
-  if (std::filesystem::is_other(status)) refuse(ErrorCode::io_error, path, "", "is not a regular file");
-  if (std::filesystem::is_symlink(path, ignored)) return std::filesystem::canonical(path, ignored);
-  return path;
+  if (std::filesystem::is_other(std::filesystem::status(path, ignored)))
+    refuse(ErrorCode::io_error, path, "", "is not a regular file");
+  std::filesystem::path end = path;
+  for (int links = 0; std::filesystem::is_symlink(end, ignored); ++links) {
+    constexpr int kMostLinks = 40;  // Linux's
+    if (links == kMostLinks) io_failure(path, "cannot be written", ELOOP);
+    end = folder_of(end) / std::filesystem::read_symlink(end, ignored);  // an absolute one stands alone
+  }
+  return end;
 }
 
 }  // namespace
 
-AtomicFile::AtomicFile(std::filesystem::path path) : path_(replaceable(std::move(path))) {
+/// Who could not read the file before cannot read the new one either, not even while it is being written.
+AtomicFile::AtomicFile(std::filesystem::path path) : path_(replaceable(path)) {
+  struct stat old = {};
+  const bool is_new = ::stat(path_.c_str(), &old) != 0 || !S_ISREG(old.st_mode);
+  const mode_t mode = is_new ? 0666 : old.st_mode & 0777;
   std::tie(temporary_, fd_) = temporary_beside(
-      path_, [](const auto& name) { return ::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666); });
+      path_, [&](const auto& name) { return ::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode); });
+  if (!is_new) ::fchmod(fd_, mode);  // what the umask took away
 }
 
 AtomicFile::~AtomicFile() {

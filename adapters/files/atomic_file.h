@@ -11,8 +11,9 @@ inline namespace v0 {
 namespace files {
 
 /// A file that appears under its name all at once: written beside it under a temporary name, made durable, renamed.
-/// Until `commit` returns, and for ever if it is never called, whatever had the name before stays. What a process that
-/// was killed left under its temporary name goes when the same name is written the next time.
+/// Until `commit` returns, and for ever if it is never called, whatever had the name before stays. The new one has the
+/// old one's permissions, and stands where a link of that name points. What a process that was killed left under its
+/// temporary name goes when the same name is written the next time.
 class AtomicFile {
  public:
   /// Throws Error(io_error) where the folder is missing or not writable.

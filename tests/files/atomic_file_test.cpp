@@ -41,6 +41,36 @@ TEST(Leftovers, AreNotWhatSomebodyStillWrites) {
   EXPECT_EQ(entries(scratch.path()), 2) << "the folder, and the file that is not there yet";
 }
 
+TEST(AtomicFile, KeepsThePermissionsOfWhatItReplaces) {
+  const TemporaryFolder scratch;
+  for (const auto mode : {fs::perms::owner_read | fs::perms::owner_write, fs::perms(0666)}) {
+    write_file(scratch / "file", "old");
+    fs::permissions(scratch / "file", mode);
+    AtomicFile file(scratch / "file");
+    file.write(std::string_view("new"));
+    for (const auto& entry : fs::directory_iterator(scratch.path())) EXPECT_EQ(entry.status().permissions(), mode);
+    file.commit();
+    EXPECT_EQ(read_file(scratch / "file"), "new");
+    EXPECT_EQ(fs::status(scratch / "file").permissions(), mode);
+  }
+}
+
+TEST(AtomicFile, WritesWhereALinkPoints) {
+  const TemporaryFolder scratch;
+  fs::create_directory(scratch / "there");
+  fs::create_symlink("there/link", scratch / "link");
+  fs::create_symlink(scratch / "there/file", scratch / "there/link");
+  for (const char* text : {"first", "second"}) {  // while nothing is there, and then
+    nibble::files::write_file(scratch / "link", text);
+    EXPECT_TRUE(fs::is_symlink(scratch / "link"));
+    EXPECT_TRUE(fs::is_symlink(scratch / "there/link"));
+    EXPECT_EQ(read_file(scratch / "there/file"), text);
+  }
+  fs::create_symlink("loop", scratch / "loop");
+  EXPECT_NE(error_text([&] { nibble::files::write_file(scratch / "loop", "x"); }).find("loop"), std::string::npos);
+  EXPECT_TRUE(fs::is_symlink(scratch / "loop"));
+}
+
 TEST(AtomicFolder, ReplacesAFolderWhole) {
   const TemporaryFolder scratch;
   fs::create_directory(scratch / "out");
