@@ -158,8 +158,8 @@ AtomicFolder::AtomicFolder(std::filesystem::path folder, bool replace) : folder_
   std::error_code ignored;
   const auto status = std::filesystem::symlink_status(folder_, ignored);
   if (std::filesystem::exists(status)) {
-    if (!replace_) refuse(ErrorCode::io_error, folder_, "", "exists already; --force replaces it");
     if (!std::filesystem::is_directory(status)) refuse(ErrorCode::io_error, folder_, "", "exists and is not a folder");
+    if (!replace_) refuse(ErrorCode::io_error, folder_, "", "exists already; --force replaces it");
   }
   std::tie(temporary_, lock_) = temporary_beside(
       folder_, [](const auto& name) { return ::mkdir(name.c_str(), 0777) == 0 ? open_folder(name) : -1; });

@@ -28,20 +28,23 @@ constexpr std::array<const char*, 9> kTokenizerFiles{
     "tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
     "vocab.json",     "merges.txt",      "chat_template.jinja",   "chat_template.json"};
 
+/// Whether `inner` is `outer` or lies in it.
 bool lies_inside(const fs::path& inner, const fs::path& outer) {
   std::error_code ignored;
   const fs::path way = fs::weakly_canonical(inner, ignored).lexically_relative(fs::weakly_canonical(outer, ignored));
-  return !way.empty() && way != "." && *way.begin() != "..";
+  return !way.empty() && *way.begin() != "..";
 }
 
-/// `force` replaces what an earlier run wrote, never a folder that holds something else.
-const fs::path& replaceable(const fs::path& out, const Checkpoint& checkpoint, bool force) {
+/// What an earlier run wrote may be replaced where that is asked for, never a folder that holds something else: so a
+/// folder that may not is refused before anybody is told of --force.
+const fs::path& replaceable(const fs::path& out, const Checkpoint& checkpoint) {
   std::error_code ignored;
-  if (!force || !fs::is_directory(out, ignored) || fs::is_empty(out, ignored)) return out;
-  if (!fs::exists(out / "config.json"))
-    refuse(ErrorCode::io_error, out, "", "is not a model's folder (it has no config.json): not replaced");
+  if (!fs::is_directory(out, ignored) || fs::is_empty(out, ignored)) return out;
   if (lies_inside(checkpoint.path(), out))
     refuse(ErrorCode::io_error, out, "", fmt::format("holds {} itself: not replaced", checkpoint.path().string()));
+  if (!fs::exists(out / "config.json"))
+    refuse(ErrorCode::io_error, out, "",
+           "exists already and is not a model's folder (it has no config.json): not replaced");
   return out;
 }
 
@@ -84,7 +87,7 @@ class FolderWriter {
       : checkpoint_(checkpoint),
         source_(CheckpointAccess::source(checkpoint)),
         options_(options),
-        out_(replaceable(out, checkpoint, options.force), options.force) {
+        out_(replaceable(out, checkpoint), options.force) {
     if (options.plan && !options.plan->format.starts_with("affine")) {
       throw Error(
           ErrorCode::unsupported,

@@ -167,6 +167,25 @@ TEST(Quantize, AnExistingFolderIsRefusedUnlessForced) {
   EXPECT_EQ(formats_of(scratch / "out").at("model.embed_tokens.weight"), "affine4-g64");
 }
 
+TEST(Quantize, ForceIsOfferedOnlyWhereItHelps) {
+  const TemporaryFolder scratch;
+  write_file(scratch / "file", "mine");
+  fs::create_directory(scratch / "folder");
+  write_file(scratch / "folder/precious", "mine");
+  fs::copy(models() / "llama", scratch / "model");
+  for (const std::vector<std::string>& force : {std::vector<std::string>{}, {"--force"}}) {
+    const auto refused = [&](const fs::path& out, const std::string& part) {
+      std::vector<std::string> arguments{"quantize", scratch / "model", out};
+      arguments.insert(arguments.end(), force.begin(), force.end());
+      expect_failure(arguments, "io_error", part);
+    };
+    refused(scratch / "file", "is not a folder");
+    refused(scratch / "folder", "not a model's folder");
+    refused(scratch / "model", "itself: not replaced");  // the only copy, maybe
+  }
+  EXPECT_EQ(read_file(scratch / "model/model.safetensors"), read_file(models() / "llama/model.safetensors"));
+}
+
 TEST(Quantize, FailuresLeaveNothing) {
   const TemporaryFolder scratch;
   expect_failure({"quantize", models() / "llama", scratch / "out", "--bits", "7"}, "invalid_argument", "7");
