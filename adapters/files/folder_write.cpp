@@ -62,9 +62,10 @@ void refuse_other_packers(const Checkpoint& checkpoint) {
   }
   for (const TensorInfo& tensor : checkpoint.tensors()) {
     if (tensor.packed || tensor.dtype != DType::u32 || !tensor.name.ends_with(".weight")) continue;
-    if (!checkpoint.find(std::string(stem_of(tensor.name)) + ".scales")) continue;
+    const bool has_scales = checkpoint.contains(fmt::format("{}.scales", stem_of(tensor.name)));
     refuse(ErrorCode::invalid_file, checkpoint.path(), tensor.name,
-           "has scales beside it, but config.json has no quantization that says how it is packed");
+           has_scales ? "has scales beside it, but config.json has no quantization that says how it is packed"
+                      : "is U32, as packed weights are, but its .scales are missing");
   }
 }
 

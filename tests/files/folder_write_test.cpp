@@ -217,6 +217,9 @@ TEST(FolderWrite, WhatOthersPackedIsRefused) {
   const nb::TensorMap triplet{
       {"a.weight", nb::zeros({8, 8}, nb::DType::u32)}, {"a.scales", nb::ones({8, 1})}, {"a.biases", nb::ones({8, 1})}};
   EXPECT_THAT(refusal(R"({"model_type":"llama"})", triplet), HasSubstr("a.weight: has scales beside it"));
+  // The packed weights beside it would say of this one that it is packed too.
+  const nb::TensorMap codes{{"a.weight", nb::zeros({8, 8}, nb::DType::u32)}, {"b.weight", nb::ones({8, 64})}};
+  EXPECT_THAT(refusal(R"({"model_type":"llama"})", codes), HasSubstr("a.weight: is U32"));
 }
 
 // Tensors pass through memory a few rows at a time.
