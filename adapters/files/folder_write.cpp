@@ -82,6 +82,15 @@ void for_each_block(const Tensor& tensor, const std::function<void(const Tensor&
   for (std::int64_t i = 0; i < count; i += rows) use(slice(tensor, 0, i, std::min(i + rows, count)));
 }
 
+Tensor with_scales_of(DType dtype, const Tensor& packed) {
+  if (packed.dtype() == dtype) return packed;
+  PackingView view = packing_of(packed);
+  for (auto& [part, component] : view.components) {
+    if (is_floating(component.dtype())) component = cast(component, dtype);
+  }
+  return from_components(view.format.name, view.components, packed.shape());
+}
+
 class FolderWriter {
  public:
   FolderWriter(const Checkpoint& checkpoint, const fs::path& out, const FolderOptions& options)
@@ -108,10 +117,10 @@ class FolderWriter {
   }
 
  private:
-  enum class Treatment : std::uint8_t { as_stored, pack, dense };
+  enum class Treatment : std::uint8_t { dense, keep_packed, pack };
   struct Decision {
-    Treatment treatment = Treatment::as_stored;
-    DType dtype = DType::f32;  // of the dense result, or of the scales
+    Treatment treatment;
+    DType dtype;  // of the dense result, or of the scales
   };
 
   std::optional<DType> model_dtype() const {
@@ -127,23 +136,20 @@ class FolderWriter {
   Decision decide(const TensorInfo& tensor) const {
     const auto dtype = model_dtype();
     const bool is_mlx = tensor.packed && tensor.format.starts_with("affine");
-    if (options_.plan && options_.plan->packs(tensor)) {
-      if (tensor.format == options_.plan->format) return {};
+    const bool is_planned = options_.plan && options_.plan->packs(tensor);
+    if (is_planned && tensor.format != options_.plan->format)
       return {Treatment::pack, packable_dtype(dtype.value_or(tensor.packed ? DType::bf16 : tensor.dtype))};
-    }
-    if (tensor.packed && (options_.dequantize || !is_mlx)) return {Treatment::dense, dtype.value_or(tensor.dtype)};
-    const bool changes = !tensor.packed && is_floating(tensor.dtype) && (options_.dtype || checkpoint_.is_gguf()) &&
-                         dtype && *dtype != tensor.dtype;
-    return changes ? Decision{Treatment::dense, *dtype} : Decision{};
+    if (is_planned || (is_mlx && !options_.dequantize))
+      return {Treatment::keep_packed, options_.dtype ? packable_dtype(*options_.dtype) : tensor.dtype};
+    const bool follows = tensor.packed || (is_floating(tensor.dtype) && (options_.dtype || checkpoint_.is_gguf()));
+    return {Treatment::dense, follows ? dtype.value_or(tensor.dtype) : tensor.dtype};
   }
 
   void decide() {
     if (options_.plan) options_.plan->require_keep_to_match(source_.tensors());
     for (const TensorInfo& tensor : source_.tensors()) {
-      const Decision decision = decide(tensor);
-      decisions_.push_back(decision);
-      const bool stays_packed = decision.treatment == Treatment::as_stored && tensor.packed;
-      if (decision.treatment == Treatment::pack || stays_packed) note_packing(tensor, decision);
+      decisions_.push_back(decide(tensor));
+      if (decisions_.back().treatment != Treatment::dense) note_packing(tensor, decisions_.back());
     }
     if (packing_.present) settle_packing();
   }
@@ -192,17 +198,15 @@ class FolderWriter {
     const TensorInfo& tensor = source_.tensors()[i];
     const Decision& decision = decisions_[i];
     if (decision.treatment == Treatment::dense) return declare_dense(tensor, decision.dtype);
-    if (decision.treatment == Treatment::as_stored && !tensor.packed) return declare_dense(tensor, tensor.dtype);
     const bool is_new = decision.treatment == Treatment::pack;
     const FormatInfo& format = *find_format_info(is_new ? options_.plan->format : tensor.format);
-    const DType scale_dtype = is_new ? decision.dtype : tensor.dtype;
     Shape codes = tensor.shape, scales = tensor.shape;
     codes[codes.rank() - 1] = tensor.shape.back() * format.bits / 32;
     scales[scales.rank() - 1] = tensor.shape.back() / format.group_size;
     const std::string stem(stem_of(tensor.name));
     return {{tensor.name, DType::u32, codes},
-            {stem + ".scales", scale_dtype, scales},
-            {stem + ".biases", scale_dtype, scales}};
+            {stem + ".scales", decision.dtype, scales},
+            {stem + ".biases", decision.dtype, scales}};
   }
 
   std::vector<TensorDeclaration> declare_dense(const TensorInfo& tensor, DType dtype) const {
@@ -244,7 +248,7 @@ class FolderWriter {
 
   Tensor treated(const Tensor& tensor, const Decision& decision) const {
     switch (decision.treatment) {
-      case Treatment::as_stored: return tensor;
+      case Treatment::keep_packed: return with_scales_of(decision.dtype, tensor);
       case Treatment::pack: return CheckpointAccess::pack(*options_.plan, tensor, decision.dtype);
       case Treatment::dense: break;
     }

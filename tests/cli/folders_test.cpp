@@ -204,6 +204,20 @@ TEST(Convert, DequantizesAPackedFolder) {
   EXPECT_LT(max_difference(logits(scratch / "out"), logits(models() / "qwen2_mlx")), 1e-4);
 }
 
+TEST(Convert, ScalesFollowTheDtypeThatIsAskedFor) {
+  const TemporaryFolder scratch;
+  const auto check = [&](const std::string& command, const std::string& dtype, const std::string& name) {
+    answer({command, models() / "qwen2_mlx", scratch / "out", "--dtype", dtype, "--force"});
+    const Json info = answer({"info", scratch / "out"});
+    for (const Json& tensor : info["tensors"]) EXPECT_EQ(tensor["dtype"], dtype) << tensor["name"];
+    EXPECT_EQ(read_json(scratch / "out/config.json")["torch_dtype"], name);
+    EXPECT_LT(max_difference(logits(scratch / "out"), logits(models() / "qwen2_mlx")), 1e-4);
+  };
+  check("convert", "f16", "float16");
+  check("convert", "f32", "float32");
+  EXPECT_EQ(formats_of(scratch / "out"), formats_of(models() / "qwen2_mlx"));
+}
+
 TEST(Convert, DequantizesGgufToAPlainFolder) {
   const TemporaryFolder scratch;
   answer({"convert", goldens() / "tiny_llama.gguf", scratch / "f32", "--dequantize", "--dtype", "f32"});
