@@ -26,6 +26,7 @@ Json FolderOutput::write(const std::function<void(files::FolderOptions&)>& set) 
   options.force = force_;
   set(options);
   const files::Checkpoint checkpoint = files::Checkpoint::open(model_);
+  std::vector<std::string> warnings;
   {
     const InterruptGuard interrupt;
     Progress progress("writing", static_cast<std::int64_t>(checkpoint.tensors().size()));
@@ -33,7 +34,7 @@ Json FolderOutput::write(const std::function<void(files::FolderOptions&)>& set) 
       interrupt.check();
       progress.update(static_cast<std::int64_t>(done));
     };
-    files::write_model_folder(checkpoint, out_, options);
+    warnings = files::write_model_folder(checkpoint, out_, options);
   }
   std::int64_t parameters = 0;
   std::uint64_t bytes = 0;
@@ -47,10 +48,12 @@ Json FolderOutput::write(const std::function<void(files::FolderOptions&)>& set) 
           {"parameters", parameters},
           {"weight_bytes", bytes},
           {"bits_per_weight", bits},
-          {"peak_rss_bytes", peak_rss_bytes()}};
+          {"peak_rss_bytes", peak_rss_bytes()},
+          {"warnings", warnings}};
 }
 
 void FolderOutput::print(const Json& result) {
+  for (const Json& warning : result["warnings"]) fmt::print(stderr, "nibble: {}\n", warning.get<std::string>());
   fmt::print("{}: {} bytes of weights, {:.2f} bits each\n", result["out"].get<std::string>(),
              result["weight_bytes"].get<std::uint64_t>(), result["bits_per_weight"].get<double>());
 }

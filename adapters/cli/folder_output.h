@@ -12,7 +12,7 @@ namespace nibble::cli {
 class FolderOutput {
  public:
   void declare(Arguments& arguments);
-  /// Writes the folder as `set` wants it; gives what is in it.
+  /// Writes the folder as `set` wants it; gives what is in it, and under "warnings" what got lost on the way.
   Json write(const std::function<void(files::FolderOptions&)>& set) const;
   static void print(const Json& result);
 

@@ -11,6 +11,7 @@
 #include "adapters/files/expert_stacks.h"
 #include "adapters/files/file_error.h"
 #include "adapters/files/json_events.h"
+#include "adapters/files/mapped_file.h"
 #include "adapters/files/packed_pieces.h"
 #include "adapters/files/paths.h"
 #include "adapters/files/safetensors.h"
@@ -105,15 +106,16 @@ class FolderWriter {
     }
   }
 
-  void write() {
+  std::vector<std::string> write() {
     refuse_other_packers(checkpoint_);
     decide();
+    write_configs();  // first, as they are soon refused
+    write_tokenizer();
     for (std::size_t f = 0; f < source_.files().size(); ++f) write_weights(f);
     if (source_.files().size() > 1) write_index();
-    write_configs();
-    write_tokenizer();
     report(source_.tensors().size(), "");
     out_.commit();
+    return std::move(losses_);
   }
 
  private:
@@ -287,11 +289,12 @@ class FolderWriter {
     write_file(out_.path() / "model.safetensors.index.json", index.dump(2) + "\n");
   }
 
-  void write_configs() const {
+  void write_configs() {
     std::string config = checkpoint_.config_json();
     if (config.empty()) {
       // A GGUF of an architecture that nobody here knows: what is known of it.
       config = nlohmann::json{{"model_type", checkpoint_.architecture()}}.dump();
+      if (checkpoint_.is_gguf()) lose("config.json says no more than the architecture: the rest is not understood");
     }
     write_file(out_.path() / "config.json",
                rewrite_config(config, checkpoint_.path().string(), model_dtype(), packing_));
@@ -303,7 +306,7 @@ class FolderWriter {
     }
   }
 
-  void write_tokenizer() const {
+  void write_tokenizer() {
     if (!checkpoint_.is_gguf()) {
       for (const char* name : kTokenizerFiles) {
         if (fs::exists(folder() / name)) copy(folder() / name);
@@ -311,13 +314,22 @@ class FolderWriter {
       return;
     }
     const TokenizerSource& tokenizer = checkpoint_.tokenizer();
-    if (tokenizer.kind == TokenizerSource::Kind::none) return;
+    if (tokenizer.kind == TokenizerSource::Kind::none)
+      return lose(fmt::format("neither tokenizer nor chat template are written: {}", tokenizer.unsupported));
     write_file(out_.path() / "tokenizer.json", write_tokenizer_json(tokenizer));
     write_file(out_.path() / "tokenizer_config.json", write_tokenizer_config(tokenizer));
   }
 
   fs::path folder() const { return folder_of_model(checkpoint_.path()); }
-  void copy(const fs::path& file) const { write_file(out_.path() / file.filename(), MappedFile::open(file)->text()); }
+  /// A file that was cut off is no model's part.
+  void copy(const fs::path& file) const {
+    const auto mapped = MappedFile::open(file);
+    if (file.extension() == ".json") stream_json(mapped->text(), file, [](JsonLeaf&) {});
+    write_file(out_.path() / file.filename(), mapped->text());
+  }
+  void lose(std::string_view what) {
+    losses_.push_back(fmt::format("{}: {}", shown(checkpoint_.path().string()), what));
+  }
 
   const Checkpoint& checkpoint_;
   const WeightSource& source_;
@@ -325,6 +337,7 @@ class FolderWriter {
   AtomicFolder out_;
   std::vector<Decision> decisions_;
   MlxPacking packing_;
+  std::vector<std::string> losses_;
   std::vector<std::pair<std::string, std::string>> weight_map_;
   std::uint64_t total_bytes_ = 0;
   std::size_t done_ = 0;
@@ -332,8 +345,9 @@ class FolderWriter {
 
 }  // namespace
 
-void write_model_folder(const Checkpoint& checkpoint, const fs::path& out, const FolderOptions& options) {
-  FolderWriter(checkpoint, out, options).write();
+std::vector<std::string> write_model_folder(const Checkpoint& checkpoint, const fs::path& out,
+                                            const FolderOptions& options) {
+  return FolderWriter(checkpoint, out, options).write();
 }
 
 }  // namespace files

@@ -4,7 +4,9 @@
 #include <filesystem>
 #include <functional>
 #include <optional>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "adapters/files/checkpoint.h"
 #include "adapters/files/pack_plan.h"
@@ -25,9 +27,11 @@ struct FolderOptions {
 
 /// Writes a model as a folder that mlx-lm loads (and, when nothing is packed, transformers): config.json in
 /// transformers 4's spelling, model.safetensors or shards and index as the input has them, generation_config.json,
-/// tokenizer files copied or, from a GGUF, made from its arrays. Tensors go through memory one at a time. The folder
-/// appears under its name when all is written; on failure nothing is left. Throws Error.
-void write_model_folder(const Checkpoint& checkpoint, const std::filesystem::path& out, const FolderOptions& options);
+/// tokenizer files copied or, from a GGUF, made from its arrays. Tensors go through memory a few rows at a time. The
+/// folder appears under its name when all is written; on failure nothing is left. Returns what the model has and the
+/// folder could not be given, a line each. Throws Error.
+std::vector<std::string> write_model_folder(const Checkpoint& checkpoint, const std::filesystem::path& out,
+                                            const FolderOptions& options);
 
 }  // namespace files
 }  // namespace v0

@@ -186,6 +186,39 @@ TEST(Quantize, ForceIsOfferedOnlyWhereItHelps) {
   EXPECT_EQ(read_file(scratch / "model/model.safetensors"), read_file(models() / "llama/model.safetensors"));
 }
 
+/// tiny_qwen2.gguf with one text in place of another that is as long.
+void write_changed_gguf(const fs::path& path, const std::string& text, const std::string& other) {
+  std::string bytes = read_file(goldens() / "tiny_qwen2.gguf");
+  const std::uint64_t length = text.size();  // stands before it
+  const auto at = bytes.rfind(std::string(reinterpret_cast<const char*>(&length), 8) + text);
+  ASSERT_NE(at, bytes.npos);
+  write_file(path, bytes.replace(at + 8, other.size(), other));
+}
+
+TEST(Quantize, SaysWhatAFolderCannotHold) {
+  const TemporaryFolder scratch;
+  EXPECT_EQ(answer({"quantize", goldens() / "tiny_qwen2.gguf", scratch / "whole"})["warnings"], Json::array());
+  const auto warning = [&](const std::string& part) {
+    const Outcome done = nibble({"quantize", scratch / "m.gguf", scratch / "out", "--force"});
+    EXPECT_EQ(done.status, 0);
+    EXPECT_EQ(std::count(done.err.begin(), done.err.end(), '\n'), 1) << done.err;
+    EXPECT_NE(done.err.find(part), std::string::npos) << done.err;
+    const Json warnings = answer({"quantize", scratch / "m.gguf", scratch / "out", "--force"})["warnings"];
+    ASSERT_EQ(warnings.size(), 1u);
+    EXPECT_NE(done.err.find(warnings[0].get<std::string>()), std::string::npos);
+  };
+  write_changed_gguf(scratch / "m.gguf", "qwen2", "qwenX");
+  warning("pre-tokenizer qwenX is not supported");
+}
+
+TEST(Quantize, ATokenizerThatWasCutOffIsRefused) {
+  const TemporaryFolder scratch;
+  fs::copy(models() / "qwen2", scratch / "model");
+  fs::resize_file(scratch / "model/tokenizer.json", 1000);
+  expect_failure({"quantize", scratch / "model", scratch / "out"}, "invalid_file", "tokenizer.json: is not JSON");
+  EXPECT_FALSE(fs::exists(scratch / "out"));
+}
+
 TEST(Quantize, FailuresLeaveNothing) {
   const TemporaryFolder scratch;
   expect_failure({"quantize", models() / "llama", scratch / "out", "--bits", "7"}, "invalid_argument", "7");
