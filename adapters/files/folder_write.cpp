@@ -316,6 +316,8 @@ class FolderWriter {
     const TokenizerSource& tokenizer = checkpoint_.tokenizer();
     if (tokenizer.kind == TokenizerSource::Kind::none)
       return lose(fmt::format("neither tokenizer nor chat template are written: {}", tokenizer.unsupported));
+    if (const std::size_t count = tokens_not_utf8(tokenizer); count > 0)
+      lose(fmt::format("tokens that are not UTF-8: {}; tokenizer.json has U+FFFD in place of what is not", count));
     write_file(out_.path() / "tokenizer.json", write_tokenizer_json(tokenizer));
     write_file(out_.path() / "tokenizer_config.json", write_tokenizer_config(tokenizer));
   }

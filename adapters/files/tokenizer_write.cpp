@@ -19,9 +19,11 @@ namespace {
 using nlohmann::ordered_json;
 using Merge = std::array<std::int32_t, 2>;
 
-std::string json_quoted(std::string_view text) {
-  return ordered_json(text).dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+/// Where a text is not UTF-8, U+FFFD stands for what is not.
+std::string dumped(const ordered_json& value, int indent = -1) {
+  return value.dump(indent, ' ', false, ordered_json::error_handler_t::replace);
 }
+std::string json_quoted(std::string_view text) { return dumped(text); }
 
 std::size_t characters(std::string_view text) {
   return static_cast<std::size_t>(
@@ -188,12 +190,19 @@ std::string write_tokenizer_json(const TokenizerSource& source) {
   }
   const ordered_json sections = is_pieces ? pieces_sections(source) : byte_level_sections(source);
   std::string out = fmt::format(R"({{"version":"1.0","truncation":null,"padding":null,"added_tokens":{})",
-                                added_tokens_json(source).dump());
-  for (const auto& [name, value] : sections.items()) out += fmt::format(",{}:{}", json_quoted(name), value.dump());
+                                dumped(added_tokens_json(source)));
+  for (const auto& [name, value] : sections.items()) out += fmt::format(",{}:{}", json_quoted(name), dumped(value));
   const bool has_merges = !source.merges.empty() || !is_pieces;
   out += fmt::format(",\"model\":{}}}\n",
                      model_json(source, has_merges ? source.merges : merges_of_pieces(source), is_pieces));
   return out;
+}
+
+std::size_t tokens_not_utf8(const TokenizerSource& source) {
+  constexpr std::string_view kReplacement = "\xef\xbf\xbd";
+  return static_cast<std::size_t>(std::ranges::count_if(source.tokens, [&](const std::string& token) {
+    return token.find(kReplacement) == token.npos && json_quoted(token).find(kReplacement) != token.npos;
+  }));
 }
 
 std::string write_tokenizer_config(const TokenizerSource& source) {
@@ -217,7 +226,7 @@ std::string write_tokenizer_config(const TokenizerSource& source) {
   }
   out["added_tokens_decoder"] = std::move(decoder);
   if (!source.chat_template.empty()) out["chat_template"] = source.chat_template;
-  return out.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+  return dumped(out, 2) + "\n";
 }
 
 }  // namespace files

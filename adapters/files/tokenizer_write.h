@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <string>
 
 #include "adapters/files/tokenizer_source.h"
@@ -12,6 +13,8 @@ namespace files {
 /// sentencepiece pieces a BPE with byte fallback whose merges are found again as transformers' own converter finds
 /// them. Throws Error(unsupported) for other kinds.
 std::string write_tokenizer_json(const TokenizerSource& source);
+/// Tokens whose text JSON cannot hold: what is not UTF-8 in them is written as U+FFFD.
+std::size_t tokens_not_utf8(const TokenizerSource& source);
 /// The tokenizer_config.json beside it: roles of tokens, and the chat template.
 std::string write_tokenizer_config(const TokenizerSource& source);
 

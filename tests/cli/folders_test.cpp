@@ -209,6 +209,11 @@ TEST(Quantize, SaysWhatAFolderCannotHold) {
   };
   write_changed_gguf(scratch / "m.gguf", "qwen2", "qwenX");
   warning("pre-tokenizer qwenX is not supported");
+  write_changed_gguf(scratch / "m.gguf", "<|im_start|>",
+                     "<|im_\xff\xfe"
+                     "art|>");
+  warning("not UTF-8: 1");
+  EXPECT_EQ(answer({"info", scratch / "out"})["tokenizer"], answer({"info", scratch / "whole"})["tokenizer"]);
 }
 
 TEST(Quantize, ATokenizerThatWasCutOffIsRefused) {
