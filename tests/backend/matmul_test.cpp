@@ -272,9 +272,9 @@ TEST_P(Kernels, RowsThatEndInsideAChunkShareIt) {
   Random random = this->random();
   const int threads_before = nb::num_threads();
   for (const Format* format : nb::detail::format_table()) {
-    const std::int64_t blocks = (256 + format->block - 1) / format->block;
+    const std::int64_t blocks = (512 + format->block - 1) / format->block;
     const bool shared = format->name == "affine4-g64" || format->name == "q4_1";  // by threads
-    const std::int64_t n = 8 * (shared ? 64 : pick(random, 1, 5)),
+    const std::int64_t n = 16 * (shared ? 32 : pick(random, 1, 3)),
                        length = format->block * (blocks + pick(random, 0, 12));
     Case c;
     c.orientation = Orientation::along;

@@ -1,4 +1,4 @@
-// AVX-512 with VBMI and VNNI: chunks of 256 weights, eight blocks in a vector.
+// AVX-512 with VBMI and VNNI: chunks of 512 weights, in halves with eight blocks in a vector.
 #ifndef NIBBLE_FEW_ROWS  // the tests define it to compile this file again through SIMDe
 #define NIBBLE_FEW_ROWS kAvx512FewRows
 #include <immintrin.h>
@@ -16,17 +16,28 @@ namespace {
 #include "backend/cpu/units/avx512_floats.inl.h"
 #include "backend/cpu/units/avx512_integers.inl.h"
 
-constexpr int kPackedRows = 2;    // that share what is loaded of x
-constexpr int kChunkVectors = 4;  // of a chunk's codes: vector t holds codes 8t … 8t + 7 of its blocks
+constexpr int kPackedRows = 2;   // that share what is loaded of x
+constexpr int kHalfVectors = 4;  // of the codes of half a chunk: vector t holds codes 8t … 8t + 7 of its blocks
 
 struct Codes {
   __m512i v;
 };
 /// A chunk of a packed row.
 struct Chunk {
-  Codes codes[kChunkVectors];
+  Codes codes[2][kHalfVectors];
   F scale, bias;  ///< of the lane's block
 };
+
+/// The sums of eight blocks, each in two lanes, and of the next eight: lanes 4q and 4q + 1 are of blocks 2q and 2q + 1,
+/// lanes 4q + 2 and 4q + 3 of blocks 8 + 2q and 9 + 2q.
+inline F join(__m512i first, __m512i second) {
+  const __m512 a = _mm512_castsi512_ps(first), b = _mm512_castsi512_ps(second);
+  const __m512i even = _mm512_castps_si512(_mm512_shuffle_ps(a, b, 0x88));
+  const __m512i odd = _mm512_castps_si512(_mm512_shuffle_ps(a, b, 0xdd));
+  return {_mm512_cvtepi32_ps(_mm512_add_epi32(even, odd))};
+}
+constexpr int lane_of(int block) { return block % 8 / 2 * 4 + block / 8 * 2 + block % 2; }
+constexpr int block_of(int lane) { return lane / 4 * 2 + lane % 4 / 2 * 8 + lane % 2; }
 
 // ---- schemes -------------------------------------------------------------------------------------------------------
 
@@ -38,9 +49,13 @@ inline __m512i load_once(const unsigned char* p) {
 inline __m512i rounded(const float* x, float inverse) {
   return _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x), _mm512_set1_ps(inverse)));
 }
-/// A vector's lanes below `end` and from `begin` on; the others are zero.
-inline F lanes_below(int end, F a) { return {_mm512_maskz_mov_ps(static_cast<__mmask16>((1u << end) - 1), a.v)}; }
-inline F lanes_from(int begin, F a) { return {_mm512_maskz_mov_ps(static_cast<__mmask16>(~0u << begin), a.v)}; }
+/// The lanes of a chunk's blocks below `end`, or of those from `begin` on; the others are zero.
+inline __mmask16 are_below(int end) {
+  const __m512i blocks = _mm512_setr_epi32(0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15);
+  return _mm512_cmpgt_epi32_mask(_mm512_set1_epi32(end), blocks);
+}
+inline F blocks_below(int end, F a) { return {_mm512_maskz_mov_ps(are_below(end), a.v)}; }
+inline F blocks_from(int begin, F a) { return {_mm512_maskz_mov_ps(static_cast<__mmask16>(~are_below(begin)), a.v)}; }
 /// 32 activations as bytes, in the format's order, to piece j of four vectors.
 inline void store_pieces(__m512i low, __m512i high, __m256i order, int j, unsigned char* out) {
   const __m256i bytes = _mm256_set_m128i(_mm512_cvtepi32_epi8(high), _mm512_cvtepi32_epi8(low));
@@ -50,10 +65,10 @@ inline void store_pieces(__m512i low, __m512i high, __m256i order, int j, unsign
   for (int i = 0; i < 4; ++i) __builtin_memcpy(out + 64 * i + 8 * j, &t[i], 8);
 }
 
-/// x = 256 · high + low, both int8: first the high halves of a chunk, then the low ones.
+/// x = 256 · high + low, both int8: first the high bytes, then the low ones.
 struct Halves {
   static constexpr int kBytes = 128;
-  static constexpr int kLow = kChunkVectors * 64;
+  static constexpr int kLow = kHalfVectors * 64;
   static constexpr float kMost = 32512.f;
   struct Sum {
     __m512i high, low;
@@ -75,11 +90,11 @@ struct Halves {
   static Activations load(const unsigned char* x, int t) {
     return {load_once(x + 64 * t), load_once(x + kLow + 64 * t)};
   }
-  static void add(Sum& a, Codes w, Activations x, int) {
+  static void add(Sum& a, Codes w, Activations x) {
     a.high = _mm512_dpbusd_epi32(a.high, w.v, x.high);
     a.low = _mm512_dpbusd_epi32(a.low, w.v, x.low);
   }
-  static F total(Sum a) { return {_mm512_cvtepi32_ps(_mm512_add_epi32(_mm512_slli_epi32(a.high, 8), a.low))}; }
+  static __m512i total(Sum a) { return _mm512_add_epi32(_mm512_slli_epi32(a.high, 8), a.low); }
 };
 
 struct Bytes {
@@ -94,8 +109,8 @@ struct Bytes {
     return total_of(_mm512_add_epi32(v[0], v[1]));
   }
   static __m512i load(const unsigned char* x, int t) { return load_once(x + 64 * t); }
-  static void add(Sum& a, Codes w, __m512i x, int) { a.v = _mm512_dpbusd_epi32(a.v, w.v, x); }
-  static F total(Sum a) { return {_mm512_cvtepi32_ps(a.v)}; }
+  static void add(Sum& a, Codes w, __m512i x) { a.v = _mm512_dpbusd_epi32(a.v, w.v, x); }
+  static __m512i total(Sum a) { return a.v; }
 };
 
 #include "backend/cpu/units/few_rows.inl.h"
@@ -201,30 +216,28 @@ template <int kBits>
   }
 }
 
-/// Up to eight scales, brought to the lanes of their blocks: two for each 32 weights.
+/// Up to sixteen scales, brought to the lanes of their blocks.
 struct ScaleSpread {
   ScaleSpread(Element element, int group) : half(element == Element::f16), size(element == Element::f32 ? 4 : 2) {
-    const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    const __m512i scale = _mm512_srl_epi32(lane, _mm_cvtsi32_si128(group == 32 ? 1 : group == 64 ? 2 : 3));
-    const auto bytes = [&](int step, int first) {
-      return _mm512_add_epi32(_mm512_mullo_epi32(scale, _mm512_set1_epi32(step)), _mm512_set1_epi32(first));
-    };
-    if (element == Element::f32) {
-      order = bytes(0x04040404, 0x03020100);
-    } else if (half) {
-      order = _mm512_castsi256_si512(_mm512_cvtepi32_epi16(bytes(0x0202, 0x0100)));
-    } else {  // the high half of a float; byte 31 of so few words is zero
-      order = bytes(0x02020000, 0x01001f1f);
+    std::uint8_t from[64] = {};
+    for (int lane = 0; lane < kLanes; ++lane) {
+      const int scale = block_of(lane) * kFewBlock / group;
+      for (int byte = 0; byte < size; ++byte) {
+        from[half ? 2 * lane + byte : 4 * lane + 4 - size + byte] = static_cast<std::uint8_t>(scale * size + byte);
+      }
     }
+    order = _mm512_loadu_si512(from);
+    // A bf16 is the high half of a float.
+    if (element == Element::bf16) used = 0xcccccccccccccccc;
   }
-  F of(const unsigned char* p, __mmask32 some) const {
-    const __m512i bytes = _mm512_castsi256_si512(_mm256_maskz_loadu_epi8(some, p));
-    const __m512i lanes = _mm512_permutexvar_epi8(order, bytes);
+  F of(const unsigned char* p, __mmask64 some) const {
+    const __m512i lanes = _mm512_maskz_permutexvar_epi8(used, order, _mm512_maskz_loadu_epi8(some, p));
     return {half ? _mm512_cvtph_ps(_mm512_castsi512_si256(lanes)) : _mm512_castsi512_ps(lanes)};
   }
   bool half;
   int size;
   __m512i order;
+  __mmask64 used = ~std::uint64_t{0};
 };
 
 /// MLX triplets: a stream of bits, scales, biases.
@@ -237,18 +250,21 @@ class AffineSource {
       : spread_(a.scale, a.group),
         codes_(a.begin / 8 * kBits),
         scales_(a.begin / a.group * spread_.size),
-        scales_step_(256 / a.group * spread_.size),
+        scales_step_(kChunkWeights / a.group * spread_.size),
         bytes_(a.count / 8 * kBits),
         scale_bytes_(a.count / a.group * spread_.size),
         ahead_(a.ahead) {}
   static constexpr Order kOrder = affine_order(kBits);
   [[gnu::always_inline]] Chunk chunk(const RowBytes& row, std::int64_t c) const {
     Chunk chunk;
-    const unsigned char* codes = row.component[0] + codes_ + c * 32 * kBits;
-    fetch<32 * kBits>(codes + ahead_);
-    affine_chunk<kBits>(codes, bytes_ - c * 32 * kBits, chunk.codes);
-    const std::int64_t skip = c * scales_step_, left = scale_bytes_ - skip;
-    const auto some = static_cast<__mmask32>((std::uint64_t{1} << (left < scales_step_ ? left : scales_step_)) - 1);
+    constexpr int kHalf = kChunkWeights / 2 / 8 * kBits;
+    const unsigned char* codes = row.component[0] + codes_ + c * 2 * kHalf;
+    const std::int64_t left = bytes_ - c * 2 * kHalf;
+    fetch<2 * kHalf>(codes + ahead_);
+    affine_chunk<kBits>(codes, left, chunk.codes[0]);
+    affine_chunk<kBits>(codes + kHalf, left - kHalf, chunk.codes[1]);
+    const std::int64_t skip = c * scales_step_, scales = scale_bytes_ - skip;
+    const __mmask64 some = ~std::uint64_t{0} >> (64 - (scales < scales_step_ ? scales : scales_step_));
     chunk.scale = spread_.of(row.component[1] + scales_ + skip, some);
     chunk.bias = spread_.of(row.component[2] + scales_ + skip, some);
     return chunk;
@@ -289,11 +305,11 @@ constexpr Picks eight_bytes(int first) {
   for (int i = 0; i < 64; ++i) pick<B>(picks, i, i / 8, first + i % 8);
   return picks;
 }
-/// Two halves of each block: its scale and its minimum, or its scale twice.
+/// The scales of half a chunk, in the order of lanes and with gaps for the other half's, and behind them the minima.
 template <class B>
 constexpr Picks scales() {
   Picks picks{};
-  for (int i = 0; i < 32; ++i) pick<B>(picks, i, i / 4, B::minimum != 0 ? i % 4 : i % 2);
+  for (int i = 0; i < 64; ++i) pick<B>(picks, i, block_of(i % 32 / 2) % 8, i / 32 * B::minimum + i % 2);
   return picks;
 }
 template <class B>
@@ -333,38 +349,42 @@ class BlockSource {
       : begin_(a.begin / 32 * B::kHalf), bytes_(a.count / 32 * B::kHalf), ahead_(a.ahead) {}
   static constexpr Order kOrder = natural_order();
   [[gnu::always_inline]] Chunk chunk(const RowBytes& row, std::int64_t c) const {
-    static_assert(B::minimum == 0 || B::minimum == 2);
-    constexpr int kBytes = 8 * B::kHalf;
-    const unsigned char* in = row.component[0] + begin_ + c * kBytes;
-    fetch<kBytes>(in + ahead_);
-    const std::int64_t left = bytes_ - c * kBytes;
+    constexpr int kHalf = 8 * B::kHalf;
+    const unsigned char* in = row.component[0] + begin_ + c * 2 * kHalf;
+    const std::int64_t left = bytes_ - c * 2 * kHalf;
+    fetch<2 * kHalf>(in + ahead_);
     Chunk chunk;
-    const Blocks<B> blocks(in, left);
-    const __m512i nibble = _mm512_set1_epi8(15);
-    for (int i = 0; i < 2; ++i) {
-      const __m512i bytes = picked(blocks, kLowBits<B>[i]);
-      chunk.codes[i].v = _mm512_and_si512(bytes, nibble);
-      chunk.codes[2 + i].v = _mm512_and_si512(_mm512_srli_epi16(bytes, 4), nibble);
-    }
-    if constexpr (B::high != 0) {
-      const __m512i words = picked(blocks, kHighBits<B>);
-      for (int t = 0; t < 4; ++t) {
-        const __m512i bits = _mm512_multishift_epi64_epi8(_mm512_set1_epi64(fifth_bits(t)), words);
-        chunk.codes[t].v = _mm512_or_si512(chunk.codes[t].v, _mm512_and_si512(bits, _mm512_set1_epi8(16)));
-      }
-    }
-    const __m512 both = _mm512_cvtph_ps(_mm512_castsi512_si256(picked(blocks, kScales<B>)));
+    const __m512i first = half(in, left, chunk.codes[0]), second = half(in + kHalf, left - kHalf, chunk.codes[1]);
+    const __m512i both = _mm512_mask_mov_epi32(first, 0xaaaa, second);
+    chunk.scale.v = _mm512_cvtph_ps(_mm512_castsi512_si256(both));
     if constexpr (B::minimum != 0) {
-      chunk.scale.v = _mm512_moveldup_ps(both);
-      chunk.bias.v = _mm512_movehdup_ps(both);
+      chunk.bias.v = _mm512_cvtph_ps(_mm512_extracti64x4_epi64(both, 1));
     } else {
-      chunk.scale.v = both;
-      chunk.bias.v = _mm512_mul_ps(both, _mm512_set1_ps(-B::zero));
+      chunk.bias.v = _mm512_mul_ps(chunk.scale.v, _mm512_set1_ps(-B::zero));
     }
     return chunk;
   }
 
  private:
+  /// The codes of half a chunk; returns its scales.
+  [[gnu::always_inline]] static __m512i half(const unsigned char* in, std::int64_t bytes, Codes (&codes)[4]) {
+    const Blocks<B> blocks(in, bytes);
+    const __m512i nibble = _mm512_set1_epi8(15);
+    for (int i = 0; i < 2; ++i) {
+      const __m512i low = picked(blocks, kLowBits<B>[i]);
+      codes[i].v = _mm512_and_si512(low, nibble);
+      codes[2 + i].v = _mm512_and_si512(_mm512_srli_epi16(low, 4), nibble);
+    }
+    if constexpr (B::high != 0) {
+      const __m512i words = picked(blocks, kHighBits<B>);
+      for (int t = 0; t < 4; ++t) {
+        const __m512i bits = _mm512_multishift_epi64_epi8(_mm512_set1_epi64(fifth_bits(t)), words);
+        codes[t].v = _mm512_or_si512(codes[t].v, _mm512_and_si512(bits, _mm512_set1_epi8(16)));
+      }
+    }
+    return picked(blocks, kScales<B>);
+  }
+
   std::int64_t begin_, bytes_, ahead_;
 };
 
@@ -385,11 +405,10 @@ class ByteBlocks {
     codes[0].v = _mm512_xor_si512(_mm512_unpacklo_epi64(even, odd), sign);
     codes[1].v = _mm512_xor_si512(_mm512_unpackhi_epi64(even, odd), sign);
   }
-  __m256i scales() const {
+  __m128i scales() const {
     std::int16_t half[8];
     for (int j = 0; j < 8; ++j) __builtin_memcpy(&half[j], at(j), 2);
-    const __m128i all = _mm_setr_epi16(half[0], half[1], half[2], half[3], half[4], half[5], half[6], half[7]);
-    return _mm256_set_m128i(_mm_unpackhi_epi16(all, all), _mm_unpacklo_epi16(all, all));
+    return _mm_setr_epi16(half[0], half[1], half[2], half[3], half[4], half[5], half[6], half[7]);
   }
 
  private:
@@ -404,21 +423,32 @@ class BlockSource<Block8_0> {
   explicit BlockSource(const RowPart& a) : begin_(a.begin / 32), blocks_(a.count / 32), ahead_(a.ahead) {}
   static constexpr Order kOrder = natural_order();
   [[gnu::always_inline]] Chunk chunk(const RowBytes& row, std::int64_t c) const {
-    const unsigned char* in = row.component[0] + (begin_ + 8 * c) * Block8_0::kHalf;
-    fetch<8 * Block8_0::kHalf>(in + ahead_);
+    const unsigned char* in = row.component[0] + (begin_ + kChunkBlocks * c) * Block8_0::kHalf;
+    fetch<kChunkBlocks * Block8_0::kHalf>(in + ahead_);
     Chunk chunk;
-    const auto read = [&](const ByteBlocks& blocks) {
-      blocks.halves(Block8_0::low, chunk.codes);
-      blocks.halves(Block8_0::low + 16, chunk.codes + 2);
-      chunk.scale.v = _mm512_cvtph_ps(blocks.scales());
+    const auto read = [&](const ByteBlocks& first, const ByteBlocks& second) {
+      const __m128i scales[2] = {half(first, chunk.codes[0]), half(second, chunk.codes[1])};
+      const __m128i low = _mm_unpacklo_epi32(scales[0], scales[1]), high = _mm_unpackhi_epi32(scales[0], scales[1]);
+      chunk.scale.v = _mm512_cvtph_ps(_mm256_set_m128i(high, low));
     };
-    const std::int64_t left = blocks_ - 8 * c;
-    left >= 8 ? read(ByteBlocks(in, 7)) : read(ByteBlocks(in, left - 1));
+    constexpr int kHalf = 8 * Block8_0::kHalf;
+    const std::int64_t left = blocks_ - kChunkBlocks * c;
+    if (left >= kChunkBlocks) [[likely]] {
+      read(ByteBlocks(in, 7), ByteBlocks(in + kHalf, 7));
+    } else {
+      read(ByteBlocks(in, left > 8 ? 7 : left - 1), ByteBlocks(in + kHalf, left - 9));
+    }
     chunk.bias.v = _mm512_mul_ps(chunk.scale.v, _mm512_set1_ps(-Block8_0::zero));
     return chunk;
   }
 
  private:
+  [[gnu::always_inline]] static __m128i half(const ByteBlocks& blocks, Codes (&codes)[4]) {
+    blocks.halves(Block8_0::low, codes);
+    blocks.halves(Block8_0::low + 16, codes + 2);
+    return blocks.scales();
+  }
+
   std::int64_t begin_, blocks_, ahead_;
 };
 

@@ -1,13 +1,15 @@
-// A microkernel for few rows of x whose lanes are blocks of weights: a chunk's codes are brought into vectors of which
-// piece j holds a few neighbouring codes of block j. Dot products with x, laid out alike, leave the sum of block j in
-// lanes 2j and 2j + 1 exactly, so that one conversion and one multiplication by scales serve a whole chunk. Included
-// inside a unit's unnamed namespace after its floats, max_magnitude, Codes, Chunk, kChunkVectors of codes in a chunk,
-// kPackedRows at once, and its schemes, each of
+// A microkernel for few rows of x whose lanes are blocks of weights: the codes of half a chunk are brought into vectors
+// of which piece j holds a few neighbouring codes of block j. Dot products with x, laid out alike, leave the sum of
+// block j in lanes 2j and 2j + 1 exactly; those of both halves join to a vector with a lane for each block, so that one
+// conversion and one multiplication by scales serve a whole chunk. Included inside a unit's unnamed namespace after its
+// floats, max_magnitude, Codes, Chunk, kHalfVectors of codes in half a chunk, kPackedRows at once, and its schemes,
+// each of
 //   kMost             the largest rounded activation
 //   kBytes            bytes of x that meet a vector of codes
-//   round             a block of activations into piece j of the chunk; returns their sum
-//   Sum, add, total   integer sums of a chunk; how vector t of codes and of x joins them; the sum of each lane's block.
-// A format is a Source: its schemes Standard and Fast, kOrder, and chunk(row, c).
+//   round             a block of activations into piece j of half a chunk; returns their sum
+//   Sum, add, total   integer sums of half a chunk; how vector t of codes and of x joins them; the sum in each lane.
+// join makes the vector of both halves' sums, and lane_of tells where it has a block's. A format is a Source: its
+// schemes Standard and Fast, kOrder, and chunk(row, c).
 
 #include "backend/cpu/units/integer_range.inl.h"
 #include "backend/cpu/units/packed_rows.inl.h"
@@ -25,13 +27,15 @@ constexpr Order affine_order(int bits) {
   return order;
 }
 
-constexpr int kChunkBlocks = kLanes / 2;
+constexpr int kHalfBlocks = kLanes / 2, kChunkBlocks = kLanes;
 constexpr int kChunkWeights = kChunkBlocks * kFewBlock;
 constexpr int kVectorBytes = 4 * kLanes;
 
-/// Of one chunk of a packed row of x: the rounded activations, a vector of their units and one of their sums.
+/// Of one chunk of a packed row of x: the rounded activations of either half, a vector of all units and one of sums.
 template <class Scheme>
-constexpr int kXBytes = kChunkVectors* Scheme::kBytes + 2 * kVectorBytes;
+constexpr int kHalfBytes = kHalfVectors* Scheme::kBytes;
+template <class Scheme>
+constexpr int kXBytes = 2 * kHalfBytes<Scheme> + 2 * kVectorBytes;
 
 /// Block `j` of a chunk. The sum is that of the rounded activations, exact: with the original ones their rounding would
 /// meet uncentred codes.
@@ -40,50 +44,66 @@ bool pack_block(const float* x, const std::uint8_t* order, int j, unsigned char*
   const std::uint32_t bits = max_magnitude(x, kFewBlock);
   const float most = __builtin_bit_cast(float, bits);
   if (!has_integers(bits)) return false;
-  const std::int32_t total = Scheme::round(x, bits == 0 ? 0.f : Scheme::kMost / most, order, j, out);
-  const float unit = most / Scheme::kMost;
-  const float units[2] = {unit, unit}, sums[2] = {unit * static_cast<float>(total), 0};  // the lanes of the block
-  unsigned char* tail = out + kChunkVectors * Scheme::kBytes + 8 * j;
-  __builtin_memcpy(tail, units, 8);
-  __builtin_memcpy(tail + kVectorBytes, sums, 8);
+  unsigned char* half = out + j / kHalfBlocks * kHalfBytes<Scheme>;
+  const std::int32_t total = Scheme::round(x, bits == 0 ? 0.f : Scheme::kMost / most, order, j % kHalfBlocks, half);
+  const float unit = most / Scheme::kMost, sum = unit * static_cast<float>(total);
+  unsigned char* tail = out + 2 * kHalfBytes<Scheme> + 4 * lane_of(j);
+  __builtin_memcpy(tail, &unit, 4);
+  __builtin_memcpy(tail + kVectorBytes, &sum, 4);
   return true;
 }
 
 #include "backend/cpu/units/pack_row.inl.h"
 
-/// A block is a piece of each vector of its chunk.
+/// A block is a piece of each vector of codes in its half of a chunk, and a lane of the two behind them.
 template <class Scheme>
 void repeat_row(const unsigned char* packed, std::int64_t blocks, std::int64_t joined, unsigned char* out) {
-  const auto at = [](std::int64_t block) { return block / kChunkBlocks * kXBytes<Scheme> + block % kChunkBlocks * 8; };
+  constexpr int kHalf = kHalfBytes<Scheme>;
+  const auto codes = [](std::int64_t block) {
+    const std::int64_t half = block / kHalfBlocks;
+    return half / 2 * kXBytes<Scheme> + half % 2 * kHalf + block % kHalfBlocks * 8;
+  };
+  const auto lane = [](std::int64_t block) {
+    return block / kChunkBlocks * kXBytes<Scheme> + 2 * kHalf + 4 * lane_of(static_cast<int>(block % kChunkBlocks));
+  };
   for (std::int64_t first = 0; first < joined * blocks; first += blocks) {
     for (std::int64_t block = 0; block < blocks; ++block) {
-      const unsigned char* from = packed + at(block);
-      unsigned char* to = out + at(first + block);
-      for (int i = 0; i < kXBytes<Scheme>; i += kVectorBytes) __builtin_memcpy(to + i, from + i, 8);
+      const unsigned char *from = packed + codes(block), *from_lane = packed + lane(block);
+      unsigned char *to = out + codes(first + block), *to_lane = out + lane(first + block);
+      for (int i = 0; i < kHalf; i += kVectorBytes) __builtin_memcpy(to + i, from + i, 8);
+      for (int i = 0; i < 2; ++i) __builtin_memcpy(to_lane + i * kVectorBytes, from_lane + i * kVectorBytes, 4);
     }
   }
 }
 
-/// y += a row of x · w, of a chunk. Short loops unroll, so that all stays in registers.
+/// y += a row of x · w, of a chunk, which may lack its second half. Short loops unroll, so that all stays in registers.
 template <class Scheme>
-[[gnu::always_inline]] inline void add_chunk(const Chunk (&w)[kPackedRows], const unsigned char* x,
+[[gnu::always_inline]] inline void add_chunk(const Chunk (&w)[kPackedRows], bool second, const unsigned char* x,
                                              F (&y)[kPackedRows]) {
-  const auto* units = reinterpret_cast<const float*>(x + kChunkVectors * Scheme::kBytes);
-  typename Scheme::Sum totals[kPackedRows] = {};
+  const unsigned char* tail = x + 2 * kHalfBytes<Scheme>;
+  typename Scheme::Sum sums[2][kPackedRows] = {};
 #pragma GCC unroll 8
-  for (int t = 0; t < kChunkVectors; ++t) {
-    const auto xs = Scheme::load(x, t);
+  for (int half = 0; half < 2; ++half) {
+    if (half == 1 && !second) break;
 #pragma GCC unroll 8
-    for (int r = 0; r < kPackedRows; ++r) Scheme::add(totals[r], w[r].codes[t], xs, t);
+    for (int t = 0; t < kHalfVectors; ++t) {
+      const auto xs = Scheme::load(x + half * kHalfBytes<Scheme>, t);
+#pragma GCC unroll 8
+      for (int r = 0; r < kPackedRows; ++r) Scheme::add(sums[half][r], w[r].codes[half][t], xs);
+    }
   }
+  const F units = load_f32(tail), x_sums = load_f32(tail + kVectorBytes);
 #pragma GCC unroll 8
   for (int r = 0; r < kPackedRows; ++r) {
-    y[r] = fma(mul(w[r].scale, load_f32(units)), Scheme::total(totals[r]), y[r]);
-    y[r] = fma(w[r].bias, load_f32(units + kLanes), y[r]);
+    y[r] = fma(mul(w[r].scale, units), join(Scheme::total(sums[0][r]), Scheme::total(sums[1][r])), y[r]);
+    y[r] = fma(w[r].bias, x_sums, y[r]);
   }
 }
 
 inline std::int64_t chunks_of(const RowPart& part) { return (part.count + kChunkWeights - 1) / kChunkWeights; }
+inline bool has_second_half(const RowPart& part, std::int64_t chunk) {
+  return part.count - chunk * kChunkWeights > kChunkWeights / 2;
+}
 
 template <class Source>
 [[gnu::always_inline]] inline void read_chunk(const Source& source, const RowBytes* rows, std::int64_t c,
@@ -111,13 +131,13 @@ void multiply_one(const FewRowsProduct& a) {
         before[r] = y[r];
         y[r] = broadcast(0);
       }
-      add_chunk<Scheme>(w, x, y);
+      add_chunk<Scheme>(w, has_second_half(a.part, c), x, y);
       if (left > kChunkBlocks) continue;
-      const int lanes = 2 * static_cast<int>(left);
+      const int end = static_cast<int>(left);
 #pragma GCC unroll 8
       for (int r = 0; r < kPackedRows; ++r) {
-        store_f32(sums[r] + row, cut ? add(before[r], lanes_below(lanes, y[r])) : y[r]);
-        y[r] = cut ? lanes_from(lanes, y[r]) : broadcast(0);
+        store_f32(sums[r] + row, cut ? add(before[r], blocks_below(end, y[r])) : y[r]);
+        y[r] = cut ? blocks_from(end, y[r]) : broadcast(0);
       }
       row += kLanes;
       left += blocks;
@@ -136,11 +156,12 @@ void multiply_some(const FewRowsProduct& a) {
     for (std::int64_t c = 0; c < chunks; ++c) {
       Chunk w[kPackedRows];
       read_chunk(source, rows, c, w);
+      const bool second = has_second_half(a.part, c);
       for (std::int64_t m = 0; m < end; m += kLanes, x += kXBytes<Scheme>) {
         F y[kPackedRows];
 #pragma GCC unroll 8
         for (int r = 0; r < kPackedRows; ++r) y[r] = load_f32(sums[r] + m);
-        add_chunk<Scheme>(w, x, y);
+        add_chunk<Scheme>(w, second, x, y);
 #pragma GCC unroll 8
         for (int r = 0; r < kPackedRows; ++r) store_f32(sums[r] + m, y[r]);
       }

@@ -1,4 +1,4 @@
-// NEON with the dot products of bytes: chunks of 64 weights, two blocks in a vector.
+// NEON with the dot products of bytes: chunks of 128 weights, in halves with two blocks in a vector.
 #include <arm_neon.h>
 
 #include "backend/cpu/units/blocks.h"
@@ -13,8 +13,8 @@ namespace {
 #include "backend/cpu/units/neon_floats.inl.h"
 #include "backend/cpu/units/neon_integers.inl.h"
 
-constexpr int kPackedRows = 2;    // at once: their codes and sums fill the 32 registers
-constexpr int kChunkVectors = 4;  // of a chunk's codes: piece j of vector t holds eight codes of block j
+constexpr int kPackedRows = 2;   // at once: their codes and sums fill the 32 registers
+constexpr int kHalfVectors = 4;  // of the codes of half a chunk: piece j of vector t holds eight codes of block j
 
 /// Signed, as the dot product takes them: those of eight bits less 128.
 struct Codes {
@@ -22,21 +22,25 @@ struct Codes {
 };
 /// A chunk of a packed row.
 struct Chunk {
-  Codes codes[kChunkVectors];
+  Codes codes[2][kHalfVectors];
   F scale, bias;  ///< of the lane's block
 };
 
+/// The sums of two blocks, each in two lanes, and of the next two.
+inline F join(int32x4_t first, int32x4_t second) { return {vcvtq_f32_s32(vpaddq_s32(first, second))}; }
+constexpr int lane_of(int block) { return block; }
+
 // ---- schemes -------------------------------------------------------------------------------------------------------
 
-/// A vector's lanes below `end` and from `begin` on; the others are zero.
+/// The lanes of a chunk's blocks below `end`, or of those from `begin` on; the others are zero.
 inline uint32x4_t is_below(int end) {
   constexpr std::uint32_t kPlaces[] = {0, 1, 2, 3};
   return vcltq_u32(vld1q_u32(kPlaces), vdupq_n_u32(static_cast<std::uint32_t>(end)));
 }
-inline F lanes_below(int end, F a) {
+inline F blocks_below(int end, F a) {
   return {vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(a.v), is_below(end)))};
 }
-inline F lanes_from(int begin, F a) {
+inline F blocks_from(int begin, F a) {
   return {vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(a.v), is_below(begin)))};
 }
 /// 32 rounded activations, in the format's order, to piece j of four vectors.
@@ -60,13 +64,13 @@ struct Bytes {
   static int8x16_t load(const unsigned char* x, int t) {
     return vld1q_s8(reinterpret_cast<const std::int8_t*>(x) + 16 * t);
   }
-  static void add(Sum& a, Codes w, int8x16_t x, int) { a.v = vdotq_s32(a.v, w.v, x); }
-  static F total(Sum a) { return {vcvtq_f32_s32(a.v)}; }
+  static void add(Sum& a, Codes w, int8x16_t x) { a.v = vdotq_s32(a.v, w.v, x); }
+  static int32x4_t total(Sum a) { return a.v; }
 };
 
-/// Both halves of activations: first the high ones of a chunk, then the low ones.
+/// Both halves of activations: first the high ones, then the low ones.
 struct Halves {
-  static constexpr int kBytes = 32, kLow = kChunkVectors * 16;
+  static constexpr int kBytes = 32, kLow = kHalfVectors * 16;
   static constexpr float kMost = RoundedHalves::kMost;
   struct Sum {
     int32x4_t high, low;
@@ -82,19 +86,19 @@ struct Halves {
     return total;
   }
   static Activations load(const unsigned char* x, int t) { return {Bytes::load(x, t), Bytes::load(x + kLow, t)}; }
-  static void add(Sum& a, Codes w, Activations x, int) {
+  static void add(Sum& a, Codes w, Activations x) {
     a.high = vdotq_s32(a.high, w.v, x.high);
     a.low = vdotq_s32(a.low, w.v, x.low);
   }
-  static F total(Sum a) { return {vcvtq_f32_s32(vaddq_s32(vshlq_n_s32(a.high, 8), a.low))}; }
+  static int32x4_t total(Sum a) { return vaddq_s32(vshlq_n_s32(a.high, 8), a.low); }
 };
 
 /// The same for codes less 128.
 struct BytesOff : Bytes {
-  static void add(Sum& a, Codes w, int8x16_t x, int) { a.v = add_128(vdotq_s32(a.v, w.v, x), x); }
+  static void add(Sum& a, Codes w, int8x16_t x) { a.v = add_128(vdotq_s32(a.v, w.v, x), x); }
 };
 struct HalvesOff : Halves {
-  static void add(Sum& a, Codes w, Activations x, int) {
+  static void add(Sum& a, Codes w, Activations x) {
     a.high = add_128(vdotq_s32(a.high, w.v, x.high), x.high);
     a.low = add_128(vdotq_s32(a.low, w.v, x.low), x.low);
   }
@@ -164,18 +168,15 @@ template <int kBits>
     codes[3].v = stream_codes<kBits, 3>(in);
   }
 }
-/// Numbers a and b of a row, each for a pair of lanes.
-inline F pair_of(const unsigned char* p, Element element, std::int64_t a, std::int64_t b) {
+/// Numbers of a row, each for a lane.
+inline F four_of(const unsigned char* p, Element element, const std::int64_t (&at)[4]) {
   if (element == Element::f32) {
-    float two[2];
-    __builtin_memcpy(&two[0], p + 4 * a, 4);
-    __builtin_memcpy(&two[1], p + 4 * b, 4);
-    return {vcombine_f32(vdup_n_f32(two[0]), vdup_n_f32(two[1]))};
+    float lanes[4];
+    for (int i = 0; i < 4; ++i) __builtin_memcpy(&lanes[i], p + 4 * at[i], 4);
+    return load_f32(lanes);
   }
-  std::uint16_t two[2];
-  __builtin_memcpy(&two[0], p + 2 * a, 2);
-  __builtin_memcpy(&two[1], p + 2 * b, 2);
-  const std::uint16_t lanes[4] = {two[0], two[0], two[1], two[1]};
+  std::uint16_t lanes[4];
+  for (int i = 0; i < 4; ++i) __builtin_memcpy(&lanes[i], p + 2 * at[i], 2);
   return element == Element::f16 ? load_f16(lanes) : load_bf16(lanes);
 }
 
@@ -192,23 +193,32 @@ class AffineSource : public Schemes<kBits == 8> {
         last_((a.begin + a.count) / kFewBlock - 1),
         shift_(__builtin_ctz(static_cast<unsigned>(a.group / kFewBlock))) {}
   [[gnu::always_inline]] Chunk chunk(const RowBytes& row, std::int64_t c) const {
-    constexpr int kBytes = 8 * kBits;
     Chunk chunk;
-    const unsigned char* codes = row.component[0] + codes_ + c * kBytes;
-    if (bytes_ - c * kBytes >= kBytes) [[likely]] {
-      affine_chunk<kBits>(codes, chunk.codes);
-    } else {  // the row's last block, and zeros
-      unsigned char some[kBytes] = {};
-      __builtin_memcpy(some, codes, kBytes / 2);
-      affine_chunk<kBits>(some, chunk.codes);
+    const unsigned char* codes = row.component[0] + codes_ + c * 2 * kHalf;
+    const std::int64_t left = bytes_ - c * 2 * kHalf;
+    half(codes, left, chunk.codes[0]);
+    half(codes + kHalf, left - kHalf, chunk.codes[1]);
+    std::int64_t groups[4];  // past the end the last one again
+    for (int i = 0; i < 4; ++i) {
+      const std::int64_t block = block_ + 4 * c + i;
+      groups[i] = (block < last_ ? block : last_) >> shift_;
     }
-    const std::int64_t block = block_ + 2 * c, next = block < last_ ? block + 1 : last_;
-    chunk.scale = pair_of(row.component[1], element_, block >> shift_, next >> shift_);
-    chunk.bias = pair_of(row.component[2], element_, block >> shift_, next >> shift_);
+    chunk.scale = four_of(row.component[1], element_, groups);
+    chunk.bias = four_of(row.component[2], element_, groups);
     return chunk;
   }
 
  private:
+  static constexpr int kHalf = 8 * kBits;
+  /// The codes of half a chunk, of which the row has `bytes`: the rest is zero.
+  [[gnu::always_inline]] static void half(const unsigned char* in, std::int64_t bytes, Codes (&codes)[4]) {
+    if (bytes >= kHalf) [[likely]]
+      return affine_chunk<kBits>(in, codes);
+    unsigned char some[kHalf] = {};
+    if (bytes > 0) __builtin_memcpy(some, in, kHalf / 2);
+    affine_chunk<kBits>(some, codes);
+  }
+
   Element element_;
   std::int64_t codes_, bytes_, block_, last_;
   int shift_;
@@ -221,17 +231,20 @@ template <class B>
 class BlockSource : public Schemes<false> {
  public:
   static constexpr Order kOrder = affine_order(8);
-  explicit BlockSource(const RowPart& a) : begin_(a.begin / 32 * B::kHalf), blocks_(a.count / 32) {}
+  explicit BlockSource(const RowPart& a) : begin_(a.begin / 32 * B::kHalf), last_(a.count / 32 - 1) {}
   [[gnu::always_inline]] Chunk chunk(const RowBytes& row, std::int64_t c) const {
     Chunk chunk;
-    const unsigned char* first = row.component[0] + begin_ + c * 2 * B::kHalf;
-    const unsigned char* second = 2 * c + 1 < blocks_ ? first + B::kHalf : first;  // past the end the last one again
-    read_codes(first, second, chunk.codes);
-    chunk.scale = halves(first, second);
+    const unsigned char* first = row.component[0] + begin_ + c * 4 * B::kHalf;
+    std::int64_t at[4];  // past the end the last one again
+    for (int i = 0; i < 4; ++i) at[i] = (4 * c + i < last_ ? i : last_ - 4 * c) * B::kHalf;
+    read_codes(first + at[0], first + at[1], chunk.codes[0]);
+    read_codes(first + at[2], first + at[3], chunk.codes[1]);
+    const std::int64_t halves[4] = {at[0] / 2, at[1] / 2, at[2] / 2, at[3] / 2};
+    chunk.scale = four_of(first, Element::f16, halves);
     if constexpr (B::zero == 128) {
       chunk.bias = broadcast(0);  // its codes are signed
     } else if constexpr (B::minimum != 0) {
-      chunk.bias = halves(first + B::minimum, second + B::minimum);
+      chunk.bias = four_of(first + B::minimum, Element::f16, halves);
     } else {
       chunk.bias = mul(chunk.scale, broadcast(-B::zero));
     }
@@ -239,7 +252,6 @@ class BlockSource : public Schemes<false> {
   }
 
  private:
-  static F halves(const unsigned char* a, const unsigned char* b) { return pair_of(a, Element::f16, 0, (b - a) / 2); }
   [[gnu::always_inline]] static void read_codes(const unsigned char* first, const unsigned char* second,
                                                 Codes (&codes)[4]) {
     if constexpr (B::zero == 128) {
@@ -257,7 +269,7 @@ class BlockSource : public Schemes<false> {
     }
   }
 
-  std::int64_t begin_, blocks_;
+  std::int64_t begin_, last_;
 };
 
 }  // namespace
