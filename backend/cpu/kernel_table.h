@@ -14,12 +14,12 @@ inline namespace v0 {
 namespace detail {
 namespace cpu {
 
-/// The rows that every unit has; `run` takes the unit.
+/// The rows that every unit has; its functions take the unit.
 struct KernelRow {
   std::string_view name;  ///< the unit's name follows it
   Precision precision;
   int priority;
-  bool (*supports)(const MatmulQuery& query);
+  bool (*supports)(const Unit& unit, const MatmulQuery& query);
   void (*run)(const Unit& unit, const MatmulArgs& args);
   /// Whether the unit has it; null: every unit does.
   bool (*available)(const Unit& unit) = nullptr;
@@ -41,12 +41,15 @@ class UnitKernels {
  private:
   template <std::size_t... i>
   explicit UnitKernels(std::index_sequence<i...>) {
-    (add(kKernelTable[i], [](const MatmulArgs& args) { kKernelTable[i].run(unit, args); }), ...);
+    (add(
+         kKernelTable[i], [](const MatmulQuery& query) { return kKernelTable[i].supports(unit, query); },
+         [](const MatmulArgs& args) { kKernelTable[i].run(unit, args); }),
+     ...);
   }
-  void add(const KernelRow& row, void (*run)(const MatmulArgs&)) {
+  void add(const KernelRow& row, bool (*supports)(const MatmulQuery&), void (*run)(const MatmulArgs&)) {
     if (row.available != nullptr && !row.available(unit)) return;
     names_[count_] = std::string(row.name) + "_" + unit.name;
-    kernels_[count_] = {names_[count_], row.precision, row.priority, row.supports, run};
+    kernels_[count_] = {names_[count_], row.precision, row.priority, supports, run};
     ++count_;
   }
 

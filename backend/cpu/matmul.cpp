@@ -16,11 +16,11 @@ namespace detail {
 namespace cpu {
 namespace {
 
-bool is_dense(const MatmulQuery& q) {
+bool is_dense(const Unit&, const MatmulQuery& q) {
   return q.format == nullptr &&
          (q.dense_dtype == DType::f32 || q.dense_dtype == DType::f16 || q.dense_dtype == DType::bf16);
 }
-bool is_packed(const MatmulQuery& q) { return q.format != nullptr; }
+bool is_packed(const Unit&, const MatmulQuery& q) { return q.format != nullptr; }
 
 Matrix x_of(const MatmulArgs& args) { return Matrix(args.x, args.x_rows); }
 Output y_of(const MatmulArgs& args) { return Output(args.y, args.y_rows); }
@@ -104,13 +104,15 @@ void few_along(const Unit& unit, const MatmulArgs& args) {
                [&](const PackedOperands& o) { multiply_few_rows(unit, scheme, o.x, o.w, o.y, args.deterministic); });
 }
 
-template <Precision precision, Orientation orientation, bool (*kind)(const MatmulQuery&)>
-bool supports(const MatmulQuery& q) {
-  return precision <= q.precision && q.orientation == orientation && kind(q);
+template <Precision precision, Orientation orientation, bool (*kind)(const Unit&, const MatmulQuery&)>
+bool supports(const Unit& unit, const MatmulQuery& q) {
+  return precision <= q.precision && q.orientation == orientation && kind(unit, q);
 }
-bool is_affine(const MatmulQuery& q) { return q.format != nullptr && suits_integers(*q.format); }
+bool is_affine(const Unit&, const MatmulQuery& q) { return q.format != nullptr && suits_integers(*q.format); }
 /// Many rows are faster as tiles, which add up in another order.
-bool is_affine_few(const MatmulQuery& q) { return (q.rows <= kMostFewRows || q.deterministic) && is_affine(q); }
+bool is_affine_few(const Unit& unit, const MatmulQuery& q) {
+  return is_affine(unit, q) && (q.deterministic || q.rows <= most_few_rows(*unit.few_rows, *q.format));
+}
 
 bool has_fast(const Unit& unit) { return unit.fast.multiply != nullptr; }
 bool has_few_rows(const Unit& unit) { return unit.few_rows != nullptr; }

@@ -31,7 +31,10 @@ void multiply_along_integer(const Unit& unit, const IntegerScheme& scheme, const
 /// The same by the unit's few_rows. If `deterministic`, a row of x has the same bits however many there are.
 void multiply_few_rows(const Unit& unit, FewScheme scheme, const Matrix& x, const PackedRows& w, const Output& y,
                        bool deterministic);
-inline constexpr std::int64_t kMostFewRows = 10;  // more are faster as tiles
+/// How many rows of x are faster so than as tiles.
+inline std::int64_t most_few_rows(const FewRowsUnit& few, const Format& format) {
+  return format.group_size > kFewBlock ? few.most_rows : few.most_rows_of_small_groups;
+}
 /// What follows a product with packed weights: sums that scales which are infinite or NaN have gone into become those
 /// of the format's own decode.
 void mend_along(const Unit& unit, const Matrix& x, const PackedRows& w, const Output& y);

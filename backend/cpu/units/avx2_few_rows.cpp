@@ -334,7 +334,9 @@ constexpr FewRowsKernel kKernels[] = {
 }  // namespace
 
 extern const FewRowsUnit NIBBLE_FEW_ROWS;
-const FewRowsUnit NIBBLE_FEW_ROWS = {kChunkWeights, reduce, kKernels, sizeof(kKernels) / sizeof(FewRowsKernel)};
+const FewRowsUnit NIBBLE_FEW_ROWS = {
+    kChunkWeights, 10, 10, reduce, kKernels, sizeof(kKernels) / sizeof(FewRowsKernel),
+};
 
 }  // namespace cpu
 }  // namespace detail

@@ -455,7 +455,7 @@ class BlockSource<Block8_0> {
 }  // namespace
 
 extern const FewRowsUnit NIBBLE_FEW_ROWS;
-const FewRowsUnit NIBBLE_FEW_ROWS = few_rows_unit<AffineSource, BlockSource>();
+const FewRowsUnit NIBBLE_FEW_ROWS = few_rows_unit<AffineSource, BlockSource>(12, 16);
 
 }  // namespace cpu
 }  // namespace detail

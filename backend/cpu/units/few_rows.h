@@ -64,8 +64,12 @@ struct FewRowsKernel {
   FewRowsScheme schemes[2];
 };
 
+inline constexpr std::int64_t kMostFewRows = 16;  ///< of x at once
+
 struct FewRowsUnit {
   std::int64_t chunk;  ///< weights
+  /// Rows of x up to which this is faster than tiles, of which a scale for each 32 weights slows the more.
+  int most_rows, most_rows_of_small_groups;
   /// The sums of the lanes of n vectors, `pitch` floats apart.
   void (*reduce)(const float* acc, std::int64_t pitch, std::int64_t n, float* out);
   const FewRowsKernel* kernels;

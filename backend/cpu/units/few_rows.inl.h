@@ -195,7 +195,8 @@ constexpr FewRowsKernel kFewRowsKernels[] = {
     few_rows_kernel<Block<Block8_0>>("q8_0"),
 };
 template <template <int> class Affine, template <class> class Block>
-constexpr FewRowsUnit few_rows_unit() {
+constexpr FewRowsUnit few_rows_unit(int most_rows, int most_rows_of_small_groups) {
   constexpr auto& kernels = kFewRowsKernels<Affine, Block>;
-  return {kChunkWeights, reduce, kernels, sizeof(kernels) / sizeof(FewRowsKernel)};
+  return {kChunkWeights, most_rows, most_rows_of_small_groups,
+          reduce,        kernels,   sizeof(kernels) / sizeof(FewRowsKernel)};
 }
