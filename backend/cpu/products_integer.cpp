@@ -60,10 +60,10 @@ class IntegerTiles {
         : groups(t.cut_.depth / t.w_.format().group_size),
           lines(t.cut_.sheet * t.w_.most_lines(t.cut_.depth)),
           panel(t.cut_.tile * t.unit_.lanes),
-          scratch(Scratch::need<std::uint8_t>(t.cut_.sheet * t.cut_.depth * t.scheme_.code_bytes) +
+          scratch(Scratch::need<std::uint8_t>(t.cut_.sheet * t.code_pitch_) +
                   2 * Scratch::need<float>(t.cut_.sheet * groups) + Scratch::need<const unsigned char*>(lines) +
                   Scratch::need<float>((t.x_.count + 1) * panel)),
-          codes(scratch.get<std::uint8_t>(t.cut_.sheet * t.cut_.depth * t.scheme_.code_bytes)),
+          codes(scratch.get<std::uint8_t>(t.cut_.sheet * t.code_pitch_)),
           scales(scratch.get<float>(t.cut_.sheet * groups)),
           biases(scratch.get<float>(t.cut_.sheet * groups)),
           ahead(scratch.get<const unsigned char*>(lines)),
@@ -121,7 +121,7 @@ class IntegerTiles {
       const std::int64_t row = std::min(at.row + r, w_.rows() - 1);  // the last one again past the end
       float* scales = memory.scales + r * memory.groups;
       float* biases = memory.biases + r * memory.groups;
-      std::uint8_t* codes = memory.codes + r * cut_.depth * scheme_.code_bytes;
+      std::uint8_t* codes = memory.codes + r * code_pitch_;
       if (scheme_.code_bytes == 1) {
         w_.unpack(row, at.k, count, codes, scales, biases);
       } else {
@@ -142,7 +142,7 @@ class IntegerTiles {
                       .x_blocks = x_.blocks,
                       .panels = end - begin,
                       .codes = memory.codes,
-                      .code_pitch = cut_.depth * scheme_.code_bytes,
+                      .code_pitch = code_pitch_,
                       .scales = memory.scales,
                       .biases = memory.biases,
                       .groups = memory.groups,
@@ -189,6 +189,7 @@ class IntegerTiles {
   const PackedRows& w_;
   Store& store_;
   const Cut cut_;
+  const std::int64_t code_pitch_ = cut_.depth * scheme_.code_bytes + kLine;  ///< else rows share places of the cache
   std::int64_t parts_;  ///< of the panels
   std::int64_t pieces_;
   std::atomic<std::int64_t> next_{0};
