@@ -62,12 +62,20 @@ TEST(TokenizerConfig, MustBeAnObject) {
               HasSubstr("tokenizer_config.json"));
 }
 
-TEST(TokenizerFiles, AreFoundBesideAFileOfABareName) {
+TEST(TokenizerFiles, AreLookedForBesideAFileOfABareName) {
+  const TemporaryFolder scratch;
+  fs::copy(models() / "llama", scratch / "with");
+  fs::create_directory(scratch / "without");
+  fs::copy(models() / "llama/model.safetensors", scratch / "without");
   const fs::path here = fs::current_path();
-  fs::current_path(models() / "llama");
-  const auto kind = nibble::files::Checkpoint::open("model.safetensors").tokenizer().kind;
-  fs::current_path(here);
-  EXPECT_EQ(kind, nibble::files::TokenizerSource::Kind::sentencepiece_pieces);
+  const auto tokenizer_in = [&](const char* folder) {
+    fs::current_path(scratch / folder);
+    const auto tokenizer = nb::files::Checkpoint::open("model.safetensors").tokenizer();
+    fs::current_path(here);
+    return tokenizer;
+  };
+  EXPECT_EQ(tokenizer_in("with").kind, nb::files::TokenizerSource::Kind::sentencepiece_pieces);
+  EXPECT_THAT(tokenizer_in("without").unsupported, ::testing::StartsWith(".: has no tokenizer.json"));
 }
 
 }  // namespace
