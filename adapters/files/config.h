@@ -16,6 +16,9 @@ namespace files {
 /// The decoder models that adapters/llm runs.
 enum class Architecture : std::uint8_t { llama, mistral, qwen2, qwen2_moe, qwen3, qwen3_moe };
 
+/// No size of a model is larger: products of two stay far from overflow.
+inline constexpr std::int64_t kLargestSize = std::int64_t{1} << 31;
+
 /// A mixture of experts, which takes the place of the feed-forward network in some layers.
 struct ExpertsConfig {
   std::int64_t count = 0;

@@ -96,8 +96,7 @@ class Reader {
 
  private:
   std::int64_t checked_size(const char* key, std::int64_t value) const {
-    constexpr std::int64_t kLargest = std::int64_t{1} << 31;  // products of two sizes stay far from overflow
-    if (value <= 0 || value > kLargest) bad(key, fmt::format("{} is not a size", value));
+    if (value <= 0 || value > kLargestSize) bad(key, fmt::format("{} is not a size", value));
     return value;
   }
 

@@ -22,10 +22,9 @@ class Keys {
   std::optional<std::string_view> text(std::string_view key) const { return file_.text(full(key)); }
 
   std::int64_t size(std::string_view key, std::optional<std::int64_t> otherwise = {}) const {
-    constexpr std::int64_t kLargest = std::int64_t{1} << 31;
     const auto value = integer(key) ? integer(key) : otherwise;
     if (!value) bad(key, "is missing");
-    if (*value <= 0 || *value > kLargest) bad(key, fmt::format("{} is not a size", *value));
+    if (*value <= 0 || *value > kLargestSize) bad(key, fmt::format("{} is not a size", *value));
     return *value;
   }
   /// Of a number that may be a list by layers, which must agree.
