@@ -24,8 +24,14 @@ constexpr std::array kSubjects = std::to_array<Subject>({
     {"gate", 0},       {"mlp", 0},     {"ffn", 0},       {"dense", 0},    {"expert", 0},     {"moe", 0},
     {"router", 0},     {"scoring", 0}, {"lora", 0},      {"residual", 0}, {"parallel", 0},   {"embed", 0},
     {"emb_", 0},       {"logit", 0},   {"dim_model", 0}, {"encoder", 0},  {"nextn", 0},      {"mtp", 0},
-    {"conv_", 0},       {"ssm", 0},     {"mamba", 0},     {"depth", 0},
+    {"conv_", 0},      {"ssm", 0},     {"mamba", 0},     {"depth", 0},
 });
+
+const Subject* subject_of(std::string_view key) {
+  const auto names = [&](const Subject& s) { return key.find(s.part_of_name) != std::string_view::npos; };
+  const auto found = std::ranges::find_if(kSubjects, names);
+  return found == kSubjects.end() ? nullptr : &*found;
+}
 
 /// Keys with such names that change nothing in what is computed, only in training or in how, or in models without what
 /// they speak of.
@@ -58,9 +64,8 @@ void refuse_what_changes_the_arithmetic(const Reader& reader, const ModelConfig&
   if (const auto scoring = reader.text("scoring_func"); scoring && *scoring != "softmax")
     reader.unsupported("scoring_func", fmt::format("{} is not supported (only softmax is)", shown(*scoring)));
   for (const auto& [key, value] : reader.unread()) {
-    const auto subject = std::ranges::find_if(
-        kSubjects, [&](const Subject& s) { return key.find(s.part_of_name) != std::string::npos; });
-    if (subject == kSubjects.end() || is_harmless(key, config) || does_nothing(*value, subject->neutral)) continue;
+    const Subject* subject = subject_of(key);
+    if (subject == nullptr || is_harmless(key, config) || does_nothing(*value, subject->neutral)) continue;
     reader.unsupported(
         key, fmt::format("{}: a key of this name changes the arithmetic, and is not supported", shown(value->dump())));
   }
