@@ -4,7 +4,6 @@
 
 #include "dispatch/route.h"
 #include "dispatch/validation.h"
-#include "quant_tensor/tensor/counters.h"
 
 namespace nibble {
 inline namespace v0 {
@@ -12,10 +11,7 @@ namespace {
 
 using namespace detail;
 
-Backend& creating_backend() {
-  count(counters().ops_cpu, 1);
-  return backend_for(options().device);
-}
+Backend& creating_backend() { return counted_backend(options().device); }
 
 Tensor random(std::string_view op, const Shape& shape, Distribution distribution, std::uint64_t seed, double a,
               double b, DType dtype) {

@@ -3,6 +3,7 @@
 #include <fstream>
 #include <string>
 
+#include "backend/common/backend.h"
 #include "nibble/device.h"
 
 namespace nibble {
@@ -31,7 +32,9 @@ std::vector<DeviceInfo> devices() {
   cpu.name = cpu_name();
   cpu.features = cpu_units();
   cpu.memory_bytes = physical_memory();
-  return {cpu};
+  std::vector<DeviceInfo> all{cpu};
+  for (DeviceInfo& info : detail::vulkan_devices()) all.push_back(std::move(info));
+  return all;
 }
 
 }  // namespace v0

@@ -35,8 +35,13 @@ DType common_dtype(const Operand& a, const Operand& b) {
   return promote(alone(a.scalar()), alone(b.scalar()));
 }
 
-Tensor operand_tensor(std::string_view op, const Operand& x, DType dtype) {
-  return x.is_tensor() ? operand_as(op, x.tensor(), dtype) : scalar_tensor(x.scalar(), dtype);
+/// Where numbers go that stand beside a tensor.
+Device device_of(const Operand& a, const Operand& b) {
+  return a.is_tensor() ? a.tensor().device() : b.is_tensor() ? b.tensor().device() : options().device;
+}
+
+Tensor operand_tensor(std::string_view op, const Operand& x, DType dtype, Device device) {
+  return x.is_tensor() ? operand_as(op, x.tensor(), dtype) : scalar_tensor(x.scalar(), dtype, device);
 }
 
 // ---- binary ----
@@ -67,7 +72,8 @@ Tensor binary(BinaryOp op, const Operand& a, const Operand& b) {
   if (b.is_tensor()) require_arithmetic(rule.name, b.tensor());
   const Shape shape = broadcast_shape(rule.name, a, b);
   const DType dtype = computing_dtype(rule.takes, common_dtype(a, b));
-  const Tensor left = operand_tensor(rule.name, a, dtype), right = operand_tensor(rule.name, b, dtype);
+  const Device device = device_of(a, b);
+  const Tensor left = operand_tensor(rule.name, a, dtype, device), right = operand_tensor(rule.name, b, dtype, device);
   Backend& backend = route(rule.name, left, right);
   Tensor out = backend.allocate(shape, rule.takes == Takes::test ? DType::boolean : dtype);
   backend.binary(op, broadcast_view(left, shape), broadcast_view(right, shape), out);
@@ -183,8 +189,9 @@ Tensor where(const Tensor& condition, const Operand& a, const Operand& b) {
     refuse(ErrorCode::shape_mismatch, "where", all(), "shapes do not broadcast");
   }
   const DType dtype = common_dtype(a, b);
-  const Tensor yes = operand_tensor("where", a, dtype), no = operand_tensor("where", b, dtype);
-  route("where", condition, yes);
+  const Tensor yes = operand_tensor("where", a, dtype, condition.device());
+  const Tensor no = operand_tensor("where", b, dtype, condition.device());
+  require_one_device("where", condition, yes);
   Backend& backend = route("where", yes, no);
   Tensor out = backend.allocate(shape, dtype);
   backend.where(broadcast_view(condition, shape), broadcast_view(yes, shape), broadcast_view(no, shape), out);

@@ -81,24 +81,31 @@ Tensor window(const Tensor& x, int axis, std::int64_t start, std::int64_t count)
   return make_view(x, shape, x.impl().strides, x.impl().offset + start * x.impl().strides[axis]);
 }
 
+std::string operands(const Tensor& x, const Tensor& rows) {
+  return fmt::format("x {} · rows {}", describe(x), describe(rows));
+}
+
+void require_start(const Tensor& x, const Tensor& rows, const Position& start, int axis) {
+  if (!start.is_tensor()) return;
+  const Tensor& t = start.tensor();
+  const bool one = t.ndim() == 0, each = t.ndim() == 1 && axis != 0 && t.size(0) == x.size(0);
+  if (t.dtype() != DType::i32 || (!one && !each)) {
+    refuse(ErrorCode::invalid_argument, "update_slice", fmt::format("{} · start {}", operands(x, rows), describe(t)),
+           "start is a number or an i32 tensor of shape () or (B,)");
+  }
+}
+
 /// Where the rows of each entry of axis 0 begin: one number for all, or a number each. Checked against the axis.
 std::vector<std::int64_t> starts_of(const Tensor& x, const Tensor& rows, const Position& start, int axis) {
-  const auto what = [&] { return fmt::format("x {} · rows {}", describe(x), describe(rows)); };
   std::vector<std::int64_t> starts{start.value()};
   if (start.is_tensor()) {
-    const Tensor& t = start.tensor();
-    const bool one = t.ndim() == 0, each = t.ndim() == 1 && axis != 0 && t.size(0) == x.size(0);
-    if (t.dtype() != DType::i32 || (!one && !each)) {
-      refuse(ErrorCode::invalid_argument, "update_slice", fmt::format("{} · start {}", what(), describe(t)),
-             "start is a number or an i32 tensor of shape () or (B,)");
-    }
-    const std::vector<std::int32_t> values = t.to_vector<std::int32_t>();
+    const std::vector<std::int32_t> values = start.tensor().to_vector<std::int32_t>();
     starts.assign(values.begin(), values.end());
   }
   const std::int64_t last = x.shape()[axis] - rows.shape()[axis];
   for (const std::int64_t s : starts) {
     if (s < 0 || s > last) {
-      refuse(ErrorCode::out_of_range, "update_slice", what(),
+      refuse(ErrorCode::out_of_range, "update_slice", operands(x, rows),
              fmt::format("{} rows from {} on leave axis {}", rows.shape()[axis], s, axis));
     }
   }
@@ -189,12 +196,23 @@ Tensor update_slice(Tensor x, const Tensor& rows, const Position& start, int axi
     refuse(ErrorCode::shape_mismatch, "update_slice", fmt::format("x {} · rows {}", describe(x), describe(rows)),
            fmt::format("shapes differ beside axis {}", axis));
   }
-  const std::vector<std::int64_t> starts = starts_of(x, rows, start, axis);
+  require_start(x, rows, start, axis);
   const Tensor from = dense_operand("update_slice", rows);
   Backend& backend = route("update_slice", x, from);
-  if (x.is_quantized() && holds_whole_rows(x, axis)) return update_packed(std::move(x), from, starts, axis);
+  if (x.is_quantized() && holds_whole_rows(x, axis)) {
+    const std::vector<std::int64_t> starts = starts_of(x, rows, start, axis);
+    return update_packed(std::move(x), from, starts, axis);
+  }
   if (x.is_quantized()) x = dense_operand("update_slice", x);
-  Tensor out = writable(std::move(x));
+  // Starts on a device stay there: reading them would wait for it.
+  const bool elsewhere = start.is_tensor() && start.tensor().device() == x.device() && x.device() != Device::cpu();
+  std::vector<std::int64_t> starts;
+  if (!elsewhere) starts = starts_of(x, rows, start, axis);
+  const Tensor out = writable(std::move(x));
+  if (elsewhere) {
+    if (backend.update_slice(from, start.tensor(), axis, out)) return out;
+    starts = starts_of(out, rows, start, axis);
+  }
   const std::int64_t n = from.shape()[axis];
   if (starts.size() == 1) {
     backend.copy(from, window(out, axis, starts[0], n));

@@ -49,13 +49,13 @@ Tensor positions_of(const Tensor& x, const Position& position, std::int64_t batc
   const Shape shape{batch, steps};
   if (!position.is_tensor()) {
     const std::int64_t p = position.value();
-    return broadcast_view(arange(p, p + steps), shape);
+    return broadcast_view(counting(p, p + steps, DType::i32, x.device()), shape);
   }
   const Tensor& t = position.tensor();
   const auto fits = [&](const Shape& s) { return t.shape() == s; };
   if (t.dtype() == DType::i32) {
-    if (fits({}) || fits({1})) return broadcast_view(add(t, arange(0, steps)), shape);
-    if (fits({batch})) return add(expand_dims(t, -1), arange(0, steps));
+    if (fits({}) || fits({1})) return broadcast_view(add(t, counting(0, steps, DType::i32, t.device())), shape);
+    if (fits({batch})) return add(expand_dims(t, -1), counting(0, steps, DType::i32, t.device()));
     if (fits({1, steps}) || fits(shape)) return broadcast_view(dense_operand("rope", t), shape);
   }
   refuse(ErrorCode::shape_mismatch, "rope", fmt::format("x {} · positions {}", describe(x), describe(t)),
@@ -140,14 +140,14 @@ Tensor attention_mask(const Tensor& mask, const Shape& scores) {
   return broadcast_view(operand_as(kAttention, mask, boolean ? DType::boolean : DType::f32), scores);
 }
 
-Tensor key_lengths(const std::optional<Position>& length, std::int64_t batch, std::int64_t keys) {
+Tensor key_lengths(const std::optional<Position>& length, std::int64_t batch, std::int64_t keys, Device device) {
   if (!length) return {};
   if (!length->is_tensor()) {
     if (length->value() < 0 || length->value() > keys) {
       refuse(ErrorCode::out_of_range, kAttention, fmt::format("key length {}", length->value()),
              fmt::format("there are {} keys", keys));
     }
-    return broadcast_view(scalar_tensor(length->value(), DType::i32), {batch});
+    return broadcast_view(scalar_tensor(length->value(), DType::i32, device), {batch});
   }
   const Tensor& t = length->tensor();
   const bool fits = t.ndim() == 0 || (t.ndim() == 1 && (t.size(0) == batch || t.size(0) == 1));
@@ -227,8 +227,8 @@ Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tens
   const Shape scores{q.size(0), q.size(1), q.size(2), k.size(2)};
   const double scale = options.scale.value_or(1.0 / std::sqrt(static_cast<double>(q.size(3))));
   const Tensor mask = attention_mask(options.mask, scores);
-  const Tensor length = key_lengths(options.key_length, q.size(0), k.size(2));
-  route(kAttention, q, k);
+  const Tensor length = key_lengths(options.key_length, q.size(0), k.size(2), q.device());
+  require_one_device(kAttention, q, k);
   Backend& backend = route(kAttention, q, v);
   Tensor out = backend.allocate({q.size(0), q.size(1), q.size(2), v.size(3)}, q.dtype());
   backend.attention(dense_operand(kAttention, q), attention_rows(k), attention_rows(v), scale, options.causal, mask,

@@ -8,6 +8,7 @@
 #include "dispatch/layout.h"
 #include "dispatch/product.h"
 #include "dispatch/route.h"
+#include "dispatch/validation.h"
 #include "nibble/error.h"
 #include "nibble/ops.h"
 #include "quant_tensor/formats/format.h"
@@ -96,11 +97,11 @@ Tensor row_numbers(const Tensor& indices, const GatherAxis& axis) {
   const Tensor valid = logical_and(greater_equal(wrapped, 0), less(wrapped, axis.n));
   const std::int64_t rows = axis.before * axis.n * axis.after;
   Tensor numbers = where(valid, wrapped * axis.after, rows);
-  if (axis.after != 1) numbers = expand_dims(numbers, -1) + arange(0, axis.after, 1, DType::i64);
+  if (axis.after != 1) numbers = expand_dims(numbers, -1) + counting(0, axis.after, DType::i64, indices.device());
   if (axis.before == 1) return numbers;
   Shape first = Shape::filled(numbers.ndim() + 1, 1);
   first[0] = axis.before;
-  return reshape(arange(0, rows, axis.n * axis.after, DType::i64), first) + numbers;
+  return reshape(counting(0, axis.before, DType::i64, indices.device()) * (axis.n * axis.after), first) + numbers;
 }
 
 }  // namespace

@@ -48,11 +48,7 @@ Choice choose(const Tensor& w, std::int64_t rows, const Options& options) {
                           rows,
                           options.precision,
                           options.deterministic};
-  for (const MatmulKernel& kernel : backend_for(w.device()).matmul_kernels()) {
-    const bool precise_enough = kernel.precision <= query.precision;
-    const bool better = !best.kernel || kernel.priority > best.kernel->priority;
-    if (precise_enough && better && kernel.supports(query)) best.kernel = &kernel;
-  }
+  best.kernel = best_kernel(backend_for(w.device()).matmul_kernels(), query);
   return best;
 }
 

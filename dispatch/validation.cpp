@@ -66,9 +66,17 @@ Tensor operand_as(std::string_view op, const Tensor& x, DType dtype) {
   return out;
 }
 
-Tensor scalar_tensor(Scalar value, DType dtype) {
-  Tensor out = cpu_backend().allocate({}, dtype);
-  cpu_backend().fill(out, value);
+Tensor scalar_tensor(Scalar value, DType dtype, Device device) {
+  Backend& backend = backend_for(device);
+  Tensor out = backend.allocate({}, dtype);
+  backend.fill(out, value);
+  return out;
+}
+
+Tensor counting(std::int64_t start, std::int64_t stop, DType dtype, Device device) {
+  Backend& backend = backend_for(device);
+  Tensor out = backend.allocate({stop - start}, dtype);
+  backend.arange(out, start, 1);
   return out;
 }
 

@@ -28,8 +28,10 @@ DType real_dtype(DType dtype);
 /// A dense tensor in the dtype that an operation computes in: decoded where packed (counted), cast where it differs.
 Tensor operand_as(std::string_view op, const Tensor& x, DType dtype);
 
-/// The number on x's device as a tensor of no axes.
-Tensor scalar_tensor(Scalar value, DType dtype);
+/// The number on a device as a tensor of no axes.
+Tensor scalar_tensor(Scalar value, DType dtype, Device device);
+/// start, start + 1, … below stop, on a device.
+Tensor counting(std::int64_t start, std::int64_t stop, DType dtype, Device device);
 
 /// The shape that two broadcast to. Throws Error(shape_mismatch) naming both operands.
 Shape broadcast_shape(std::string_view op, const Operand& a, const Operand& b);

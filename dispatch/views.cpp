@@ -289,8 +289,8 @@ Tensor concatenate(std::span<const Tensor> tensors, int axis) {
     shape[axis] += next.shape()[axis];
     dtype = promote(dtype, next.dtype());
   }
-  for (const Tensor& t : tensors) route("concatenate", first, t);
-  Backend& backend = backend_for(first.device());
+  for (const Tensor& t : tensors) require_one_device("concatenate", first, t);
+  Backend& backend = route("concatenate", first);
   Tensor out = backend.allocate(shape, dtype);
   std::int64_t at = 0;
   for (const Tensor& t : tensors) {
@@ -363,10 +363,11 @@ namespace {
 /// x where column − row compares to k, else 0.
 Tensor triangle(std::string_view op, const Tensor& x, std::int64_t k, bool lower) {
   if (x.ndim() < 2) refuse(ErrorCode::shape_mismatch, op, x, "needs two axes or more");
-  const Tensor row = expand_dims(arange(k, k + x.size(-2), 1, DType::i64), -1);
-  const Tensor column = arange(0, x.size(-1), 1, DType::i64);
+  const Tensor row = expand_dims(counting(k, k + x.size(-2), DType::i64, x.device()), -1);
+  const Tensor column = counting(0, x.size(-1), DType::i64, x.device());
   const Tensor dense = dense_operand(op, x);
-  return where(lower ? less_equal(column, row) : greater_equal(column, row), dense, scalar_tensor(0, x.dtype()));
+  return where(lower ? less_equal(column, row) : greater_equal(column, row), dense,
+               scalar_tensor(0, x.dtype(), x.device()));
 }
 
 }  // namespace

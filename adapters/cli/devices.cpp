@@ -18,6 +18,9 @@ class Devices final : public Command {
     for (const DeviceInfo& info : devices()) {
       rows.push_back({{"device", to_string(info.device)},
                       {"name", info.name},
+                      {"driver", info.driver},
+                      {"software", info.software},
+                      {"subgroup_size", info.subgroup_size},
                       {"features", info.features},
                       {"memory_bytes", info.memory_bytes}});
     }
@@ -29,6 +32,10 @@ class Devices final : public Command {
     for (const Json& row : result["devices"]) {
       fmt::print("{}  {}  {:.1f} GiB\n", row["device"].get<std::string>(), row["name"].get<std::string>(),
                  row["memory_bytes"].get<double>() / (1 << 30));
+      if (const auto driver = row["driver"].get<std::string>(); !driver.empty()) {
+        fmt::print("      driver {}, subgroups of {}{}\n", driver, row["subgroup_size"].get<int>(),
+                   row["software"].get<bool>() ? ", software" : "");
+      }
       fmt::print("      {}\n", fmt::join(row["features"].get<std::vector<std::string>>(), " "));
     }
     fmt::print("units {} (in use: {}), {} threads\n",

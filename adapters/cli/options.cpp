@@ -75,7 +75,7 @@ DType parse_float_dtype(const char* option, const std::string& text) {
 }
 
 void ComputeOptions::declare(Arguments& arguments) {
-  arguments.option("--device", &device_, "where to compute: cpu");
+  arguments.option("--device", &device_, "where to compute: cpu, vulkan:0, ... (nibble devices lists them)");
   arguments.option("--threads", &threads_, "threads on the CPU (default: the cores that the process may use)");
   arguments.option("--precision", &precision_, "of products with packed weights: exact, standard or fast");
   arguments.option("--dtype", &dtype_, "of activations: f32, f16 or bf16");

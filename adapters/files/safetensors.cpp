@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <cstring>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <utility>
+#include <vector>
 
 #include "adapters/files/file_error.h"
 #include "adapters/files/safetensors_header.h"
@@ -117,7 +119,10 @@ Tensor SafetensorsReader::tensor(const SafetensorsEntry& entry) const {
   // Headers are of any length, so whole files are unaligned. Weights are read where they lie; what is small, such as a
   // norm's weight, would be copied at every use.
   const bool unaligned = reinterpret_cast<std::uintptr_t>(data) % itemsize(entry.dtype) != 0;
-  if (unaligned && entry.end - entry.begin <= kSmall) return from_data(data, entry.shape, entry.dtype);
+  if (unaligned && entry.end - entry.begin <= kSmall) {
+    const auto copy = std::make_shared<std::vector<std::byte>>(data, file_->data() + entry.end);
+    return from_borrowed(copy, copy->data(), entry.shape, entry.dtype);
+  }
   return from_borrowed(file_, data, entry.shape, entry.dtype);
 }
 

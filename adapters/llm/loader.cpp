@@ -19,13 +19,16 @@ class ModuleReader {
 
   Tensor tensor(const std::string& name, const Shape& expected) {
     read_.insert(name);
+    Options reading = nibble::options();
+    reading.device = Device::cpu();  // files are the host's
+    const with in_force(reading);
     Tensor found = checkpoint_.get(name, options_.dtype);  // rows of the embedding come out in that dtype, unrounded
     if (found.shape() != expected) {
       throw Error(ErrorCode::invalid_file,
                   fmt::format("{}: {}: shape {} where the configuration says {}", checkpoint_.path().string(), name,
                               to_string(found.shape()), to_string(expected)));
     }
-    return found;
+    return found.to(options_.device);
   }
 
   /// A small tensor that the arithmetic wants in the computation's dtype.
@@ -73,7 +76,8 @@ class ModuleReader {
       const LoraWeights& update = found->second;
       try {
         module.add_update(
-            {cast(update.a, options_.dtype), cast(update.b, options_.dtype), update.scale * loaded.multiplier});
+            {cast(update.a.to(options_.device), options_.dtype), cast(update.b.to(options_.device), options_.dtype),
+             update.scale * loaded.multiplier});
       } catch (const Error& e) {
         throw Error(e.code(), fmt::format("{}: {}: {}", loaded.name, path, e.what()));
       }

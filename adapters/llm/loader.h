@@ -8,6 +8,7 @@
 #include "adapters/files/checkpoint.h"
 #include "adapters/llm/decoder.h"
 #include "nibble/lora.h"
+#include "nibble/options.h"
 
 namespace nibble {
 inline namespace v0 {
@@ -22,6 +23,7 @@ struct LoadedAdapter {
 
 struct LoadOptions {
   DType dtype = DType::f32;  ///< of activations, norms and biases; large weights stay as they are stored
+  Device device = nibble::options().device;  ///< where the weights go, and with them the computation
   std::vector<LoadedAdapter> adapters;
   /// Told after each layer how many of how many tensors are there.
   std::function<void(std::int64_t done, std::int64_t total)> progress;

@@ -36,6 +36,11 @@ class Backend {
   virtual ~Backend() = default;
 
   virtual Tensor allocate(const Shape& shape, DType dtype) = 0;
+  /// Bytes from host memory into a contiguous tensor, and out of one; the host's have been read, or written, at return.
+  virtual void upload(const void* data, const Tensor& to) = 0;
+  virtual void download(const Tensor& from, void* out) = 0;
+  /// Counts an operation of this device in stats().
+  virtual void count_operation() = 0;
 
   /// Element by element, converting between dtypes; out may have strides, `in` any address. Also cast, contiguous,
   /// concatenate, update_slice.
@@ -64,6 +69,13 @@ class Backend {
   /// Over the last axis: out (…, m) = in (…, n) at indices (…, m).
   virtual void take_along_last(const Tensor& in, const Tensor& indices, const Tensor& out) = 0;
 
+  /// Writes `rows` over out[…, start : start + n, …] of `axis`, where the starts, i32 () or (B,), one for each entry of
+  /// axis 0, lie on the device: nothing waits for them. False, and nothing done, where they are better read on the
+  /// host.
+  virtual bool update_slice(const Tensor& /*rows*/, const Tensor& /*starts*/, int /*axis*/, const Tensor& /*out*/) {
+    return false;
+  }
+
   virtual void rms_norm(const Tensor& x, const Tensor& weight, double eps, const Tensor& out) = 0;
   virtual void layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps, const Tensor& out) = 0;
   /// x (B, …, T, D); positions i32 (B, T) by strides.
@@ -90,6 +102,11 @@ class Backend {
 
 /// The CPU's; always there.
 Backend& cpu_backend();
+
+/// The Vulkan devices that there are, and the backend of one. Without any, or of another index, it throws
+/// Error(unsupported) that says what was found.
+std::vector<DeviceInfo> vulkan_devices();
+Backend& vulkan_backend(int index);
 
 }  // namespace detail
 }  // namespace v0

@@ -51,6 +51,17 @@ struct MatmulKernel {
   void (*run)(const MatmulArgs& args);
 };
 
+/// The kernel for a query that is precise enough and has the highest priority; null where none supports it.
+inline const MatmulKernel* best_kernel(std::span<const MatmulKernel> kernels, const MatmulQuery& query) {
+  const MatmulKernel* best = nullptr;
+  for (const MatmulKernel& kernel : kernels) {
+    const bool precise_enough = kernel.precision <= query.precision;
+    const bool better = !best || kernel.priority > best->priority;
+    if (precise_enough && better && kernel.supports(query)) best = &kernel;
+  }
+  return best;
+}
+
 }  // namespace detail
 }  // namespace v0
 }  // namespace nibble

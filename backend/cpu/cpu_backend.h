@@ -10,6 +10,9 @@ namespace detail {
 class CpuBackend final : public Backend {
  public:
   Tensor allocate(const Shape& shape, DType dtype) override;
+  void upload(const void* data, const Tensor& to) override;
+  void download(const Tensor& from, void* out) override;
+  void count_operation() override;
   void copy(const Tensor& in, const Tensor& out) override;
   void fill(const Tensor& out, Scalar value) override;
   void arange(const Tensor& out, Scalar start, Scalar step) override;

@@ -19,6 +19,8 @@ struct NIBBLE_API Device {
   std::uint8_t index = 0;
 
   static constexpr Device cpu() { return {}; }
+  /// The Vulkan device of that place in devices(): graphics cards first, software last.
+  static constexpr Device vulkan(int index = 0) { return {DeviceType::vulkan, static_cast<std::uint8_t>(index)}; }
   /// Reads "cpu" or "vulkan:1". Throws Error(invalid_argument) for anything else.
   static Device parse(std::string_view text);
   friend bool operator==(const Device&, const Device&) = default;
@@ -30,10 +32,13 @@ NIBBLE_API std::string to_string(Device device);
 struct DeviceInfo {
   Device device;
   std::string name;                   ///< the processor's or card's own name
+  std::string driver;                 ///< and its version; empty for the CPU
+  bool software = false;              ///< a Vulkan device that the processor plays: only for tests
+  std::uint32_t subgroup_size = 0;    ///< invocations that run in step; 0 for the CPU
   std::vector<std::string> features;  ///< instruction sets or device features that kernels use
-  std::uint64_t memory_bytes = 0;     ///< physical memory
+  std::uint64_t memory_bytes = 0;     ///< physical memory, or the device's own
 };
-/// Every device there is, the CPU first.
+/// Every device there is: the CPU, then Vulkan devices, software ones last.
 NIBBLE_API std::vector<DeviceInfo> devices();
 
 /// The instruction-set units in this build that this processor runs, best first: "avx512", "avx2", "scalar"; "neon",

@@ -97,7 +97,7 @@ class NIBBLE_API Tensor {
 /// A one-line description as error texts give it: "f32 (3, 64)", "affine4-g64 (128, 128)ᵀ".
 NIBBLE_API std::string describe(const Tensor& tensor);
 
-/// A copy of the `shape.numel()` elements at `data`.
+/// A copy of the `shape.numel()` elements at `data`, on options().device.
 NIBBLE_API Tensor from_data(const void* data, const Shape& shape, DType dtype);
 template <class T>
 Tensor from_data(std::span<const T> data, const Shape& shape) {

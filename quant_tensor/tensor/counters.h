@@ -19,6 +19,10 @@ struct Counters {
 };
 Counters& counters() noexcept;
 
+/// Bytes of tensor storage that live from now on, and no longer.
+void count_allocated(std::uint64_t bytes) noexcept;
+void count_freed(std::uint64_t bytes) noexcept;
+
 inline void count(std::atomic<std::uint64_t>& counter, std::uint64_t n) noexcept {
   counter.fetch_add(n, std::memory_order_relaxed);
 }

@@ -13,15 +13,22 @@ Storage::~Storage() {
 
 std::shared_ptr<Storage> allocate_host(std::size_t bytes) {
   void* data = allocate_cached(bytes);
+  count_allocated(bytes);
+  return std::make_shared<Storage>(data, bytes, Device::cpu(), true, [data, bytes] {
+    count_freed(bytes);
+    free_cached(data, bytes);
+  });
+}
+
+void count_allocated(std::uint64_t bytes) noexcept {
   Counters& c = counters();
   const std::uint64_t live = c.bytes_allocated.fetch_add(bytes, std::memory_order_relaxed) + bytes;
   std::uint64_t peak = c.peak_bytes_allocated.load(std::memory_order_relaxed);
   while (live > peak && !c.peak_bytes_allocated.compare_exchange_weak(peak, live, std::memory_order_relaxed)) {
   }
-  return std::make_shared<Storage>(data, bytes, Device::cpu(), true, [data, bytes] {
-    counters().bytes_allocated.fetch_sub(bytes, std::memory_order_relaxed);
-    free_cached(data, bytes);
-  });
+}
+void count_freed(std::uint64_t bytes) noexcept {
+  counters().bytes_allocated.fetch_sub(bytes, std::memory_order_relaxed);
 }
 
 Counters& counters() noexcept {

@@ -180,12 +180,6 @@ std::string describe(const Tensor& t) {
   return fmt::format("{} {}{}", packing.format->name, to_string(t.shape()), suffix);
 }
 
-Tensor from_data(const void* data, const Shape& shape, DType dtype) {
-  Tensor t = detail::make_dense(shape, dtype);
-  if (const std::uint64_t bytes = t.nbytes(); bytes > 0) std::memcpy(detail::mutable_bytes(t), data, bytes);
-  return t;
-}
-
 Tensor from_borrowed(std::shared_ptr<const void> owner, const void* data, const Shape& shape, DType dtype) {
   const std::size_t bytes = detail::checked_bytes("from_borrowed", shape, dtype);
   // The storage is marked read-only, so the const of the caller's memory holds.

@@ -12,6 +12,7 @@ namespace {
 namespace nb = nibble;
 
 TEST(HostPool, RunsOperationsWithTheSameResults) {
+  const nb::with on_host({});
   const nb::Tensor w = nb::quantize(nb::random_normal({512, 1024}, 1));
   const nb::Tensor x = nb::random_normal({64, 1024}, 2);
   const auto work = [&] {
@@ -43,6 +44,7 @@ TEST(HostPool, RunsOperationsWithTheSameResults) {
 }
 
 TEST(HostPool, SomeCallsMayHaveAPoolOfTheirOwn) {
+  const nb::with on_host({});
   const nb::Tensor w = nb::quantize(nb::random_normal({512, 1024}, 1));
   const nb::Tensor x = nb::random_normal({64, 1024}, 2);
   const std::vector<float> want = nb::matmul(x, nb::transpose(w)).to_vector<float>();

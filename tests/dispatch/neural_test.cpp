@@ -301,7 +301,7 @@ TEST(Attention, FullCapacityCacheWithLengths) {
   o.key_length = 91;
   EXPECT_THROW(nb::scaled_dot_product_attention(q, k, v, o), nb::Error);
   o.key_length = nb::tensor<std::int32_t>({1, 2, 91}, {3});
-  EXPECT_THROW(nb::scaled_dot_product_attention(q, k, v, o), nb::Error);
+  EXPECT_THROW(values(nb::scaled_dot_product_attention(q, k, v, o)), nb::Error);  // a device tells at the wait
 }
 
 TEST(Attention, Masks) {
@@ -402,6 +402,7 @@ TEST(Attention, FastStaysWithinItsPrecision) {
 }
 
 TEST(Attention, PackedCachesAreReadAsTheyLie) {
+  const nb::with on_host({});  // devices have no kernel for them yet
   struct Case {
     const char* format;
     std::int64_t Tq, D, Dv;

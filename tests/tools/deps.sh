@@ -5,8 +5,9 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 debian_build=(g++ make cmake ninja-build ccache pkg-config libfmt-dev libeigen3-dev nlohmann-json3-dev libcli11-dev
-  libsentencepiece-dev libpcre2-dev libutf8proc-dev libgtest-dev libgmock-dev libbenchmark-dev python3)
-debian_test=(python3-venv)
+  libsentencepiece-dev libpcre2-dev libutf8proc-dev libgtest-dev libgmock-dev libbenchmark-dev python3
+  libvulkan-dev libvulkan-volk-dev glslang-tools spirv-tools)
+debian_test=(python3-venv mesa-vulkan-drivers vulkan-validationlayers)
 debian_model=(python3-venv)
 debian_sanitize=(clang llvm libclang-rt-14-dev)
 debian_aarch64=(g++-aarch64-linux-gnu qemu-user googletest)

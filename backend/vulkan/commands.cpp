@@ -1,0 +1,119 @@
+#include "backend/vulkan/commands.h"
+
+#include <algorithm>
+
+namespace nibble::inline v0::detail::vulkan {
+namespace {
+
+/// Commands in a batch: enough that submitting costs little, few enough that the device starts early.
+constexpr int kBatch = 192;
+
+constexpr VkPipelineStageFlags kWork = VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT;
+constexpr VkAccessFlags kWrites = VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_WRITE_BIT;
+constexpr VkAccessFlags kReads = VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_TRANSFER_READ_BIT;
+
+}  // namespace
+
+Commands::Commands(Gpu& gpu) : gpu_(gpu) {
+  for (Slot& slot : slots_) {
+    VkCommandPoolCreateInfo pool{};
+    pool.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO;
+    pool.flags = VK_COMMAND_POOL_CREATE_TRANSIENT_BIT;
+    pool.queueFamilyIndex = gpu_.family();
+    check(gpu_.call().vkCreateCommandPool(gpu_.handle(), &pool, nullptr, &slot.pool), "making a command pool");
+    VkCommandBufferAllocateInfo buffer{};
+    buffer.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO;
+    buffer.commandPool = slot.pool;
+    buffer.level = VK_COMMAND_BUFFER_LEVEL_PRIMARY;
+    buffer.commandBufferCount = 1;
+    check(gpu_.call().vkAllocateCommandBuffers(gpu_.handle(), &buffer, &slot.buffer), "making a command buffer");
+  }
+}
+
+VkCommandBuffer Commands::recording() {
+  Slot& slot = slots_[open_ % kSlots];
+  if (begun_) return slot.buffer;
+  if (open_ > kSlots) gpu_.wait(open_ - kSlots);
+  check(gpu_.call().vkResetCommandPool(gpu_.handle(), slot.pool, 0), "starting a batch");
+  VkCommandBufferBeginInfo info{};
+  info.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO;
+  info.flags = VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT;
+  check(gpu_.call().vkBeginCommandBuffer(slot.buffer, &info), "starting a batch");
+  begun_ = true;
+  // Whatever earlier batches wrote is seen by this one.
+  barrier(kWork, kReads | kWrites);
+  return slot.buffer;
+}
+
+void Commands::barrier(VkPipelineStageFlags to, VkAccessFlags access) {
+  VkMemoryBarrier memory{};
+  memory.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER;
+  memory.srcAccessMask = kWrites;
+  memory.dstAccessMask = access;
+  gpu_.call().vkCmdPipelineBarrier(slots_[open_ % kSlots].buffer, kWork, to, 0, 1, &memory, 0, nullptr, 0, nullptr);
+  read_.clear();
+  written_.clear();
+}
+
+void Commands::order(std::span<const Access> reads, std::span<const Access> writes) {
+  const auto meets = [](std::span<const Access> now, const std::vector<Range>& before) {
+    return std::any_of(now.begin(), now.end(), [&](const Access& a) {
+      return std::any_of(before.begin(), before.end(),
+                         [&](const Range& b) { return a.begin < b.end && b.begin < a.end; });
+    });
+  };
+  if (meets(reads, written_) || meets(writes, written_) || meets(writes, read_)) barrier(kWork, kReads | kWrites);
+  for (const Access& a : reads) {
+    read_.push_back({a.begin, a.end});
+    a.region->used = open_;
+  }
+  for (const Access& a : writes) {
+    written_.push_back({a.begin, a.end});
+    a.region->used = a.region->written = open_;
+  }
+}
+
+void Commands::dispatch(VkPipeline pipeline, VkPipelineLayout layout, std::span<const std::byte> arguments,
+                        const Groups& groups, std::span<const Access> reads, std::span<const Access> writes) {
+  const VkCommandBuffer buffer = recording();
+  order(reads, writes);
+  const VolkDeviceTable& call = gpu_.call();
+  call.vkCmdBindPipeline(buffer, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline);
+  call.vkCmdPushConstants(buffer, layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, static_cast<std::uint32_t>(arguments.size()),
+                          arguments.data());
+  call.vkCmdDispatch(buffer, groups[0], groups[1], groups[2]);
+  recorded();
+}
+
+void Commands::copy(const Access& from, const Access& to) {
+  const VkCommandBuffer buffer = recording();
+  order({&from, 1}, {&to, 1});
+  const VkBufferCopy part{from.begin - from.region->block->address, to.begin - to.region->block->address,
+                          from.end - from.begin};
+  gpu_.call().vkCmdCopyBuffer(buffer, from.region->block->buffer, to.region->block->buffer, 1, &part);
+  recorded();
+}
+
+void Commands::recorded() {
+  if (++count_ >= kBatch) submit();
+}
+
+void Commands::submit() {
+  if (!begun_) return;
+  barrier(VK_PIPELINE_STAGE_HOST_BIT, VK_ACCESS_HOST_READ_BIT);
+  const VkCommandBuffer buffer = slots_[open_ % kSlots].buffer;
+  check(gpu_.call().vkEndCommandBuffer(buffer), "ending a batch");
+  gpu_.submit(buffer, open_);
+  ++open_;
+  begun_ = false;
+  count_ = 0;
+}
+
+void Commands::wait(std::uint64_t batch) {
+  if (batch >= open_) submit();
+  gpu_.wait(std::min(batch, open_ - 1));
+}
+
+void Commands::finish() { wait(open_); }
+
+}  // namespace nibble::inline v0::detail::vulkan

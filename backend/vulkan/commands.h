@@ -1,0 +1,65 @@
+#pragma once
+
+#include <array>
+#include <span>
+#include <vector>
+
+#include "backend/vulkan/memory.h"
+
+namespace nibble::inline v0::detail::vulkan {
+
+/// What a command reads or writes: part of a region.
+struct Access {
+  Region* region;
+  VkDeviceAddress begin, end;
+};
+
+/// The one stream of a device: commands are recorded in order into the batch that is open, and submitted many at a
+/// time. A command waits for earlier ones only where what it touches overlaps what they wrote (or write what they
+/// read).
+class Commands {
+ public:
+  explicit Commands(Gpu& gpu);
+  Commands(const Commands&) = delete;
+  Commands& operator=(const Commands&) = delete;
+
+  using Groups = std::array<std::uint32_t, 3>;
+  void dispatch(VkPipeline pipeline, VkPipelineLayout layout, std::span<const std::byte> arguments,
+                const Groups& groups, std::span<const Access> reads, std::span<const Access> writes);
+  void copy(const Access& from, const Access& to);
+
+  /// Sends what is recorded to the device.
+  void submit();
+  /// Waits for a batch, submitting it first where it is the open one.
+  void wait(std::uint64_t batch);
+  /// Waits for everything.
+  void finish();
+  /// Whether a batch is done.
+  bool reached(std::uint64_t batch) { return batch < open_ && gpu_.reached(batch); }
+
+  std::uint64_t submitted() const { return open_ - 1; }
+
+ private:
+  struct Range {
+    VkDeviceAddress begin, end;
+  };
+  struct Slot {
+    VkCommandPool pool = nullptr;
+    VkCommandBuffer buffer = nullptr;
+  };
+  static constexpr std::size_t kSlots = 4;
+
+  VkCommandBuffer recording();
+  void order(std::span<const Access> reads, std::span<const Access> writes);
+  void barrier(VkPipelineStageFlags to, VkAccessFlags access);
+  void recorded();
+
+  Gpu& gpu_;
+  std::array<Slot, kSlots> slots_;
+  std::uint64_t open_ = 1;  // the batch that is being recorded
+  bool begun_ = false;
+  int count_ = 0;                      // commands in it
+  std::vector<Range> read_, written_;  // since the last barrier
+};
+
+}  // namespace nibble::inline v0::detail::vulkan

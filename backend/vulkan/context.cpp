@@ -1,0 +1,167 @@
+#include "backend/vulkan/context.h"
+
+#include <fmt/format.h>
+
+#include <cstring>
+#include <vector>
+
+#include "nibble/error.h"
+#include "quant_tensor/formats/format.h"
+#include "quant_tensor/tensor/counters.h"
+#include "quant_tensor/tensor/tensor_impl.h"
+
+namespace nibble::inline v0::detail::vulkan {
+namespace {
+
+DeviceStorage& storage_of(const Tensor& t) { return static_cast<DeviceStorage&>(*t.impl().storage); }
+
+/// The bytes between a dense tensor's first element in memory and its last.
+Access reach(const Tensor& t) {
+  const TensorImpl& impl = t.impl();
+  const auto item = static_cast<std::int64_t>(itemsize(impl.dtype));
+  std::int64_t low = impl.offset, high = impl.offset;
+  for (int a = 0; a < impl.shape.rank(); ++a) {
+    const std::int64_t reach = (impl.shape[a] - 1) * impl.strides[a];
+    (reach < 0 ? low : high) += reach;
+  }
+  Region& region = storage_of(t).region;
+  return {&region, region.address() + static_cast<std::uint64_t>(low * item),
+          region.address() + static_cast<std::uint64_t>((high + 1) * item)};
+}
+
+void append(std::vector<Access>& accesses, const Tensor& t) {
+  if (!t.defined() || t.numel() == 0) return;
+  if (!t.is_quantized()) {
+    accesses.push_back(reach(t));
+    return;
+  }
+  for (const Tensor& component : t.packing()->components) append(accesses, component);
+}
+
+}  // namespace
+
+DeviceStorage::DeviceStorage(Context& context, Region in, std::size_t bytes)
+    // The address is never followed on the host.
+    : Storage(reinterpret_cast<void*>(in.address()), bytes, context.device(), true, {}), region(in), context_(context) {
+  count_allocated(bytes);
+}
+
+DeviceStorage::~DeviceStorage() {
+  count_freed(bytes());
+  context_.release(region);
+}
+
+Context::Context(Device device, const FoundDevice& found)
+    : device_(device),
+      gpu_(found),
+      memory_(gpu_),
+      commands_(gpu_),
+      pipelines_(gpu_),
+      staging_(memory_, commands_),
+      error_(memory_.allocate(16, Memory::Kind::host)) {
+  std::memset(error_.mapped(), 0, 16);
+}
+
+Tensor Context::allocate(const Shape& shape, DType dtype) {
+  const std::size_t bytes = checked_bytes("allocate", shape, dtype);
+  const std::lock_guard lock(mutex_);
+  Region region;
+  try {
+    region = memory_.allocate(bytes);
+  } catch (const Error& e) {
+    if (e.code() != ErrorCode::out_of_memory) throw;
+    // Blocks that have become empty may make room.
+    commands_.finish();
+    memory_.trim();
+    region = memory_.allocate(bytes);
+  }
+  return make_tensor(
+      {shape, contiguous_strides(shape), 0, dtype, std::make_shared<DeviceStorage>(*this, region, bytes), nullptr});
+}
+
+void Context::release(const Region& region) noexcept {
+  const std::lock_guard lock(mutex_);
+  memory_.free(region);
+}
+
+void Context::upload(const void* data, const Tensor& to) {
+  if (to.numel() == 0) return;
+  const std::lock_guard lock(mutex_);
+  const Access access = reach(to);
+  if (access.region->mapped() && commands_.reached(access.region->used)) {
+    std::memcpy(access.region->mapped() + (access.begin - access.region->address()), data, access.end - access.begin);
+  } else {
+    staging_.upload(static_cast<const std::byte*>(data), access);
+  }
+}
+
+void Context::download(const Tensor& from, void* out) {
+  if (from.numel() == 0) return;
+  const std::lock_guard lock(mutex_);
+  const Access access = reach(from);
+  if (access.region->mapped() && access.region->block->quick_to_read) {
+    wait(access.region->written);
+    std::memcpy(out, access.region->mapped() + (access.begin - access.region->address()), access.end - access.begin);
+  } else {
+    staging_.download(access, static_cast<std::byte*>(out));
+    throw_reported();
+  }
+}
+
+void Context::dispatch(const Variant& variant, std::span<const std::byte> arguments, const Commands::Groups& groups,
+                       std::span<const Tensor> reads, std::span<const Tensor> writes) {
+  const std::lock_guard lock(mutex_);
+  std::vector<Access> read, written;
+  for (const Tensor& t : reads) append(read, t);
+  for (const Tensor& t : writes) append(written, t);
+  commands_.dispatch(pipelines_.get(variant), pipelines_.layout(), arguments, groups, read, written);
+}
+
+Commands::Groups Context::spread(std::uint64_t workgroups) const {
+  const std::uint64_t most = gpu_.found().features.most_workgroups;
+  const std::uint64_t rows = (workgroups + most - 1) / most;
+  if (rows <= 1) return {static_cast<std::uint32_t>(workgroups), 1, 1};
+  return {static_cast<std::uint32_t>((workgroups + rows - 1) / rows), static_cast<std::uint32_t>(rows), 1};
+}
+
+std::uint32_t Context::ticket(std::string_view op, std::string_view operand, const Tensor& t, std::int64_t count) {
+  const std::lock_guard lock(mutex_);
+  // 0 means that nothing was reported.
+  if (++last_ticket_ == 0) ++last_ticket_;
+  const std::string_view type = t.is_quantized() ? t.packing()->format->name : name(t.dtype());
+  tickets_.push_back({last_ticket_, op, operand, type, t.shape(), count, commands_.submitted() + 1});
+  return last_ticket_;
+}
+
+void Context::wait(std::uint64_t batch) {
+  commands_.wait(batch);
+  throw_reported();
+}
+
+void Context::throw_reported() {
+  if (const std::string said = Instance::get().take_messages(); !said.empty()) {
+    throw Error(ErrorCode::unsupported, "[vulkan] validation: " + said);
+  }
+  struct Report {
+    std::uint32_t ticket, pad;
+    std::int64_t index;
+  } report{};
+  std::memcpy(&report, error_.mapped(), sizeof report);
+  if (report.ticket == 0) {
+    while (!tickets_.empty() && commands_.reached(tickets_.front().batch)) tickets_.pop_front();
+    return;
+  }
+  std::memset(error_.mapped(), 0, sizeof report);
+  for (const Ticket& ticket : tickets_) {
+    if (ticket.number != report.ticket) continue;
+    throw Error(ErrorCode::out_of_range, fmt::format("[{}] {} {} {}: index {} of {} entries", ticket.op, ticket.operand,
+                                                     ticket.type, to_string(ticket.shape), report.index, ticket.count));
+  }
+}
+
+MemoryStats Context::memory_stats() {
+  const std::lock_guard lock(mutex_);
+  return memory_.stats();
+}
+
+}  // namespace nibble::inline v0::detail::vulkan

@@ -1,0 +1,94 @@
+#include "backend/vulkan/features.h"
+
+#include <algorithm>
+
+namespace nibble::inline v0::detail::vulkan {
+namespace {
+
+/// The structures in which Vulkan 1.2 tells features, chained.
+struct FeatureChain {
+  FeatureChain() {
+    core.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2;
+    core.pNext = &v11;
+    v11.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_FEATURES;
+    v11.pNext = &v12;
+    v12.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES;
+  }
+  FeatureChain(const FeatureChain&) = delete;
+  FeatureChain& operator=(const FeatureChain&) = delete;
+
+  VkPhysicalDeviceFeatures2 core{};
+  VkPhysicalDeviceVulkan11Features v11{};
+  VkPhysicalDeviceVulkan12Features v12{};
+};
+
+/// What every shader needs: addresses instead of bindings, so that no buffer is too large; 64-bit places; narrow
+/// storage.
+struct Needed {
+  const char* name;
+  VkBool32& (*of)(FeatureChain& chain);
+};
+constexpr Needed kNeeded[] = {
+    {"shaderInt64", [](FeatureChain& c) -> VkBool32& { return c.core.features.shaderInt64; }},
+    {"storageBuffer16BitAccess", [](FeatureChain& c) -> VkBool32& { return c.v11.storageBuffer16BitAccess; }},
+    {"storageBuffer8BitAccess", [](FeatureChain& c) -> VkBool32& { return c.v12.storageBuffer8BitAccess; }},
+    {"bufferDeviceAddress", [](FeatureChain& c) -> VkBool32& { return c.v12.bufferDeviceAddress; }},
+    {"timelineSemaphore", [](FeatureChain& c) -> VkBool32& { return c.v12.timelineSemaphore; }},
+};
+
+constexpr VkSubgroupFeatureFlags kSubgroupUses = VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_ARITHMETIC_BIT;
+
+}  // namespace
+
+Features probe_features(VkPhysicalDevice device) {
+  Features found;
+  VkPhysicalDeviceVulkan11Properties v11{};
+  v11.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_PROPERTIES;
+  VkPhysicalDeviceProperties2 properties{};
+  properties.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2;
+  properties.pNext = &v11;
+  vkGetPhysicalDeviceProperties(device, &properties.properties);
+  if (properties.properties.apiVersion < VK_API_VERSION_1_2) {
+    found.lacking.emplace_back("Vulkan 1.2");
+    return found;
+  }
+  vkGetPhysicalDeviceProperties2(device, &properties);
+  const VkPhysicalDeviceLimits& limits = properties.properties.limits;
+  found.subgroup_size = std::max(v11.subgroupSize, 1u);
+  found.shared_memory_bytes = limits.maxComputeSharedMemorySize;
+  found.largest_workgroup = limits.maxComputeWorkGroupInvocations;
+  found.most_workgroups = limits.maxComputeWorkGroupCount[0];
+  found.largest_allocation = v11.maxMemoryAllocationSize;
+  const bool computes = (v11.subgroupSupportedStages & VK_SHADER_STAGE_COMPUTE_BIT) != 0;
+  if (!computes || (v11.subgroupSupportedOperations & kSubgroupUses) != kSubgroupUses) {
+    found.lacking.emplace_back("subgroup arithmetic");
+  }
+
+  FeatureChain chain;
+  vkGetPhysicalDeviceFeatures2(device, &chain.core);
+  for (const Needed& needed : kNeeded) {
+    (needed.of(chain) ? found.names : found.lacking).emplace_back(needed.name);
+  }
+  return found;
+}
+
+VkDevice create_device(VkPhysicalDevice physical, std::uint32_t family) {
+  FeatureChain chain;
+  for (const Needed& needed : kNeeded) needed.of(chain) = VK_TRUE;
+  const float priority = 1;
+  VkDeviceQueueCreateInfo queue{};
+  queue.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO;
+  queue.queueFamilyIndex = family;
+  queue.queueCount = 1;
+  queue.pQueuePriorities = &priority;
+  VkDeviceCreateInfo info{};
+  info.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO;
+  info.pNext = &chain.core;
+  info.queueCreateInfoCount = 1;
+  info.pQueueCreateInfos = &queue;
+  VkDevice device = nullptr;
+  check(vkCreateDevice(physical, &info, nullptr, &device), "making a device");
+  return device;
+}
+
+}  // namespace nibble::inline v0::detail::vulkan

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "backend/vulkan/api.h"
+
+namespace nibble::inline v0::detail::vulkan {
+
+/// What a physical device has of what shaders use.
+struct Features {
+  /// Empty where the device can be used: every feature that shaders are written for.
+  std::vector<std::string> lacking;
+  /// By name, for people.
+  std::vector<std::string> names;
+
+  std::uint32_t subgroup_size = 1;
+  std::uint32_t shared_memory_bytes = 0;
+  std::uint32_t largest_workgroup = 0;
+  std::uint32_t most_workgroups = 0;  ///< along one dimension
+  std::uint64_t largest_allocation = 0;
+};
+
+Features probe_features(VkPhysicalDevice device);
+
+/// The device with the features that shaders use, one queue that computes, of family `family`.
+VkDevice create_device(VkPhysicalDevice physical, std::uint32_t family);
+
+}  // namespace nibble::inline v0::detail::vulkan

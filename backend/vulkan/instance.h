@@ -1,0 +1,50 @@
+#pragma once
+
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "backend/vulkan/features.h"
+#include "nibble/device.h"
+
+namespace nibble::inline v0::detail::vulkan {
+
+/// A device that the loader told of.
+struct FoundDevice {
+  VkPhysicalDevice physical = nullptr;
+  std::string name, driver;
+  bool software = false;
+  std::uint64_t memory_bytes = 0;  ///< of the device's own heaps
+  Features features;
+};
+
+/// The process's one connection to the loader. It is made at first use and never ends: tensors may outlive any order of
+/// destruction.
+class Instance {
+ public:
+  /// Never throws: where there is no loader, or no driver, devices() is empty and absence() says why.
+  static Instance& get();
+
+  /// Those that shaders can run on, discrete ones first, software ones last.
+  const std::vector<FoundDevice>& devices() const { return devices_; }
+  /// What was found where nothing was, or besides: "no Vulkan loader", "lavapipe lacks shaderInt64".
+  const std::string& absence() const { return absence_; }
+
+  /// What the validation layer said since the last call: NIBBLE_VULKAN_VALIDATION=1 turns it on.
+  std::string take_messages();
+
+ private:
+  Instance();
+  void open();
+  void find_devices();
+  static VkBool32 hear(VkDebugUtilsMessageSeverityFlagBitsEXT severity, VkDebugUtilsMessageTypeFlagsEXT type,
+                       const VkDebugUtilsMessengerCallbackDataEXT* data, void* self);
+
+  VkInstance instance_ = nullptr;
+  std::vector<FoundDevice> devices_;
+  std::string absence_;
+  std::mutex messages_mutex_;
+  std::string messages_;
+};
+
+}  // namespace nibble::inline v0::detail::vulkan

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <array>
+#include <string>
+#include <vector>
+
+#include "backend/vulkan/context.h"
+#include "quant_tensor/formats/format.h"
+
+namespace nibble::inline v0::detail::vulkan {
+
+/// How shaders see the rows of a packed tensor: where each component's row 0 lies, from the view's first weight on, and
+/// how far the next one is.
+struct PackedView {
+  explicit PackedView(const Packing& packing);
+  std::array<std::uint64_t, 3> address{};
+  std::array<std::uint32_t, 3> pitch{};
+};
+
+/// The shader that an algorithm has for a format, by their names: none where variants.txt has no such row.
+std::string shader_for(std::string_view algorithm, const Format* format);
+bool has_shader_for(std::string_view algorithm, const Format* format);
+
+/// What a format's include is specialized by, from constant 4 on.
+std::array<std::uint32_t, 3> format_constants(const Tensor& w);
+
+}  // namespace nibble::inline v0::detail::vulkan

@@ -1,0 +1,69 @@
+#include "backend/vulkan/pipelines.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "nibble/error.h"
+
+namespace nibble::inline v0::detail::vulkan {
+
+const Shader* find_shader(std::string_view name) {
+  const auto table = shader_table();
+  const auto found = std::find_if(table.begin(), table.end(), [&](const Shader& s) { return s.name == name; });
+  return found == table.end() ? nullptr : &*found;
+}
+
+Variant::Variant(std::string name, std::uint32_t workgroup_size, std::initializer_list<std::uint32_t> own)
+    : shader(std::move(name)), count(static_cast<std::uint32_t>(own.size()) + 1) {
+  constants[0] = workgroup_size;
+  std::copy(own.begin(), own.end(), constants.begin() + 1);
+}
+
+Pipelines::Pipelines(Gpu& gpu) : gpu_(gpu) {
+  const VkPushConstantRange arguments{VK_SHADER_STAGE_COMPUTE_BIT, 0, kPushBytes};
+  VkPipelineLayoutCreateInfo layout{};
+  layout.sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO;
+  layout.pushConstantRangeCount = 1;
+  layout.pPushConstantRanges = &arguments;
+  check(gpu_.call().vkCreatePipelineLayout(gpu_.handle(), &layout, nullptr, &layout_), "making a pipeline layout");
+  VkPipelineCacheCreateInfo cache{};
+  cache.sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO;
+  check(gpu_.call().vkCreatePipelineCache(gpu_.handle(), &cache, nullptr, &cache_), "making a pipeline cache");
+}
+
+VkPipeline Pipelines::get(const Variant& variant) {
+  const auto found = made_.find(variant);
+  return found != made_.end() ? found->second : made_.emplace(variant, make(variant)).first->second;
+}
+
+VkPipeline Pipelines::make(const Variant& variant) {
+  const VolkDeviceTable& call = gpu_.call();
+  const Shader* shader = find_shader(variant.shader);
+  if (!shader) throw Error(ErrorCode::unsupported, fmt::format("[vulkan] there is no shader {}", variant.shader));
+  VkShaderModuleCreateInfo code{};
+  code.sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO;
+  code.codeSize = shader->words.size_bytes();
+  code.pCode = shader->words.data();
+  VkShaderModule module = nullptr;
+  check(call.vkCreateShaderModule(gpu_.handle(), &code, nullptr, &module), shader->name);
+
+  std::array<VkSpecializationMapEntry, Variant::kMost> entries{};
+  for (std::uint32_t i = 0; i < variant.count; ++i) entries[i] = {i, i * 4, 4};
+  const VkSpecializationInfo constants{variant.count, entries.data(), variant.count * 4, variant.constants.data()};
+  VkComputePipelineCreateInfo info{};
+  info.sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO;
+  info.stage.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO;
+  info.stage.stage = VK_SHADER_STAGE_COMPUTE_BIT;
+  info.stage.module = module;
+  info.stage.pName = "main";
+  info.stage.pSpecializationInfo = &constants;
+  info.layout = layout_;
+  VkPipeline pipeline = nullptr;
+  const VkResult result = call.vkCreateComputePipelines(gpu_.handle(), cache_, 1, &info, nullptr, &pipeline);
+  call.vkDestroyShaderModule(gpu_.handle(), module, nullptr);
+  check(result, fmt::format("compiling {}", shader->name));
+  return pipeline;
+}
+
+}  // namespace nibble::inline v0::detail::vulkan

@@ -1,0 +1,114 @@
+#include "backend/vulkan/numbers.h"
+#include "backend/vulkan/packed.h"
+#include "backend/vulkan/vulkan_backend.h"
+#include "backend/vulkan/walk.h"
+#include "quant_tensor/tensor/tensor_impl.h"
+
+namespace nibble::inline v0::detail::vulkan {
+namespace {
+
+/// The arguments of shaders/product.glsl.
+struct ProductArguments {
+  std::uint64_t x = 0, y = 0;
+  std::array<std::uint64_t, 3> component{};
+  std::array<std::int32_t, 3> pitch{};
+  std::uint32_t m = 0, n = 0, k = 0;
+  std::int32_t x_row = 0, x_column = 0, y_row = 0, y_column = 0;
+  std::int32_t w_column = 0;
+
+  explicit ProductArguments(const MatmulArgs& args)
+      : x(address_of(args.x)),
+        y(address_of(args.y)),
+        m(size(args.x, 0)),
+        n(size(args.w, 0)),
+        k(size(args.w, 1)),
+        x_row(stride(args.x, 0)),
+        x_column(stride(args.x, 1)),
+        y_row(stride(args.y, 0)),
+        y_column(stride(args.y, 1)) {
+    const TensorImpl& w = args.w.impl();
+    if (!w.packing) {
+      component[0] = address_of(args.w);
+      pitch[0] = static_cast<std::int32_t>(w.strides[0] * static_cast<std::int64_t>(itemsize(w.dtype)));
+      w_column = stride(args.w, 1);
+      return;
+    }
+    const PackedView view(*w.packing);
+    for (std::size_t c = 0; c < component.size(); ++c) {
+      component[c] = view.address[c] + static_cast<std::uint64_t>(w.offset) * view.pitch[c];
+      pitch[c] = static_cast<std::int32_t>(w.strides[0] * static_cast<std::int64_t>(view.pitch[c]));
+    }
+  }
+
+ private:
+  static std::uint32_t size(const Tensor& t, int axis) { return static_cast<std::uint32_t>(t.shape()[axis]); }
+  static std::int32_t stride(const Tensor& t, int axis) { return static_cast<std::int32_t>(t.impl().strides[axis]); }
+};
+static_assert(sizeof(ProductArguments) <= kPushBytes);
+
+/// One dispatch of either algorithm over the operands as they lie.
+using Launch = void (*)(Context& context, const MatmulArgs& args, const ProductArguments& arguments);
+
+constexpr std::uint32_t kGemvColumns = 4;  // as in gemv.glsl
+constexpr std::uint32_t kTile = 32;        // as in gemm.glsl
+constexpr std::uint32_t kMostGemvRows = 8;
+
+/// `rows`: of x where the pipeline is made for their number.
+void run(Context& context, const MatmulArgs& args, const ProductArguments& arguments, std::string_view algorithm,
+         std::uint32_t rows, std::uint32_t workgroup, const Commands::Groups& groups) {
+  const auto own = format_constants(args.w);
+  const Format* format = args.w.is_quantized() ? args.w.packing()->format : nullptr;
+  const Tensor reads[] = {args.x, args.w};
+  context.dispatch({shader_for(algorithm, format),
+                    workgroup,
+                    {number(args.x.dtype()), number(args.y.dtype()), rows, own[0], own[1], own[2]}},
+                   std::as_bytes(std::span(&arguments, 1)), groups, reads, {&args.y, 1});
+}
+
+void launch_gemv(Context& context, const MatmulArgs& args, const ProductArguments& arguments) {
+  run(context, args, arguments, "gemv", arguments.m, context.found().features.subgroup_size,
+      context.spread((arguments.n + kGemvColumns - 1) / kGemvColumns));
+}
+
+void launch_gemm(Context& context, const MatmulArgs& args, const ProductArguments& arguments) {
+  run(context, args, arguments, "gemm", 0, 64,
+      {(arguments.n + kTile - 1) / kTile, (arguments.m + kTile - 1) / kTile, 1});
+}
+
+template <Launch launch>
+void product(const MatmulArgs& args) {
+  Context& context = backend_of(args.y).context();
+  const ProductArguments whole(args);
+  if (whole.m == 0 || whole.n == 0) return;
+  if (args.x_rows.empty()) return launch(context, args, whole);
+  // Rows that lie anywhere are multiplied one by one.
+  ProductArguments row = whole;
+  row.m = 1;
+  for (std::size_t i = 0; i < args.x_rows.size(); ++i) {
+    row.x = whole.x + static_cast<std::uint64_t>(args.x_rows[i]) * itemsize(args.x.dtype());
+    row.y = whole.y + static_cast<std::uint64_t>(args.y_rows[i]) * itemsize(args.y.dtype());
+    launch(context, args, row);
+  }
+}
+
+bool takes(const MatmulQuery& q, std::string_view algorithm) {
+  return (q.orientation == Orientation::along || !q.format) && has_shader_for(algorithm, q.format);
+}
+bool gemv_takes(const MatmulQuery& q) { return q.rows <= kMostGemvRows && !q.deterministic && takes(q, "gemv"); }
+bool gemm_takes(const MatmulQuery& q) { return takes(q, "gemm"); }
+
+/// Only what is packed: where a product across it has no kernel, dispatch decodes it.
+bool host_takes(const MatmulQuery& q) { return q.orientation == Orientation::along || !q.format; }
+void run_on_host(const MatmulArgs& args) { backend_of(args.y).multiply(args); }
+
+constexpr MatmulKernel kKernels[] = {
+    {"gemv_vulkan", Precision::exact, 20, gemv_takes, product<launch_gemv>},
+    {"gemm_vulkan", Precision::exact, 10, gemm_takes, product<launch_gemm>},
+    {"host", Precision::exact, 0, host_takes, run_on_host},
+};
+
+}  // namespace
+
+std::span<const MatmulKernel> VulkanBackend::matmul_kernels() { return kKernels; }
+
+}  // namespace nibble::inline v0::detail::vulkan

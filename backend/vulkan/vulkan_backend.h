@@ -1,0 +1,61 @@
+#pragma once
+
+#include "backend/vulkan/context.h"
+#include "backend/vulkan/host_fallback.h"
+
+namespace nibble::inline v0::detail::vulkan {
+
+inline constexpr std::uint32_t kElementWorkgroup = 128;
+
+/// A Vulkan device: each family of operations has a file of its own in this folder, that says which operands its
+/// kernels take; the rest goes to the CPU (HostFallback). Operations are recorded at the call and run when they are
+/// submitted.
+class VulkanBackend final : public HostFallback {
+ public:
+  VulkanBackend(Device device, const FoundDevice& found) : context_(device, found) {}
+
+  Tensor allocate(const Shape& shape, DType dtype) override { return context_.allocate(shape, dtype); }
+  void upload(const void* data, const Tensor& to) override { context_.upload(data, to); }
+  void download(const Tensor& from, void* out) override { context_.download(from, out); }
+  void count_operation() override;
+
+  void copy(const Tensor& in, const Tensor& out) override;
+  void fill(const Tensor& out, Scalar value) override;
+  void arange(const Tensor& out, Scalar start, Scalar step) override;
+  void unary(UnaryOp op, const Tensor& in, const Tensor& out) override;
+  void binary(BinaryOp op, const Tensor& a, const Tensor& b, const Tensor& out) override;
+  void where(const Tensor& condition, const Tensor& a, const Tensor& b, const Tensor& out) override;
+  void reduce(ReduceOp op, const Tensor& in, const Tensor& out) override;
+  void softmax(const Tensor& in, const Tensor& out, bool log) override;
+  void take(const Tensor& in, const Tensor& indices, const Tensor& out) override;
+  bool update_slice(const Tensor& rows, const Tensor& starts, int axis, const Tensor& out) override;
+  void rms_norm(const Tensor& x, const Tensor& weight, double eps, const Tensor& out) override;
+  void layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps, const Tensor& out) override;
+  void rope(const Tensor& x, const Tensor& positions, const RopeFrequencies& frequencies, bool interleaved,
+            const Tensor& out) override;
+  void attention(const Tensor& q, const Tensor& k, const Tensor& v, double scale, bool causal, const Tensor& mask,
+                 const Tensor& key_length, const Tensor& out) override;
+  void dequantize(const Tensor& packed, const Tensor& out) override;
+  std::span<const MatmulKernel> matmul_kernels() override;
+
+  /// For the kernels of products, which are functions.
+  Context& context() { return context_; }
+
+ private:
+  void place(const Tensor& host, const Tensor& out) override;
+  /// One invocation for each place of every walk over `shape`; of the operands, `out` is written.
+  void each_element(const Variant& variant, const Shape& shape, std::initializer_list<Tensor> operands,
+                    const Tensor& out, std::array<std::uint32_t, 4> extra = {});
+  void take_packed(const Tensor& in, const Tensor& indices, const Tensor& out);
+  void decode(const Tensor& packed, const Tensor& indices, const Tensor& out, std::span<const std::byte> arguments,
+              std::uint64_t invocations);
+  void normalize(const Tensor& x, const Tensor& weight, const Tensor& bias, bool centred, double eps,
+                 const Tensor& out);
+
+  Context context_;
+};
+
+/// The backend of a tensor's device, which must be Vulkan.
+VulkanBackend& backend_of(const Tensor& t);
+
+}  // namespace nibble::inline v0::detail::vulkan
