@@ -12,15 +12,10 @@ void load_tiles(uint m0, uint n0, uint k0) {
     const int64_t at = int64_t(m0 + m) * args.x_row + int64_t(k0 + k) * args.x_column;
     x_tile[k * kPitch + m] = m0 + m < args.m && k0 + k < args.k ? load_float(kX, args.x + uint64_t(at * int64_t(item_size(kX)))) : 0.0;
   }
-  for (uint e = gl_LocalInvocationIndex; e < kTile * kTile / 8; e += gl_WorkGroupSize.x) {
-    const uint k = e % (kTile / 8) * 8, n = e / (kTile / 8);
-    float w[8];
-    if (n0 + n < args.n && k0 + k < args.k) {
-      decode_8(n0 + n, k0 + k, w);
-    } else {
-      for (uint i = 0; i < 8; ++i) w[i] = 0.0;
-    }
-    for (uint i = 0; i < 8; ++i) w_tile[(k + i) * kPitch + n] = w[i];
+  for (uint n = gl_LocalInvocationIndex; n < kTile; n += gl_WorkGroupSize.x) {
+    float w[kTile];
+    if (n0 + n < args.n) decode_32(n0 + n, k0, w);
+    for (uint k = 0; k < kTile; ++k) w_tile[k * kPitch + n] = n0 + n < args.n ? w[k] : 0.0;
   }
 }
 

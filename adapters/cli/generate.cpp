@@ -69,6 +69,8 @@ class Generate final : public Command {
             {"weight_bytes", loaded.model.weight_bytes()},
             {"peak_rss_bytes", peak_rss_bytes()},
             {"dequantized_bytes", stats().bytes_dequantized},
+            {"moved_bytes", stats().bytes_moved},
+            {"operations", {{"cpu", stats().ops_cpu}, {"vulkan", stats().ops_vulkan}}},
             {"token_ids", made.tokens},
             {"finish_reason", made.stopped_by ? "stop" : "length"}};
   }

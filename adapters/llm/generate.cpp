@@ -20,6 +20,9 @@ class Stopwatch {
   std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
 };
 
+/// As the sampler reads them.
+Tensor to_host(const Tensor& logits) { return cast(logits, DType::f32).to(Device::cpu()); }
+
 /// Where they lie: there are too many to be copied for every token.
 std::span<const float> numbers_of(const Tensor& logits) {
   return {logits.data<float>(), static_cast<std::size_t>(logits.numel())};
@@ -33,7 +36,7 @@ Session::Session(const DecoderModel& model, std::int64_t capacity, std::string_v
 Tensor Session::prefill(std::span<const std::int32_t> tokens, std::int64_t chunk,
                         const DecoderModel::Progress& progress) {
   const std::vector<std::int32_t> prompts[] = {{tokens.begin(), tokens.end()}};
-  const Tensor logits = cast(model_.prefill(prompts, cache_, chunk, progress), DType::f32);
+  const Tensor logits = to_host(model_.prefill(prompts, cache_, chunk, progress));
   history_.insert(history_.end(), tokens.begin(), tokens.end());
   return logits;
 }
@@ -41,7 +44,7 @@ Tensor Session::prefill(std::span<const std::int32_t> tokens, std::int64_t chunk
 Tensor Session::step(std::int32_t token) {
   const Tensor states = model_.hidden(tensor<std::int32_t>({token}, {1, 1}), cache_);
   history_.push_back(token);
-  return cast(model_.logits(states), DType::f32);
+  return to_host(model_.logits(states));
 }
 
 void Session::rewind(std::int64_t length) {
@@ -101,7 +104,7 @@ std::vector<std::vector<std::int32_t>> generate_batch(const DecoderModel& model,
   for (const auto& prompt : prompts) longest = std::max(longest, prompt.size());
   KvCache cache = model.make_cache(static_cast<std::int64_t>(rows), static_cast<std::int64_t>(longest) + max_tokens);
 
-  Tensor logits = cast(model.prefill(prompts, cache, prefill_chunk), DType::f32);
+  Tensor logits = to_host(model.prefill(prompts, cache, prefill_chunk));
   std::vector<std::int32_t> alive(rows, 1);
   for (std::int64_t made = 0; made < max_tokens; ++made) {
     const std::size_t vocabulary = numbers_of(logits).size() / rows;
@@ -113,8 +116,7 @@ std::vector<std::vector<std::int32_t>> generate_batch(const DecoderModel& model,
     }
     if (std::count(alive.begin(), alive.end(), 0) == static_cast<std::ptrdiff_t>(rows) || made + 1 == max_tokens) break;
     const Tensor tokens = from_data(std::span<const std::int32_t>(next), {static_cast<std::int64_t>(rows), 1});
-    logits =
-        cast(model.logits(model.hidden(tokens, cache, alive)), DType::f32);  // a row that has ended stays where it is
+    logits = to_host(model.logits(model.hidden(tokens, cache, alive)));  // a row that has ended stays where it is
   }
   return results;
 }

@@ -75,9 +75,8 @@ class ModuleReader {
       if (found == loaded.adapter.end()) continue;
       const LoraWeights& update = found->second;
       try {
-        module.add_update(
-            {cast(update.a.to(options_.device), options_.dtype), cast(update.b.to(options_.device), options_.dtype),
-             update.scale * loaded.multiplier});
+        module.add_update({cast(update.a.to(options_.device), options_.dtype),
+                           cast(update.b.to(options_.device), options_.dtype), update.scale * loaded.multiplier});
       } catch (const Error& e) {
         throw Error(e.code(), fmt::format("{}: {}: {}", loaded.name, path, e.what()));
       }

@@ -27,7 +27,7 @@ struct DecodeArguments {
     pitch = view.pitch;
     k = static_cast<std::uint32_t>(packed.shape()[packed.packing()->axis]);
   }
-  std::uint64_t invocations() const { return std::uint64_t{size[0]} * size[1] * size[2] * (k / 8); }
+  std::uint64_t invocations() const { return std::uint64_t{size[0]} * size[1] * size[2] * (k / 32); }
 };
 static_assert(sizeof(DecodeArguments) <= kPushBytes);
 

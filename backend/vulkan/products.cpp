@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <bit>
+
 #include "backend/vulkan/numbers.h"
 #include "backend/vulkan/packed.h"
 #include "backend/vulkan/vulkan_backend.h"
@@ -49,29 +52,38 @@ static_assert(sizeof(ProductArguments) <= kPushBytes);
 /// One dispatch of either algorithm over the operands as they lie.
 using Launch = void (*)(Context& context, const MatmulArgs& args, const ProductArguments& arguments);
 
-constexpr std::uint32_t kGemvColumns = 4;  // as in gemv.glsl
-constexpr std::uint32_t kTile = 32;        // as in gemm.glsl
+constexpr std::uint32_t kTile = 32;  // as in gemm.glsl
 constexpr std::uint32_t kMostGemvRows = 8;
 
-/// `rows`: of x where the pipeline is made for their number.
+/// The rows of x that gemv.glsl passes at a time, and the rows of w that a workgroup has.
+struct GemvTile {
+  std::uint32_t m = 0, n = 0;
+};
+/// Powers of two, so that few pipelines serve all sizes; small where the processor plays the device: it compiles slowly
+/// what is unrolled for a larger tile.
+GemvTile gemv_tile(const Context& context, std::uint32_t rows) {
+  return {std::min(std::bit_ceil(rows), context.found().software ? 2u : kMostGemvRows), 4};
+}
+
 void run(Context& context, const MatmulArgs& args, const ProductArguments& arguments, std::string_view algorithm,
-         std::uint32_t rows, std::uint32_t workgroup, const Commands::Groups& groups) {
+         GemvTile tile, std::uint32_t workgroup, const Commands::Groups& groups) {
   const auto own = format_constants(args.w);
   const Format* format = args.w.is_quantized() ? args.w.packing()->format : nullptr;
   const Tensor reads[] = {args.x, args.w};
   context.dispatch({shader_for(algorithm, format),
                     workgroup,
-                    {number(args.x.dtype()), number(args.y.dtype()), rows, own[0], own[1], own[2]}},
+                    {number(args.x.dtype()), number(args.y.dtype()), tile.m, own[0], own[1], own[2], tile.n}},
                    std::as_bytes(std::span(&arguments, 1)), groups, reads, {&args.y, 1});
 }
 
 void launch_gemv(Context& context, const MatmulArgs& args, const ProductArguments& arguments) {
-  run(context, args, arguments, "gemv", arguments.m, context.found().features.subgroup_size,
-      context.spread((arguments.n + kGemvColumns - 1) / kGemvColumns));
+  const GemvTile tile = gemv_tile(context, arguments.m);
+  run(context, args, arguments, "gemv", tile, context.found().features.subgroup_size,
+      {(arguments.n + tile.n - 1) / tile.n, (arguments.m + tile.m - 1) / tile.m, 1});
 }
 
 void launch_gemm(Context& context, const MatmulArgs& args, const ProductArguments& arguments) {
-  run(context, args, arguments, "gemm", 0, 64,
+  run(context, args, arguments, "gemm", {}, 64,
       {(arguments.n + kTile - 1) / kTile, (arguments.m + kTile - 1) / kTile, 1});
 }
 
@@ -95,6 +107,7 @@ bool takes(const MatmulQuery& q, std::string_view algorithm) {
   return (q.orientation == Orientation::along || !q.format) && has_shader_for(algorithm, q.format);
 }
 bool gemv_takes(const MatmulQuery& q) { return q.rows <= kMostGemvRows && !q.deterministic && takes(q, "gemv"); }
+bool gemv_takes_any(const MatmulQuery& q) { return !q.deterministic && takes(q, "gemv"); }
 bool gemm_takes(const MatmulQuery& q) { return takes(q, "gemm"); }
 
 /// Only what is packed: where a product across it has no kernel, dispatch decodes it.
@@ -106,9 +119,18 @@ constexpr MatmulKernel kKernels[] = {
     {"gemm_vulkan", Precision::exact, 10, gemm_takes, product<launch_gemm>},
     {"host", Precision::exact, 0, host_takes, run_on_host},
 };
+/// Where the processor plays the device, shared memory is no nearer than any other: tiles gain nothing.
+constexpr MatmulKernel kSoftwareKernels[] = {
+    {"gemv_vulkan", Precision::exact, 20, gemv_takes_any, product<launch_gemv>},
+    {"gemm_vulkan", Precision::exact, 10, gemm_takes, product<launch_gemm>},
+    {"host", Precision::exact, 0, host_takes, run_on_host},
+};
 
 }  // namespace
 
-std::span<const MatmulKernel> VulkanBackend::matmul_kernels() { return kKernels; }
+std::span<const MatmulKernel> VulkanBackend::matmul_kernels() {
+  if (context_.found().software) return kSoftwareKernels;
+  return kKernels;
+}
 
 }  // namespace nibble::inline v0::detail::vulkan

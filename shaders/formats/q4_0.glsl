@@ -1,8 +1,6 @@
-// GGUF Q4_0: an f16 scale, 16 bytes of nibbles; value = scale · (code − 8).
-vec2 scale_and_bias(uint row, uint k) { return vec2(half_at(block_of(row, k, 18)), 0.0); }
-
-void values_of_8(uint row, uint k, out float v[8]) {
-  uint code[8];
-  nibbles_of_8(block_of(row, k, 18) + 2, 0, k, code);
-  for (uint i = 0; i < 8; ++i) v[i] = float(int(code[i]) - 8);
+// GGUF Q4_0: an f16 scale, then nibbles; value = scale · (code − 8).
+void decode_32(uint row, uint k, out float w[32]) {
+  const uint64_t block = block_of(row, k, 18);
+  const uint nibbles[4] = uint[4](word_at(block + 2), word_at(block + 6), word_at(block + 10), word_at(block + 14));
+  decode_nibbles(nibbles, 0, low_half(half_at(block)), 8, 0.0, w);
 }

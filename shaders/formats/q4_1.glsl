@@ -1,11 +1,7 @@
-// GGUF Q4_1: an f16 scale, an f16 bias, 16 bytes of nibbles; value = scale · code + bias.
-vec2 scale_and_bias(uint row, uint k) {
+// GGUF Q4_1: an f16 scale, an f16 bias, then nibbles; value = scale · code + bias.
+void decode_32(uint row, uint k, out float w[32]) {
   const uint64_t block = block_of(row, k, 20);
-  return vec2(half_at(block), half_at(block + 2));
-}
-
-void values_of_8(uint row, uint k, out float v[8]) {
-  uint code[8];
-  nibbles_of_8(block_of(row, k, 20) + 4, 0, k, code);
-  for (uint i = 0; i < 8; ++i) v[i] = float(code[i]);
+  const uint head = Word(block).value;
+  const uint nibbles[4] = uint[4](Word(block + 4).value, Word(block + 8).value, Word(block + 12).value, Word(block + 16).value);
+  decode_nibbles(nibbles, 0, low_half(head), 0, high_half(head), w);
 }

@@ -1,9 +1,6 @@
-// GGUF Q5_0: an f16 scale, 32 fifth bits, 16 bytes of nibbles; value = scale · (code − 16).
-vec2 scale_and_bias(uint row, uint k) { return vec2(half_at(block_of(row, k, 22)), 0.0); }
-
-void values_of_8(uint row, uint k, out float v[8]) {
+// GGUF Q5_0: an f16 scale, 32 fifth bits, then nibbles; value = scale · (code − 16).
+void decode_32(uint row, uint k, out float w[32]) {
   const uint64_t block = block_of(row, k, 22);
-  uint code[8];
-  nibbles_of_8(block + 6, word_at(block + 2), k, code);
-  for (uint i = 0; i < 8; ++i) v[i] = float(int(code[i]) - 16);
+  const uint nibbles[4] = uint[4](word_at(block + 6), word_at(block + 10), word_at(block + 14), word_at(block + 18));
+  decode_nibbles(nibbles, word_at(block + 2), low_half(half_at(block)), 16, 0.0, w);
 }
