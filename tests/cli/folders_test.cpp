@@ -3,6 +3,7 @@
 #include <map>
 
 #include "tests/cli/program.h"
+#include "tests/support/sanitized.h"
 
 namespace nibble::testing {
 namespace {
@@ -84,9 +85,7 @@ TEST(Quantize, ShardsAsTheInputIs) {
 
 // Neither a weight nor a stack of experts is ever in memory as a whole.
 TEST(Quantize, MemoryIsFarBelowALargeTensor) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  GTEST_SKIP() << "skipped: a sanitizer's own memory is counted too";
-#endif
+  if (kSanitized) GTEST_SKIP() << "skipped: a sanitizer's own memory is counted too";
   constexpr std::uint64_t kTensor = 96 << 20;
   const auto peak = [](const std::vector<std::string>& arguments) {
     return answer(arguments)["peak_rss_bytes"].get<std::uint64_t>();

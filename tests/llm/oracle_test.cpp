@@ -6,23 +6,10 @@
 #include "adapters/llm/scoring.h"
 #include "adapters/llm/tokenizer/tokenizer.h"
 #include "tests/llm/support.h"
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define NIBBLE_SLOW_BUILD 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define NIBBLE_SLOW_BUILD 1
-#endif
-#endif
+#include "tests/support/sanitized.h"
 
 namespace nibble::tests {
 namespace {
-
-#ifdef NIBBLE_SLOW_BUILD
-constexpr bool kSlowBuild = true;
-#else
-constexpr bool kSlowBuild = false;
-#endif
 
 class Stories260KModel : public ::testing::Test {
  protected:
@@ -111,10 +98,10 @@ class SmolLm2Model : public ::testing::Test {
 
 TEST_F(SmolLm2Model, LogitsAtExactPrecision) {
   const with precise(exact());
-  expect_logits_within(1e-3, kSlowBuild ? 1 : 4);
+  expect_logits_within(1e-3, kSanitized ? 1 : 4);
 }
 
-TEST_F(SmolLm2Model, LogitsAtStandardPrecision) { expect_logits_within(1e-2, kSlowBuild ? 1 : 4); }
+TEST_F(SmolLm2Model, LogitsAtStandardPrecision) { expect_logits_within(1e-2, kSanitized ? 1 : 4); }
 
 TEST_F(SmolLm2Model, GreedyTextEqualsTheReference) {
   const files::Checkpoint checkpoint = files::Checkpoint::open(path_);
@@ -125,11 +112,11 @@ TEST_F(SmolLm2Model, GreedyTextEqualsTheReference) {
   const std::vector<std::int32_t> prompt = tokenizer->encode(chat["prompt"].get<std::string>());
   EXPECT_EQ(prompt, chat["prompt_ids"].get<std::vector<std::int32_t>>());
   auto wanted = chat["greedy_ids"].get<std::vector<std::int32_t>>();
-  if (kSlowBuild) wanted.resize(4);
+  if (kSanitized) wanted.resize(4);
   llm::Session session(model, 128);
   const auto made = session.generate(prompt, greedy_for(static_cast<std::int64_t>(wanted.size())));
   EXPECT_EQ(made.tokens, wanted);
-  if (kSlowBuild) return;
+  if (kSanitized) return;
   EXPECT_EQ(tokenizer->decode(made.tokens), chat["greedy_text"].get<std::string>());
 }
 
@@ -138,7 +125,7 @@ TEST_F(SmolLm2Model, GreedyTextEqualsTheReference) {
 TEST_F(SmolLm2Model, GreedyIdsEqualTheReference) {
   const llm::DecoderModel model = load_model(path_);
   int compared = 0;
-  for (std::size_t i = 0; i < (kSlowBuild ? 1 : 4); ++i) {
+  for (std::size_t i = 0; i < (kSanitized ? 1 : 4); ++i) {
     const Json& chat = reference_["chat"][i];
     auto text = chat["prompt_ids"].get<std::vector<std::int32_t>>();
     const auto wanted = chat["greedy_ids"].get<std::vector<std::int32_t>>();
@@ -154,7 +141,7 @@ TEST_F(SmolLm2Model, GreedyIdsEqualTheReference) {
       ++compared;
     }
   }
-  EXPECT_GT(compared, kSlowBuild ? 50 : 220);
+  EXPECT_GT(compared, kSanitized ? 50 : 220);
 }
 
 TEST_F(SmolLm2Model, Perplexity) {
@@ -163,7 +150,7 @@ TEST_F(SmolLm2Model, Perplexity) {
   const auto tokenizer = llm::Tokenizer::make(checkpoint.tokenizer());
   const Json texts = read_json(shared_data() / "text" / "tinystories_1000.json");
   llm::Score total;
-  const std::size_t count = kSlowBuild ? 1 : 20;
+  const std::size_t count = kSanitized ? 1 : 20;
   for (std::size_t i = 0; i < count; ++i) {
     const llm::Score score = llm::score(model, tokenizer->encode(texts[i].get<std::string>()));
     const Json& wanted = reference_["perplexity"]["per_text"][i];
@@ -171,7 +158,7 @@ TEST_F(SmolLm2Model, Perplexity) {
     EXPECT_NEAR(score.negative_log_likelihood, wanted["nll"].get<double>(), 0.05);
     total += score;
   }
-  if (kSlowBuild) return;
+  if (kSanitized) return;
   EXPECT_EQ(total.tokens, 3420);
   EXPECT_NEAR(total.perplexity(), 7.768, 5e-4);
 }
@@ -202,7 +189,7 @@ Tensor decoded_as_mlx_does(const Tensor& packed) {
 }
 
 TEST_F(SmolLm2Model, PerplexityOfTheWeightsPackedAnew) {
-  if (kSlowBuild) GTEST_SKIP() << "skipped: minutes under a sanitizer";
+  if (kSanitized) GTEST_SKIP() << "skipped: minutes under a sanitizer";
   const Json texts = read_json(shared_data() / "text" / "tinystories_1000.json");
   const files::Checkpoint checkpoint = files::Checkpoint::open(path_);
   const auto tokenizer = llm::Tokenizer::make(checkpoint.tokenizer());
