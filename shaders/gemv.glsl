@@ -5,9 +5,17 @@ layout(constant_id = 2) const uint kY = 0;
 layout(constant_id = 3) const uint kM = 1;     // rows of x
 layout(constant_id = 7) const uint kRows = 4;  // rows of w
 
-float x_at(uint m, uint k) {
-  const int64_t at = int64_t(m) * args.x_row + int64_t(k) * args.x_column;
-  return m < args.m && k < args.k ? load_float(kX, args.x + uint64_t(at * int64_t(item_size(kX)))) : 0.0;
+layout(constant_id = 8) const int kColumn = 0;       // stride of x along a row, where it is known
+layout(constant_id = 9) const bool kRagged = true;  // whether rows end inside of 32
+
+/// 32 elements of a row of x. Places within them are reckoned in 32 bits, since this is where the time goes.
+void load_x(uint m, uint k, out float x[32]) {
+  const int column = (kColumn != 0 ? kColumn : args.x_column) * int(item_size(kX));
+  const int64_t at = int64_t(min(m, args.m - 1)) * args.x_row * int64_t(item_size(kX)) + int64_t(k) * column;
+  const uint64_t begin = args.x + uint64_t(at);
+  for (uint i = 0; i < 32; ++i) {
+    x[i] = !kRagged || k + i < args.k ? load_float(kX, begin + uint64_t(int64_t(int(i) * column))) : 0.0;
+  }
 }
 
 void main() {
@@ -19,9 +27,7 @@ void main() {
   }
   for (uint k = lane * 32; k < args.k; k += step) {
     float x[kM][32];
-    for (uint m = 0; m < kM; ++m) {
-      for (uint i = 0; i < 32; ++i) x[m][i] = x_at(m0 + m, k + i);
-    }
+    for (uint m = 0; m < kM; ++m) load_x(m0 + m, k, x[m]);
     for (uint r = 0; r < kRows; ++r) {
       float w[32];
       decode_32(min(first + r, args.n - 1), k, w);

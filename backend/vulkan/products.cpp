@@ -72,7 +72,8 @@ void run(Context& context, const MatmulArgs& args, const ProductArguments& argum
   const Tensor reads[] = {args.x, args.w};
   context.dispatch({shader_for(algorithm, format),
                     workgroup,
-                    {number(args.x.dtype()), number(args.y.dtype()), tile.m, own[0], own[1], own[2], tile.n}},
+                    {number(args.x.dtype()), number(args.y.dtype()), tile.m, own[0], own[1], own[2], tile.n,
+                     arguments.x_column == 1 ? 1u : 0u, arguments.k % 32 != 0}},
                    std::as_bytes(std::span(&arguments, 1)), groups, reads, {&args.y, 1});
 }
 
