@@ -6,7 +6,8 @@
 
 #include "nibble/dtype.h"
 
-/// OCP 8-bit floats (OFP8, revision 1.0), storage only: values pass through f32, as torch has them.
+/// OCP 8-bit floats (OFP8, revision 1.0), storage only: values pass through f32. What is past the largest
+/// becomes an infinity or NaN, which cannot pass unseen.
 namespace nibble {
 inline namespace v0 {
 namespace detail {

@@ -26,69 +26,54 @@ Tensor host(const Tensor& t) { return t.defined() ? t.to(Device::cpu()) : t; }
 /// A tensor on the host for what will be placed in `t`.
 Tensor like(const Tensor& t) { return t.defined() ? make_dense(t.shape(), t.dtype()) : t; }
 
+/// What the CPU computes for `out`; `x` is the operand that a refusal names.
+template <class Compute>
+Tensor computed(std::string_view op, const Tensor& x, const Tensor& out, Compute compute) {
+  Backend& cpu = on_host(op, x);
+  const Tensor result = like(out);
+  compute(cpu, result);
+  return result;
+}
+
 }  // namespace
 
 void HostFallback::copy(const Tensor& in, const Tensor& out) {
-  Backend& cpu = on_host("copy", in);
-  const Tensor result = like(out);
-  cpu.copy(host(in), result);
-  place(result, out);
+  place(computed("copy", in, out, [&](Backend& cpu, const Tensor& y) { cpu.copy(host(in), y); }), out);
 }
 
 void HostFallback::fill(const Tensor& out, Scalar value) {
-  Backend& cpu = on_host("fill", out);
-  const Tensor result = like(out);
-  cpu.fill(result, value);
-  place(result, out);
+  place(computed("fill", out, out, [&](Backend& cpu, const Tensor& y) { cpu.fill(y, value); }), out);
 }
 
 void HostFallback::arange(const Tensor& out, Scalar start, Scalar step) {
-  Backend& cpu = on_host("arange", out);
-  const Tensor result = like(out);
-  cpu.arange(result, start, step);
-  place(result, out);
+  place(computed("arange", out, out, [&](Backend& cpu, const Tensor& y) { cpu.arange(y, start, step); }), out);
 }
 
 void HostFallback::random(const Tensor& out, Distribution distribution, std::uint64_t seed, double a, double b) {
-  Backend& cpu = on_host("random", out);
-  const Tensor result = like(out);
-  cpu.random(result, distribution, seed, a, b);
-  place(result, out);
+  place(computed("random", out, out, [&](Backend& cpu, const Tensor& y) { cpu.random(y, distribution, seed, a, b); }),
+        out);
 }
 
 void HostFallback::unary(UnaryOp op, const Tensor& in, const Tensor& out) {
-  Backend& cpu = on_host("unary", in);
-  const Tensor result = like(out);
-  cpu.unary(op, host(in), result);
-  place(result, out);
+  place(computed("unary", in, out, [&](Backend& cpu, const Tensor& y) { cpu.unary(op, host(in), y); }), out);
 }
 
 void HostFallback::binary(BinaryOp op, const Tensor& a, const Tensor& b, const Tensor& out) {
-  Backend& cpu = on_host("binary", a);
-  const Tensor result = like(out);
-  cpu.binary(op, host(a), host(b), result);
-  place(result, out);
+  place(computed("binary", a, out, [&](Backend& cpu, const Tensor& y) { cpu.binary(op, host(a), host(b), y); }), out);
 }
 
 void HostFallback::where(const Tensor& condition, const Tensor& a, const Tensor& b, const Tensor& out) {
-  Backend& cpu = on_host("where", a);
-  const Tensor result = like(out);
-  cpu.where(host(condition), host(a), host(b), result);
-  place(result, out);
+  place(computed("where", a, out,
+                 [&](Backend& cpu, const Tensor& y) { cpu.where(host(condition), host(a), host(b), y); }),
+        out);
 }
 
 void HostFallback::reduce(ReduceOp op, const Tensor& in, const Tensor& out) {
-  Backend& cpu = on_host("reduce", in);
-  const Tensor result = like(out);
-  cpu.reduce(op, host(in), result);
-  place(result, out);
+  place(computed("reduce", in, out, [&](Backend& cpu, const Tensor& y) { cpu.reduce(op, host(in), y); }), out);
 }
 
 void HostFallback::softmax(const Tensor& in, const Tensor& out, bool log) {
-  Backend& cpu = on_host("softmax", in);
-  const Tensor result = like(out);
-  cpu.softmax(host(in), result, log);
-  place(result, out);
+  place(computed("softmax", in, out, [&](Backend& cpu, const Tensor& y) { cpu.softmax(host(in), y, log); }), out);
 }
 
 void HostFallback::sort(const Tensor& in, bool descending, const Tensor& values, const Tensor& indices) {
@@ -100,55 +85,49 @@ void HostFallback::sort(const Tensor& in, bool descending, const Tensor& values,
 }
 
 void HostFallback::take(const Tensor& in, const Tensor& indices, const Tensor& out) {
-  Backend& cpu = on_host("take", in);
-  const Tensor result = like(out);
-  cpu.take(host(in), host(indices), result);
-  place(result, out);
+  place(computed("take", in, out, [&](Backend& cpu, const Tensor& y) { cpu.take(host(in), host(indices), y); }), out);
 }
 
 void HostFallback::take_along_last(const Tensor& in, const Tensor& indices, const Tensor& out) {
-  Backend& cpu = on_host("take_along_axis", in);
-  const Tensor result = like(out);
-  cpu.take_along_last(host(in), host(indices), result);
-  place(result, out);
+  place(computed("take_along_axis", in, out,
+                 [&](Backend& cpu, const Tensor& y) { cpu.take_along_last(host(in), host(indices), y); }),
+        out);
 }
 
 void HostFallback::rms_norm(const Tensor& x, const Tensor& weight, double eps, const Tensor& out) {
-  Backend& cpu = on_host("rms_norm", x);
-  const Tensor result = like(out);
-  cpu.rms_norm(host(x), host(weight), eps, result);
-  place(result, out);
+  place(
+      computed("rms_norm", x, out, [&](Backend& cpu, const Tensor& y) { cpu.rms_norm(host(x), host(weight), eps, y); }),
+      out);
 }
 
 void HostFallback::layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps,
                               const Tensor& out) {
-  Backend& cpu = on_host("layer_norm", x);
-  const Tensor result = like(out);
-  cpu.layer_norm(host(x), host(weight), host(bias), eps, result);
-  place(result, out);
+  place(computed("layer_norm", x, out,
+                 [&](Backend& cpu, const Tensor& y) { cpu.layer_norm(host(x), host(weight), host(bias), eps, y); }),
+        out);
 }
 
 void HostFallback::rope(const Tensor& x, const Tensor& positions, const RopeFrequencies& frequencies, bool interleaved,
                         const Tensor& out) {
-  Backend& cpu = on_host("rope", x);
-  const Tensor result = like(out);
-  cpu.rope(host(x), host(positions), {host(frequencies.inverse), frequencies.scale}, interleaved, result);
-  place(result, out);
+  place(computed("rope", x, out,
+                 [&](Backend& cpu, const Tensor& y) {
+                   cpu.rope(host(x), host(positions), {host(frequencies.inverse), frequencies.scale}, interleaved, y);
+                 }),
+        out);
 }
 
 void HostFallback::attention(const Tensor& q, const Tensor& k, const Tensor& v, double scale, bool causal,
                              const Tensor& mask, const Tensor& key_length, const Tensor& out) {
-  Backend& cpu = on_host("scaled_dot_product_attention", q);
-  const Tensor result = like(out);
-  cpu.attention(host(q), host(k), host(v), scale, causal, host(mask), host(key_length), result);
-  place(result, out);
+  place(computed("scaled_dot_product_attention", q, out,
+                 [&](Backend& cpu, const Tensor& y) {
+                   cpu.attention(host(q), host(k), host(v), scale, causal, host(mask), host(key_length), y);
+                 }),
+        out);
 }
 
 void HostFallback::dequantize(const Tensor& packed, const Tensor& out) {
-  Backend& cpu = on_host("dequantize", packed);
-  const Tensor result = like(out);
-  cpu.dequantize(host(packed), result);
-  place(result, out);
+  place(computed("dequantize", packed, out, [&](Backend& cpu, const Tensor& y) { cpu.dequantize(host(packed), y); }),
+        out);
 }
 
 void HostFallback::quantize(const Tensor& w, const Format& format, std::span<const Tensor> components) {

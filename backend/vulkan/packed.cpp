@@ -22,7 +22,7 @@ struct DecodeArguments {
   std::uint32_t count = 0, ticket = 0;
 
   DecodeArguments(const Tensor& packed, const Tensor& to) : out(address_of(to)), error(0) {
-    const PackedView view(*packed.packing());
+    const PackedView view(packed);
     component = view.address;
     pitch = view.pitch;
     k = static_cast<std::uint32_t>(packed.shape()[packed.packing()->axis]);
@@ -38,13 +38,16 @@ bool is_affine_triplet(const Format& format) {
 
 }  // namespace
 
-PackedView::PackedView(const Packing& packing) {
+PackedView::PackedView(const Tensor& packed) {
+  const Packing& packing = *packed.packing();
   for (std::size_t c = 0; c < packing.components.size(); ++c) {
     const Tensor& component = packing.components[c];
     const auto item = static_cast<std::int64_t>(itemsize(component.dtype()));
     const int index = static_cast<int>(c);
-    address[c] = address_of(component) + static_cast<std::uint64_t>(packing.format->width(index, packing.begin) * item);
     pitch[c] = static_cast<std::uint32_t>(packing.format->width(index, packing.row_length) * item);
+    address[c] = address_of(component) +
+                 static_cast<std::uint64_t>(packing.format->width(index, packing.begin) * item) +
+                 static_cast<std::uint64_t>(packed.impl().offset) * pitch[c];
   }
 }
 
@@ -86,10 +89,6 @@ void VulkanBackend::take_packed(const Tensor& in, const Tensor& indices, const T
     copy(indices, places);
   }
   DecodeArguments args(in, out);
-  // The view's first row is index 0.
-  for (std::size_t c = 0; c < args.component.size(); ++c) {
-    args.component[c] += static_cast<std::uint64_t>(in.impl().offset) * args.pitch[c];
-  }
   args.indices = address_of(places);
   args.error = context_.error_word();
   args.size[2] = static_cast<std::uint32_t>(indices.numel());
@@ -114,9 +113,6 @@ void VulkanBackend::dequantize(const Tensor& packed, const Tensor& out) {
   if (!has_shader_for("decode", impl.packing->format) || !fits) return HostFallback::dequantize(packed, out);
   if (out.numel() == 0) return;
   DecodeArguments args(packed, out);
-  for (std::size_t c = 0; c < args.component.size(); ++c) {
-    args.component[c] += static_cast<std::uint64_t>(impl.offset) * args.pitch[c];
-  }
   args.out_column = static_cast<std::int32_t>(column);
   for (int a = 0; a < rows.rank(); ++a) {
     const auto place = static_cast<std::size_t>(DecodeArguments::kAxes - rows.rank() + a);

@@ -9,10 +9,10 @@
 
 namespace nibble::inline v0::detail::vulkan {
 
-/// How shaders see the rows of a packed tensor: where each component's row 0 lies, from the view's first weight on, and
-/// how far the next one is.
+/// How shaders see the rows of a packed tensor: where each component's row 0 of this view lies, from the view's first
+/// weight on, and how far the next one is.
 struct PackedView {
-  explicit PackedView(const Packing& packing);
+  explicit PackedView(const Tensor& packed);
   std::array<std::uint64_t, 3> address{};
   std::array<std::uint32_t, 3> pitch{};
 };

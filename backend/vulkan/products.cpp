@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <bit>
 
 #include "backend/vulkan/numbers.h"
@@ -36,9 +37,9 @@ struct ProductArguments {
       w_column = stride(args.w, 1);
       return;
     }
-    const PackedView view(*w.packing);
+    const PackedView view(args.w);
+    component = view.address;
     for (std::size_t c = 0; c < component.size(); ++c) {
-      component[c] = view.address[c] + static_cast<std::uint64_t>(w.offset) * view.pitch[c];
       pitch[c] = static_cast<std::int32_t>(w.strides[0] * static_cast<std::int64_t>(view.pitch[c]));
     }
   }
@@ -107,25 +108,22 @@ void product(const MatmulArgs& args) {
 bool takes(const MatmulQuery& q, std::string_view algorithm) {
   return (q.orientation == Orientation::along || !q.format) && has_shader_for(algorithm, q.format);
 }
-bool gemv_takes(const MatmulQuery& q) { return q.rows <= kMostGemvRows && !q.deterministic && takes(q, "gemv"); }
 bool gemv_takes_any(const MatmulQuery& q) { return !q.deterministic && takes(q, "gemv"); }
+bool gemv_takes(const MatmulQuery& q) { return q.rows <= kMostGemvRows && gemv_takes_any(q); }
 bool gemm_takes(const MatmulQuery& q) { return takes(q, "gemm"); }
 
 /// Only what is packed: where a product across it has no kernel, dispatch decodes it.
 bool host_takes(const MatmulQuery& q) { return q.orientation == Orientation::along || !q.format; }
 void run_on_host(const MatmulArgs& args) { backend_of(args.y).multiply(args); }
 
-constexpr MatmulKernel kKernels[] = {
-    {"gemv_vulkan", Precision::exact, 20, gemv_takes, product<launch_gemv>},
-    {"gemm_vulkan", Precision::exact, 10, gemm_takes, product<launch_gemm>},
-    {"host", Precision::exact, 0, host_takes, run_on_host},
-};
+constexpr std::array<MatmulKernel, 3> kernels_where(bool (*gemv)(const MatmulQuery&)) {
+  return {{{"gemv_vulkan", Precision::exact, 20, gemv, product<launch_gemv>},
+           {"gemm_vulkan", Precision::exact, 10, gemm_takes, product<launch_gemm>},
+           {"host", Precision::exact, 0, host_takes, run_on_host}}};
+}
+constexpr auto kKernels = kernels_where(gemv_takes);
 /// Where the processor plays the device, shared memory is no nearer than any other: tiles gain nothing.
-constexpr MatmulKernel kSoftwareKernels[] = {
-    {"gemv_vulkan", Precision::exact, 20, gemv_takes_any, product<launch_gemv>},
-    {"gemm_vulkan", Precision::exact, 10, gemm_takes, product<launch_gemm>},
-    {"host", Precision::exact, 0, host_takes, run_on_host},
-};
+constexpr auto kSoftwareKernels = kernels_where(gemv_takes_any);
 
 }  // namespace
 
