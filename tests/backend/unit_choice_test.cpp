@@ -64,7 +64,7 @@ TEST(UnitChoice, SuitsTheProcessor) {
 }
 
 TEST(UnitChoice, ForcedByTheEnvironment) {
-  if (std::getenv("NIBBLE_EMULATED") != nullptr) GTEST_SKIP() << "an emulated process cannot start another";
+  if (std::getenv("NIBBLE_EMULATED") != nullptr) GTEST_SKIP() << "skipped: an emulated process cannot start another";
   testing::FLAGS_gtest_death_test_style = "threadsafe";  // a process of its own: the choice is made once
   for (const std::string& unit : nb::cpu_units()) {
     EXPECT_EXIT(uses(unit.c_str()), testing::ExitedWithCode(0), "") << unit;

@@ -19,7 +19,7 @@ namespace {
 class Vulkan : public testing::Test {
  protected:
   void SetUp() override {
-    if (!std::getenv("NIBBLE_DEVICE")) GTEST_SKIP() << "NIBBLE_DEVICE names no device";
+    if (!std::getenv("NIBBLE_DEVICE")) GTEST_SKIP() << "skipped: NIBBLE_DEVICE names no device";
   }
   static Device device() { return Device::parse(std::getenv("NIBBLE_DEVICE")); }
   static nb::Options on_device() { return {.device = device()}; }
