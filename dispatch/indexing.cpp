@@ -123,9 +123,8 @@ void encode_rows(const Tensor& rows, const Tensor& x, std::int64_t at) {
   backend_for(x.device()).quantize(rows, *packing.format, lines);
 }
 
-/// update_slice of a packed x: x[before, start : start + n, after, K], from (before, n, after, K).
-Tensor update_packed(Tensor x, const Tensor& from, std::span<const std::int64_t> starts, int axis) {
-  const Tensor out = writable(std::move(x));
+/// Packs rows over those of `out`: out[before, start : start + n, after, K], from (before, n, after, K).
+void update_packed(const Tensor& out, const Tensor& from, std::span<const std::int64_t> starts, int axis) {
   std::int64_t before = 1, after = 1;
   for (int a = 0; a < axis; ++a) before *= out.size(a);
   for (int a = axis + 1; a + 1 < out.ndim(); ++a) after *= out.size(a);
@@ -135,7 +134,6 @@ Tensor update_packed(Tensor x, const Tensor& from, std::span<const std::int64_t>
     const std::int64_t start = starts[static_cast<std::size_t>(i / each)];
     encode_rows(select(lines, 0, i), out, (i * out.size(axis) + start) * after);
   }
-  return out;
 }
 
 }  // namespace
@@ -199,11 +197,8 @@ Tensor update_slice(Tensor x, const Tensor& rows, const Position& start, int axi
   require_start(x, rows, start, axis);
   const Tensor from = dense_operand("update_slice", rows);
   Backend& backend = route("update_slice", x, from);
-  if (x.is_quantized() && holds_whole_rows(x, axis)) {
-    const std::vector<std::int64_t> starts = starts_of(x, rows, start, axis);
-    return update_packed(std::move(x), from, starts, axis);
-  }
-  if (x.is_quantized()) x = dense_operand("update_slice", x);
+  const bool packs = x.is_quantized() && holds_whole_rows(x, axis);
+  if (x.is_quantized() && !packs) x = dense_operand("update_slice", x);
   // Starts on a device stay there: reading them would wait for it.
   const bool elsewhere = start.is_tensor() && start.tensor().device() == x.device() && x.device() != Device::cpu();
   std::vector<std::int64_t> starts;
@@ -212,6 +207,10 @@ Tensor update_slice(Tensor x, const Tensor& rows, const Position& start, int axi
   if (elsewhere) {
     if (backend.update_slice(from, start.tensor(), axis, out)) return out;
     starts = starts_of(out, rows, start, axis);
+  }
+  if (packs) {
+    update_packed(out, from, starts, axis);
+    return out;
   }
   const std::int64_t n = from.shape()[axis];
   if (starts.size() == 1) {

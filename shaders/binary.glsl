@@ -13,6 +13,9 @@ float of_floats(float a, float b) {
     case kSubtract: return a - b;
     case kMultiply: return a * b;
     case kDivide: return a / b;
+    case kFloorDivide: return floor_quotient_of(a, b);
+    case kRemainder: return remainder_of(a, b);
+    case kPower: return power_of(a, b);
     case kMinimum: return isnan(a) ? a : b < a || isnan(b) ? b : a;  // a NaN wins
     default: return isnan(a) ? a : a < b || isnan(b) ? b : a;        // maximum
   }

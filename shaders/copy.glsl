@@ -2,66 +2,49 @@
 layout(constant_id = 1) const uint kIn = 0;
 layout(constant_id = 2) const uint kOut = 0;
 
-/// The integer part; what no 64 bits hold is clamped, and NaN is 0. Narrower types clamp on top.
-int64_t truncated(float x) {
-  if (isnan(x)) return 0;
-  if (x >= 9223372036854775808.0) return 0x7fffffffffffffffL;
-  if (x <= -9223372036854775808.0) return int64_t(0x8000000000000000UL);
-  // By bits: the device's own conversion may stop at 32.
-  const uint bits = floatBitsToUint(x);
-  const int exponent = int(bits >> 23 & 0xffu) - 150;
-  const uint64_t digits = uint64_t((bits & 0x7fffffu) | 0x800000u);
-  if (exponent < -23) return 0;
-  const int64_t magnitude = int64_t(exponent >= 0 ? digits << exponent : digits >> -exponent);
-  return (bits >> 31) != 0 ? -magnitude : magnitude;
+/// A float of any width but f64.
+float load_small(uint64_t from) {
+  if (kIn == kE4m3) return float_of_e4m3(uint(Byte(from).value));
+  if (kIn == kE5m2) return float_of_e5m2(uint(Byte(from).value));
+  return load_float(kIn, from);
 }
-int64_t clamped(uint dtype, int64_t x) {
-  if (dtype == kI8) return clamp(x, int64_t(-128), int64_t(127));
-  if (dtype == kU8) return clamp(x, int64_t(0), int64_t(255));
-  if (dtype == kI16) return clamp(x, int64_t(-32768), int64_t(32767));
-  if (dtype == kU16) return clamp(x, int64_t(0), int64_t(65535));
-  if (dtype == kI32) return clamp(x, int64_t(-2147483648L), int64_t(2147483647L));
-  if (dtype == kU32) return clamp(x, int64_t(0), int64_t(4294967295L));
-  return x;
-}
-
-/// An integer's float, rounded once to nearest even; `odd`: with the last bit set where inexact, so that rounding again to
-/// 16 bits gives what rounding once would.
-float float_of_integer(int64_t x, bool odd) {
-  const uint64_t magnitude = uint64_t(is_negative(x) ? -x : x);
-  const uvec2 halves = unpackUint2x32(magnitude);
-  const int top = halves.y != 0 ? 32 + findMSB(halves.y) : findMSB(halves.x);
-  if (top < 24) return float(int(x));
-  const int drop = top - 23;
-  uint digits = uint(magnitude >> drop);
-  const uint64_t rest = magnitude & ((1UL << drop) - 1UL), half_unit = 1UL << (drop - 1);
-  if (odd) {
-    if (rest != 0) digits |= 1u;
-  } else if (rest > half_unit || (rest == half_unit && (digits & 1u) != 0)) {
-    ++digits;
+void store_small(uint64_t to, float x) {
+  if (kOut == kE4m3 || kOut == kE5m2) {
+    Byte(to).value = uint8_t(kOut == kE4m3 ? e4m3_of_float(x) : e5m2_of_float(x));
+  } else {
+    store_float(kOut, to, x);
   }
-  const float value = uintBitsToFloat(((uint(top) + 126u) << 23) + digits);
-  return is_negative(x) ? -value : value;
 }
+bool is_real(uint dtype) { return dtype <= kF64 || dtype > kBool; }
 
 void main() {
   const uint i = invocation();
   if (i >= walk_count()) return;
   const uvec4 place = place_of(i);
   const uint64_t from = element(0, place, kIn), to = element(1, place, kOut);
-  if (kIn == kOut) {
-    store_integer(kOut, to, load_integer(kIn == kF32 ? kU32 : kIn == kF64 ? kU64 : kIn > kBool ? kU8 : is_float(kIn) ? kU16 : kIn, from));
-  } else if (is_float(kIn)) {
-    const float x = load_float(kIn, from);
-    if (is_float(kOut)) {
-      store_float(kOut, to, x);
+  if (kIn == kOut) {  // an unsigned integer of the element's size
+    store_integer(kOut, to, load_integer(kIn, from));
+  } else if (is_real(kIn) && is_real(kOut) && kIn != kF64 && kOut != kF64) {
+    store_small(to, load_small(from));
+  } else if (is_real(kIn)) {
+    const uint64_t x = kIn == kF64 ? Long(from).value : double_of_float(load_small(from));
+    if (kOut == kF64) {
+      Long(to).value = x;
+    } else if (is_real(kOut)) {
+      store_small(to, float_of_double(x, kOut != kF32));
     } else {
-      store_integer(kOut, to, kOut == kBool ? int64_t(x != 0.0) : clamped(kOut, truncated(x)));
+      store_integer(kOut, to, kOut == kBool ? int64_t(x << 1 != 0) : clamped(whole_of_double(x), kOut));
     }
   } else {
     const int64_t x = load_integer(kIn, from);
-    if (is_float(kOut)) {
-      store_float(kOut, to, float_of_integer(x, kOut != kF32));
+    const Whole whole = whole_of(x, kIn != kU64);
+    if (kOut == kF64) {
+      Long(to).value = double_of_whole(whole);
+    } else if (is_real(kOut)) {
+      // Through a double only what it holds: of longer numbers the odd bit is kept.
+      const int drop = max(top_bit(whole.magnitude) - 52, 0);
+      const Whole held = Whole(whole.negative, rounded(whole.magnitude, drop, true) << drop);
+      store_small(to, float_of_double(double_of_whole(held), kOut != kF32));
     } else {
       store_integer(kOut, to, kOut == kBool ? int64_t(x != 0) : x);
     }

@@ -9,7 +9,7 @@ layout(local_size_x_id = 0) in;
 
 // DType's order.
 const uint kF32 = 0, kF16 = 1, kBf16 = 2, kF64 = 3, kI8 = 4, kU8 = 5, kI16 = 6, kU16 = 7, kI32 = 8, kU32 = 9, kI64 = 10,
-           kU64 = 11, kBool = 12;
+           kU64 = 11, kBool = 12, kE4m3 = 13, kE5m2 = 14;
 
 layout(buffer_reference, std430, buffer_reference_align = 1) buffer Byte { uint8_t value; };
 layout(buffer_reference, std430, buffer_reference_align = 2) buffer Half { uint16_t value; };
@@ -20,7 +20,7 @@ bool is_float(uint dtype) { return dtype <= kBf16; }
 uint item_size(uint dtype) {
   if (dtype == kF32 || dtype == kI32 || dtype == kU32) return 4;
   if (dtype == kI64 || dtype == kU64 || dtype == kF64) return 8;
-  return dtype == kI8 || dtype == kU8 || dtype == kBool ? 1 : 2;
+  return dtype == kI8 || dtype == kU8 || dtype >= kBool ? 1 : 2;
 }
 
 // Conversions by bits: what packHalf2x16 rounds to, and whether subnormals survive, devices may choose.

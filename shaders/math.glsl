@@ -3,12 +3,12 @@
 float quiet_nan() { return uintBitsToFloat(0x7fc00000u); }
 float infinity() { return uintBitsToFloat(0x7f800000u); }
 
-/// e^x: reduction by a two-part ln 2 (Cody and Waite, 1980), Taylor's series on |r| <= ln 2 / 2, and a scaling in two
-/// steps so that results underflow gradually and overflow to Inf.
-float exp_of(float x) {
+/// e^(x + rest), the rest small beside x: reduction by a two-part ln 2 (Cody and Waite, 1980), Taylor's series on
+/// |r| <= ln 2 / 2, and a scaling in two steps so that results underflow gradually and overflow to Inf.
+float exp_of_sum(float x, float rest) {
   const float bounded = clamp(x, -104.0, 89.0);
   const float n = roundEven(bounded * 1.44269504);
-  precise const float r = (bounded - n * 0.693145751953125) - n * 1.42860677e-06;
+  precise const float r = ((bounded - n * 0.693145751953125) - n * 1.42860677e-06) + rest;
   float p = 1.98412701e-4;
   p = p * r + 1.38888892e-3;
   p = p * r + 8.33333377e-3;
@@ -20,6 +20,7 @@ float exp_of(float x) {
   const float scaled = value * uintBitsToFloat(uint(first + 127) << 23) * uintBitsToFloat(uint(steps - first + 127) << 23);
   return isnan(x) ? x : scaled;
 }
+float exp_of(float x) { return exp_of_sum(x, 0.0); }
 
 /// ln x from its exponent, and on [1/sqrt 2, sqrt 2] by the series of 2 atanh s, s = f / (2 + f) (fdlibm's coefficients).
 float log_of(float x) {
@@ -95,9 +96,10 @@ float silu_of(float x) { return x * sigmoid_of(x); }
 /// By tanh: (1 + tanh u) / 2 is the sigmoid of 2u (Hendrycks and Gimpel, 2016).
 float gelu_tanh_of(float x) { return x * sigmoid_of(1.595769122 * (x + 0.044715 * x * x * x)); }
 
-/// By erfc, as a polynomial in t = 1 / (1 + |x| / 4) times two exponentials whose arguments are exact together.
-float gelu_of(float x) {
-  const float a = abs(x), t = 1.0 / (1.0 + 0.25 * a), s = t * 2.53333330 - 1.53333330;
+/// The normal distribution below -a, a >= 0, to full relative precision: by erfc, as a polynomial in t = 1 / (1 + a / 4)
+/// times two exponentials whose arguments are exact together. Beyond 15 it is 0 to the last place.
+float normal_tail(float a) {
+  const float t = 1.0 / (1.0 + 0.25 * a), s = t * 2.53333330 - 1.53333330;
   float p = -1.08497659e-06;
   p = p * s + 3.6934025e-06;
   p = p * s + 1.88280119e-05;
@@ -110,8 +112,27 @@ float gelu_of(float x) {
   p = p * s + 0.157504186;
   p = p * s + 0.225570917;
   const float upper = uintBitsToFloat(floatBitsToUint(a) & 0xfffff000u);
-  const float tail = p * t * exp_of(-0.5 * upper * upper) * exp_of(-0.5 * (a - upper) * (a + upper));
-  // Beyond 15 both exponentials are 0 to the last place, but Inf * 0 must not get through.
-  if (a > 15.0) return x > 0.0 ? x : -0.0;
+  return a > 15.0 ? 0.0 : p * t * exp_of(-0.5 * upper * upper) * exp_of(-0.5 * (a - upper) * (a + upper));
+}
+float gelu_of(float x) {
+  const float a = abs(x);
+  if (a > 15.0) return x > 0.0 ? x : -0.0;  // Inf * 0 must not get through
+  const float tail = normal_tail(a);
   return x * (x < 0.0 ? tail : 1.0 - tail);
+}
+/// Taylor's series where the distribution's tail would cancel.
+float erf_of(float x) {
+  const float a = abs(x), z = x * x;
+  if (a < 0.5) {
+    float p = 1.20553329e-4;
+    p = p * z - 8.54832700e-4;
+    p = p * z + 5.22397762e-3;
+    p = p * z - 2.68661706e-2;
+    p = p * z + 0.112837917;
+    p = p * z - 0.376126389;
+    p = p * z + 0.128379167;
+    return p * x + x;
+  }
+  const float y = 1.0 - 2.0 * normal_tail(a * 1.41421356);
+  return isnan(x) ? x : x < 0.0 ? -y : y;
 }

@@ -21,6 +21,7 @@ float of_float(float x) {
     case kSin: return sin_of(x);
     case kCos: return cos_of(x);
     case kTanh: return tanh_of(x);
+    case kErf: return erf_of(x);
     case kFloor: return floor(x);
     case kCeil: return ceil(x);
     case kRound: return roundEven(x);

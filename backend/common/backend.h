@@ -70,8 +70,8 @@ class Backend {
   virtual void take_along_last(const Tensor& in, const Tensor& indices, const Tensor& out) = 0;
 
   /// Writes `rows` over out[…, start : start + n, …] of `axis`, where the starts, i32 () or (B,), one for each entry of
-  /// axis 0, lie on the device: nothing waits for them. False, and nothing done, where they are better read on the
-  /// host.
+  /// axis 0, lie on the device: nothing waits for them. `out` may be packed along its last axis, whole rows from its
+  /// first on, which are packed as they are written. False, and nothing done, where starts are better read on the host.
   virtual bool update_slice(const Tensor& /*rows*/, const Tensor& /*starts*/, int /*axis*/, const Tensor& /*out*/) {
     return false;
   }

@@ -1,4 +1,7 @@
+#include <bit>
+#include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "backend/vulkan/numbers.h"
 #include "backend/vulkan/vulkan_backend.h"
@@ -8,8 +11,14 @@
 namespace nibble::inline v0::detail::vulkan {
 namespace {
 
-/// What shaders/elements.glsl converts: not f64 and 8-bit floats.
-bool is_convertible(DType dtype) { return dtype != DType::f64 && dtype != DType::f8_e4m3 && dtype != DType::f8_e5m2; }
+constexpr std::int64_t kMostInvocations = std::int64_t{1} << 30;
+
+/// A double as the sum of two floats, which shaders compute with.
+std::array<float, 2> pair_of(double x) {
+  const auto first = static_cast<float>(x);
+  return {first, std::isfinite(first) ? static_cast<float>(x - static_cast<double>(first)) : 0.0f};
+}
+std::uint64_t bits_of(std::array<float, 2> pair) { return std::bit_cast<std::uint64_t>(pair); }
 
 }  // namespace
 
@@ -18,15 +27,13 @@ void VulkanBackend::each_element(const Variant& variant, const Shape& shape, std
   const std::span<const Tensor> all(operands);
   each_walk(shape, operands, [&](Walk& walk) {
     walk.extra = extra;
-    context_.dispatch(variant, walk.bytes(),
-                      context_.spread((walk.count() + kElementWorkgroup - 1) / kElementWorkgroup),
-                      all.first(all.size() - 1), {&out, 1});
+    context_.dispatch(variant, walk.bytes(), context_.spread(workgroups(walk.count())), all.first(all.size() - 1),
+                      {&out, 1});
   });
 }
 
 void VulkanBackend::copy(const Tensor& in, const Tensor& out) {
   const bool moves = in.dtype() == out.dtype();
-  if (!moves && !(is_convertible(in.dtype()) && is_convertible(out.dtype()))) return HostFallback::copy(in, out);
   const DType from = moves ? word_of(itemsize(in.dtype())) : in.dtype(), to = moves ? from : out.dtype();
   each_element({"copy", kElementWorkgroup, {number(from), number(to)}}, out.shape(), {in, out}, out);
 }
@@ -42,22 +49,40 @@ void VulkanBackend::fill(const Tensor& out, Scalar value) {
 
 void VulkanBackend::arange(const Tensor& out, Scalar start, Scalar step) {
   const bool integers = start.kind() != Scalar::Kind::floating && step.kind() != Scalar::Kind::floating;
-  const bool takes = integers && out.numel() < (1 << 30) && !is_floating(out.dtype()) && out.dtype() != DType::boolean;
-  if (!takes) return HostFallback::arange(out, start, step);
-  std::array<std::uint32_t, 4> extra{};
-  const std::int64_t numbers[] = {start.as_int(), step.as_int()};
-  std::memcpy(extra.data(), numbers, sizeof numbers);
-  each_element({"arange", kElementWorkgroup, {number(out.dtype())}}, out.shape(), {out}, out, extra);
+  const bool floats = is_small_float(out.dtype());
+  const bool takes = (floats || (integers && !is_floating(out.dtype()))) && out.dtype() != DType::boolean;
+  if (!takes || out.numel() >= kMostInvocations) return HostFallback::arange(out, start, step);
+  const auto word = [&](Scalar x) {
+    return floats ? bits_of(pair_of(x.as_double())) : static_cast<std::uint64_t>(x.as_int());
+  };
+  const std::array<std::uint64_t, 2> numbers{word(start), word(step)};
+  each_element({"arange", kElementWorkgroup, {number(out.dtype())}}, out.shape(), {out}, out,
+               std::bit_cast<std::array<std::uint32_t, 4>>(numbers));
+}
+
+void VulkanBackend::random(const Tensor& out, Distribution distribution, std::uint64_t seed, double a, double b) {
+  const bool normal = distribution == Distribution::normal;
+  const std::int64_t invocations = (out.numel() + 3) / 4;
+  if (out.numel() == 0) return;
+  if (invocations >= kMostInvocations) return HostFallback::random(out, distribution, seed, a, b);
+  // The first float that uniform numbers must stay below.
+  auto end = static_cast<float>(b);
+  if (static_cast<double>(end) < b) end = std::nextafter(end, std::numeric_limits<float>::infinity());
+  if (a >= b) end = std::numeric_limits<float>::infinity();
+  Walk walk;
+  walk.address = {address_of(out), bits_of(pair_of(a)), bits_of(pair_of(normal ? b : b - a)),
+                  bits_of({end, static_cast<float>(a)})};
+  set_extra(walk, 0, seed);
+  set_extra(walk, 2, static_cast<std::uint64_t>(out.numel()));
+  context_.dispatch({"random", kElementWorkgroup, {number(out.dtype()), normal}}, walk.bytes(),
+                    context_.spread(workgroups(static_cast<std::uint64_t>(invocations))), {}, {&out, 1});
 }
 
 void VulkanBackend::unary(UnaryOp op, const Tensor& in, const Tensor& out) {
-  if (op == UnaryOp::erf && is_small_float(in.dtype())) return HostFallback::unary(op, in, out);
   each_element({"unary", kElementWorkgroup, {number(op), number(in.dtype())}}, out.shape(), {in, out}, out);
 }
 
 void VulkanBackend::binary(BinaryOp op, const Tensor& a, const Tensor& b, const Tensor& out) {
-  const bool exact_remainder = op == BinaryOp::floor_divide || op == BinaryOp::remainder || op == BinaryOp::power;
-  if (exact_remainder && is_small_float(a.dtype())) return HostFallback::binary(op, a, b, out);
   each_element({"binary", kElementWorkgroup, {number(op), number(a.dtype())}}, out.shape(), {a, b, out}, out);
 }
 

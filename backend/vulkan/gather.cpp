@@ -5,32 +5,45 @@
 
 namespace nibble::inline v0::detail::vulkan {
 
+void VulkanBackend::gather(std::string_view op, const Tensor& in, const Strides& in_strides, std::int64_t count,
+                           std::int64_t step, const Tensor& indices, const Strides& index_strides, const Tensor& out) {
+  const Shape& shape = out.shape();
+  const Variant variant{"take", kElementWorkgroup, {number(word_of(itemsize(in.dtype()))), number(indices.dtype())}};
+  const Tensor reads[] = {in, indices};
+  each_walk(shape,
+            {make_view(in, shape, in_strides, in.impl().offset),
+             make_view(indices, shape, index_strides, indices.impl().offset), out},
+            [&](Walk& walk) {
+              walk.address[3] = context_.error_word();
+              walk.extra = {static_cast<std::uint32_t>(count), context_.ticket(op, "x", in, count)};
+              set_extra(walk, 2, static_cast<std::uint64_t>(step));
+              context_.dispatch(variant, walk.bytes(), context_.spread(workgroups(walk.count())), reads, {&out, 1});
+            });
+}
+
 void VulkanBackend::take(const Tensor& in, const Tensor& indices, const Tensor& out) {
   if (in.is_quantized()) return take_packed(in, indices, out);
   const std::int64_t count = in.shape()[0], step = in.impl().strides[0];
   if (count >= (std::int64_t{1} << 32)) return HostFallback::take(in, indices, out);
-  // Every place of (*indices, rest…): operand 0 steps through the rest only, indices through theirs only.
-  const Shape& shape = out.shape();
+  // Every place of (*indices, rest…): x steps through the rest only, indices through theirs only.
   const int lead = indices.ndim();
-  Strides rest = Shape::filled(shape.rank(), 0), places = rest;
+  Strides rest = Shape::filled(out.ndim(), 0), places = rest;
   for (int a = 0; a < lead; ++a) places[a] = indices.impl().strides[a];
-  for (int a = lead; a < shape.rank(); ++a) rest[a] = in.impl().strides[a - lead + 1];
-  const Variant variant{"take", kElementWorkgroup, {number(word_of(itemsize(in.dtype()))), number(indices.dtype())}};
-  const Tensor reads[] = {in, indices};
-  each_walk(
-      shape,
-      {make_view(in, shape, rest, in.impl().offset), make_view(indices, shape, places, indices.impl().offset), out},
-      [&](Walk& walk) {
-        walk.address[3] = context_.error_word();
-        walk.extra = {static_cast<std::uint32_t>(count), context_.ticket("take", "x", in, count)};
-        set_extra(walk, 2, static_cast<std::uint64_t>(step));
-        context_.dispatch(variant, walk.bytes(),
-                          context_.spread((walk.count() + kElementWorkgroup - 1) / kElementWorkgroup), reads,
-                          {&out, 1});
-      });
+  for (int a = lead; a < out.ndim(); ++a) rest[a] = in.impl().strides[a - lead + 1];
+  gather("take", in, rest, count, step, indices, places, out);
+}
+
+void VulkanBackend::take_along_last(const Tensor& in, const Tensor& indices, const Tensor& out) {
+  const int last = in.ndim() - 1;
+  const std::int64_t count = in.shape()[last];
+  if (count >= (std::int64_t{1} << 32)) return HostFallback::take_along_last(in, indices, out);
+  Strides rest = in.impl().strides;
+  rest[last] = 0;
+  gather("take_along_axis", in, rest, count, in.impl().strides[last], indices, indices.impl().strides, out);
 }
 
 bool VulkanBackend::update_slice(const Tensor& rows, const Tensor& starts, int axis, const Tensor& out) {
+  if (out.is_quantized()) return update_packed(rows, starts, axis, out);
   const bool converts = is_small_float(rows.dtype()) && is_small_float(out.dtype());
   if (rows.dtype() != out.dtype() && !converts) return false;
   const DType word = word_of(itemsize(out.dtype()));

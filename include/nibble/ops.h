@@ -70,7 +70,7 @@ NIBBLE_API Tensor empty(const Shape& shape, std::string_view storage);
 /// start, start + step, … below stop: (⌈(stop − start)/step⌉,).
 NIBBLE_API Tensor arange(Scalar start, Scalar stop, Scalar step = 1, DType dtype = DType::i32);
 /// Uniform in [low, high), by the counter-based Philox4x32-10 (Salmon et al., SC 2011): the same seed gives the same
-/// numbers on any device and with any number of threads.
+/// numbers on any device and with any number of threads (normal ones to within a few units of the last place).
 NIBBLE_API Tensor random_uniform(const Shape& shape, std::uint64_t seed, double low = 0, double high = 1,
                                  DType dtype = DType::f32);
 /// Normal, by Box and Muller's transform of the same stream.

@@ -3,11 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <thread>
 
 #include "nibble/error.h"
 #include "nibble/ops.h"
+#include "tests/dispatch/on_vulkan.h"
 
 namespace nb = nibble;
 using nb::Device;
@@ -15,18 +15,7 @@ using nb::Tensor;
 
 namespace {
 
-/// On the device that NIBBLE_DEVICE names; tensors are made on the host unless a test says otherwise.
-class Vulkan : public testing::Test {
- protected:
-  void SetUp() override {
-    if (!std::getenv("NIBBLE_DEVICE")) GTEST_SKIP() << "skipped: NIBBLE_DEVICE names no device";
-  }
-  static Device device() { return Device::parse(std::getenv("NIBBLE_DEVICE")); }
-  static nb::Options on_device() { return {.device = device()}; }
-
- private:
-  const nb::with on_host_{nb::Options{}};
-};
+using Vulkan = nb::tests::OnVulkan;
 
 TEST(VulkanAbsent, AskingForADeviceThatIsNotThereSaysWhatIs) {
   try {
@@ -125,17 +114,15 @@ TEST_F(Vulkan, AnIndexOutOfRangeIsToldAtTheWaitAndItsRowIsZero) {
 
 TEST_F(Vulkan, WhatHasNoKernelIsCountedOrRefused) {
   const nb::with in_force(on_device());
-  const Tensor x = nb::tensor<float>({3, 1, 2}, {3});
+  const auto thirds = [] { return nb::arange(0, 1, 1.0 / 3, nb::DType::f64); };  // devices need no doubles
   nb::reset_stats();
-  EXPECT_EQ(nb::sort(x).to_vector<float>(), (std::vector<float>{1, 2, 3}));
+  EXPECT_EQ(thirds().to_vector<double>(), (std::vector<double>{0, 1.0 / 3, 2.0 / 3}));
   EXPECT_EQ(nb::stats().ops_cpu, 1u);
   EXPECT_GT(nb::stats().bytes_moved, 0u);
-  nb::Options strict = on_device();
-  strict.transfer = nb::Transfer::error;
-  const nb::with no_transfers(strict);
-  EXPECT_THROW(nb::sort(x), nb::Error);
+  const nb::with no_transfers(only_there());
+  EXPECT_THROW(thirds(), nb::Error);
   nb::reset_stats();
-  EXPECT_EQ((x * 2).to_vector<float>(), (std::vector<float>{6, 2, 4}));
+  EXPECT_EQ((nb::tensor<float>({3, 1, 2}, {3}) * 2).to_vector<float>(), (std::vector<float>{6, 2, 4}));
   EXPECT_EQ(nb::stats().ops_cpu, 0u);
 }
 
