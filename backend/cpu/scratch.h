@@ -4,10 +4,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
+#include <list>
 #include <memory>
 #include <new>
-#include <utility>
-#include <vector>
 
 namespace nibble {
 inline namespace v0 {
@@ -18,11 +18,14 @@ namespace cpu {
 /// run another caller's task in between, which then gets a block of its own.
 class Scratch {
  public:
-  explicit Scratch(std::size_t bytes) : block_(take()) {
-    if (block_.bytes < bytes) block_ = Block{make(bytes), bytes};
+  explicit Scratch(std::size_t bytes) {
+    std::list<Block>& free = free_list();
+    if (free.empty()) free.emplace_back();
+    if (free.back().bytes < bytes) free.back() = Block{make(bytes), bytes};
+    lease_.splice(lease_.end(), free, std::prev(free.end()));
   }
   ~Scratch() {
-    if (block_.bytes <= kKept) free_list().push_back(std::move(block_));
+    if (lease_.front().bytes <= kKept) free_list().splice(free_list().end(), lease_);
   }
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
@@ -30,7 +33,7 @@ class Scratch {
   /// The next `count` elements, 64-byte aligned.
   template <class T>
   T* get(std::int64_t count) {
-    T* result = reinterpret_cast<T*>(block_.data.get() + used_);
+    T* result = reinterpret_cast<T*>(lease_.front().data.get() + used_);
     used_ += need<T>(count);
     return result;
   }
@@ -60,19 +63,13 @@ class Scratch {
     if (large) madvise(p, bytes, MADV_HUGEPAGE);
     return Bytes(p, Free{alignment});
   }
-  static std::vector<Block>& free_list() {
-    thread_local std::vector<Block> blocks;
+  /// A list, whose nodes change hands without allocation: giving a block back cannot fail.
+  static std::list<Block>& free_list() {
+    thread_local std::list<Block> blocks;
     return blocks;
   }
-  static Block take() {
-    std::vector<Block>& blocks = free_list();
-    if (blocks.empty()) return Block();
-    Block block = std::move(blocks.back());
-    blocks.pop_back();
-    return block;
-  }
 
-  Block block_;
+  std::list<Block> lease_;  ///< one block
   std::size_t used_ = 0;
 };
 
