@@ -24,10 +24,12 @@ inline F multiply_add(F a, F b, F c) {
 
 #include "backend/cpu/units/panel_product.inl.h"
 
+bool runs_here() { return NIBBLE_HAS_BF16; }
+
 }  // namespace
 
 extern const PairProducts NIBBLE_PAIRS;
-const PairProducts NIBBLE_PAIRS = {multiply_at_most<kPanelRows>, [] { return NIBBLE_HAS_BF16; }};
+const PairProducts NIBBLE_PAIRS = {multiply_at_most<kPanelRows>, runs_here};
 
 }  // namespace cpu
 }  // namespace detail
