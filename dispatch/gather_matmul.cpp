@@ -2,6 +2,7 @@
 
 #include <numeric>
 
+#include "backend/common/indices.h"
 #include "dispatch/fallback.h"
 #include "dispatch/layout.h"
 #include "dispatch/product.h"
@@ -79,19 +80,6 @@ class RowsByExpert {
   std::vector<detail::RowGroup> groups_;
 };
 
-std::vector<std::int64_t> checked_experts(const Tensor& x, const Tensor& w, const Tensor& indices, const Shape& batch) {
-  std::vector<std::int64_t> experts = cast(broadcast_to(indices, batch), DType::i64).to_vector<std::int64_t>();
-  const std::int64_t count = w.size(0);
-  for (std::int64_t& e : experts) {
-    if (e < -count || e >= count) {
-      throw Error(ErrorCode::out_of_range,
-                  fmt::format("{}: index {} of {} experts", operands(x, w, indices), e, count));
-    }
-    if (e < 0) e += count;
-  }
-  return experts;
-}
-
 }  // namespace
 
 Tensor gather_matmul(const Tensor& x, const Tensor& w, const Tensor& indices) {
@@ -112,7 +100,9 @@ Tensor gather_matmul(const Tensor& x, const Tensor& w, const Tensor& indices) {
   detail::Backend& backend = detail::route("gather_matmul", x, w);
   const Tensor y = backend.allocate(full, promote(x.dtype(), w.dtype()));
   if (y.numel() == 0) return y;
-  const RowsByExpert sorted(rows, batch, checked_experts(x, w, indices, batch), w.size(0), w.size(2));
+  const std::vector<std::int64_t> experts =
+      detail::resolve_indices(broadcast_to(indices, batch), w.size(0), [&] { return operands(x, w, indices); });
+  const RowsByExpert sorted(rows, batch, experts, w.size(0), w.size(2));
   detail::multiply_groups("gather_matmul", rows, w, y, sorted.groups(), options());
   return y;
 }

@@ -1,16 +1,11 @@
 #include "backend/cpu/codec.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <cstring>
-#include <vector>
 
 #include "backend/common/executor.h"
 #include "backend/cpu/scratch.h"
 #include "backend/cpu/units/select.h"
 #include "backend/cpu/weights.h"
-#include "nibble/error.h"
 #include "quant_tensor/tensor/tensor_impl.h"
 
 namespace nibble {
@@ -53,46 +48,6 @@ std::int64_t row_offset(const Shape& shape, int axis, std::int64_t i) {
   return offset;
 }
 
-std::int64_t integer_at(const std::byte* p, DType dtype) {
-  const auto as = [p]<class T>(T value) {
-    std::memcpy(&value, p, sizeof(T));
-    return static_cast<std::int64_t>(value);
-  };
-  switch (dtype) {
-    case DType::i8: return as(std::int8_t{});
-    case DType::u8: return as(std::uint8_t{});
-    case DType::i16: return as(std::int16_t{});
-    case DType::u16: return as(std::uint16_t{});
-    case DType::i32: return as(std::int32_t{});
-    case DType::u32: return as(std::uint32_t{});
-    case DType::i64: return as(std::int64_t{});
-    case DType::u64: return as(std::uint64_t{});
-    default: throw Error(ErrorCode::dtype_mismatch, fmt::format("[take] indices {}: must be integers", name(dtype)));
-  }
-}
-
-/// Row numbers in row-major order, wrapped and checked.
-std::vector<std::int64_t> checked_indices(const Tensor& packed, const Tensor& indices) {
-  const TensorImpl& impl = indices.impl();
-  const std::int64_t rows = packed.size(0), count = indices.numel();
-  std::vector<std::int64_t> result(static_cast<std::size_t>(count));
-  for (std::int64_t i = 0; i < count; ++i) {
-    std::int64_t rest = i, offset = 0;
-    for (int a = impl.shape.rank() - 1; a >= 0; --a) {
-      offset += rest % impl.shape[a] * impl.strides[a];
-      rest /= impl.shape[a];
-    }
-    const std::int64_t index =
-        integer_at(bytes_of(indices) + offset * static_cast<std::int64_t>(itemsize(impl.dtype)), impl.dtype);
-    if (index < -rows || index >= rows) {
-      throw Error(ErrorCode::out_of_range, fmt::format("[take] {} · indices {}: index {} is outside an axis of {}",
-                                                       describe(packed), describe(indices), index, rows));
-    }
-    result[static_cast<std::size_t>(i)] = index < 0 ? index + rows : index;
-  }
-  return result;
-}
-
 }  // namespace
 
 void cpu_dequantize(const Tensor& packed, const Tensor& out) {
@@ -112,9 +67,8 @@ void cpu_dequantize(const Tensor& packed, const Tensor& out) {
   });
 }
 
-void cpu_take_packed(const Tensor& packed, const Tensor& indices, const Tensor& out) {
+void cpu_take_packed(const Tensor& packed, std::span<const std::int64_t> wanted, const Tensor& out) {
   const cpu::Unit& unit = cpu::current_unit();
-  const std::vector<std::int64_t> wanted = checked_indices(packed, indices);
   const cpu::PackedRows rows(unit, packed);
   const std::int64_t length = rows.length(), line = length * static_cast<std::int64_t>(itemsize(out.dtype()));
   if (out.numel() == 0) return;

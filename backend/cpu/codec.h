@@ -16,10 +16,9 @@ void cpu_dequantize(const Tensor& packed, const Tensor& out);
 /// Backend::quantize: w (…, N, K) contiguous, f32, f16 or bf16, into allocated components, row by row.
 void cpu_quantize(const Tensor& w, const Format& format, std::span<const Tensor> components);
 
-/// Backend::take of a packed 2-D tensor with its rows on axis 0: out (*indices, K), contiguous, f32, f16 or bf16.
-/// Indices of any integer dtype, shape and strides; negative ones count from the end. Throws Error(out_of_range) before
-/// anything is written.
-void cpu_take_packed(const Tensor& packed, const Tensor& indices, const Tensor& out);
+/// Backend::take of the rows listed of a packed 2-D tensor with its rows on axis 0: out (*, K), contiguous, f32, f16 or
+/// bf16.
+void cpu_take_packed(const Tensor& packed, std::span<const std::int64_t> rows, const Tensor& out);
 
 }  // namespace detail
 }  // namespace v0

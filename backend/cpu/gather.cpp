@@ -2,36 +2,19 @@
 
 #include <cstring>
 
+#include "backend/common/indices.h"
 #include "backend/cpu/codec.h"
 #include "backend/cpu/cpu_backend.h"
-#include "backend/cpu/element.h"
 #include "backend/cpu/strided.h"
-#include "nibble/error.h"
 
 namespace nibble {
 inline namespace v0 {
 namespace detail {
 namespace {
 
-using IndexElements = TypeList<std::int32_t, std::int64_t, std::uint32_t, std::int8_t, std::uint8_t, std::int16_t,
-                               std::uint16_t, std::uint64_t>;
-
-[[noreturn]] void out_of_range(const char* op, const Tensor& in, std::int64_t index, std::int64_t n) {
-  throw Error(ErrorCode::out_of_range, fmt::format("[{}] x {}: index {} of {} entries", op, describe(in), index, n));
-}
-
-/// Indices in row-major order, negative ones counted from the end. Throws before anything is written.
-std::vector<std::int64_t> resolve(const char* op, const Tensor& in, const Tensor& indices, std::int64_t n) {
-  std::vector<std::int64_t> out(static_cast<std::size_t>(indices.numel()));
-  visit_dtype(IndexElements{}, indices.dtype(), [&]<class T>(T) {
-    const std::vector<T> values = indices.to_vector<T>();
-    for (std::size_t i = 0; i < values.size(); ++i) {
-      const auto index = static_cast<std::int64_t>(values[i]);
-      if (index < -n || index >= n) out_of_range(op, in, index, n);
-      out[i] = index < 0 ? index + n : index;
-    }
-  });
-  return out;
+/// How messages about the indices of `op` begin.
+auto operands(const char* op, const Tensor& in) {
+  return [op, &in] { return fmt::format("[{}] x {}", op, describe(in)); };
 }
 
 template <class Word>
@@ -52,8 +35,8 @@ void with_word(DType dtype, Visit&& visit) {
 }  // namespace
 
 void CpuBackend::take(const Tensor& in, const Tensor& indices, const Tensor& out) {
-  if (in.is_quantized()) return cpu_take_packed(in, indices, out);
-  const std::vector<std::int64_t> at = resolve("take", in, indices, in.shape()[0]);
+  const std::vector<std::int64_t> at = resolve_indices(indices, in.shape()[0], operands("take", in));
+  if (in.is_quantized()) return cpu_take_packed(in, at, out);
   const TensorImpl& impl = in.impl();
   Shape rest = impl.shape;
   Strides strides = impl.strides;
@@ -78,7 +61,7 @@ void CpuBackend::take(const Tensor& in, const Tensor& indices, const Tensor& out
 
 void CpuBackend::take_along_last(const Tensor& in, const Tensor& indices, const Tensor& out) {
   const Rows from(in), to(out);
-  const std::vector<std::int64_t> at = resolve("take_along_axis", in, indices, from.length);
+  const std::vector<std::int64_t> at = resolve_indices(indices, from.length, operands("take_along_axis", in));
   with_word(in.dtype(), [&]<class Word>(Word) {
     parallel_rows(to.count, to.length, [&](std::int64_t r) {
       gather_row(from.row<Word>(r), from.stride, at.data() + r * to.length, to.length, to.row<Word>(r));

@@ -7,6 +7,7 @@
 #include <limits>
 #include <numeric>
 
+#include "backend/common/backend.h"
 #include "backend/cpu/products.h"
 #include "backend/cpu/weights.h"
 #include "nibble/error.h"
@@ -185,23 +186,27 @@ TEST(Codec, TakesRowsWrappingNegatives) {
   const Tensor indices = nb::tensor<std::int32_t>({8, -9, 3, -1, 3, 0}, {2, 3});
   const Tensor turned = nb::detail::make_view(indices, {3, 2}, {1, 3}, 0);  // 8 -1, -9 3, 3 0
   const Tensor out = nb::detail::make_dense({3, 2, 640}, DType::bf16);
-  nb::detail::cpu_take_packed(w, turned, out);
+  nb::detail::cpu_backend().take(w, turned, out);
   std::vector<float> expected;
   for (const int row : {8, 8, 0, 3, 3, 0}) {
     expected.insert(expected.end(), flat.begin() + row * 640, flat.begin() + (row + 1) * 640);
   }
   EXPECT_EQ(all_of(out), rounded(expected, DType::bf16));
 
-  for (const std::int64_t bad : {std::int64_t{9}, std::int64_t{-10}, std::int64_t{1} << 40}) {
-    const Tensor index = nb::tensor<std::int64_t>({bad}, {1});
+  const auto expect_refused = [&](const Tensor& index, const std::string& what) {
     try {
-      nb::detail::cpu_take_packed(w, index, nb::detail::make_dense({1, 640}, DType::f32));
-      FAIL() << "no error for " << bad;
+      nb::detail::cpu_backend().take(w, index, nb::detail::make_dense({1, 640}, DType::f32));
+      FAIL() << "no error for " << what;
     } catch (const nb::Error& e) {
       EXPECT_EQ(e.code(), nb::ErrorCode::out_of_range);
-      EXPECT_NE(std::string(e.what()).find("[take]"), std::string::npos) << e.what();
+      EXPECT_EQ(std::string(e.what()), "[take] x " + nb::describe(w) + ": index " + what + " of 9 entries");
     }
+  };
+  for (const std::int64_t bad : {std::int64_t{9}, std::int64_t{-10}, std::int64_t{1} << 40}) {
+    expect_refused(nb::tensor<std::int64_t>({bad}, {1}), std::to_string(bad));
   }
+  const std::uint64_t largest = ~std::uint64_t{0};  // would be -1 in i64
+  expect_refused(nb::tensor<std::uint64_t>({largest}, {1}), std::to_string(largest));
 }
 
 TEST(Codec, QuantizesAsTheReferenceDoes) {

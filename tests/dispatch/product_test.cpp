@@ -304,7 +304,10 @@ TEST(GatherMatmul, IndicesAndRowsBroadcast) {
   EXPECT_EQ(y.shape(), (Shape{3, 2, 2, 8}));
   EXPECT_EQ(nb::gather_matmul(x, turned(experts), nb::zeros({3, 0}, nb::DType::i32)).shape(), (Shape{3, 0, 2, 8}));
   expect_error([&] { nb::gather_matmul(x, turned(experts), nb::tensor<std::int32_t>({5}, {1})); },
-               nb::ErrorCode::out_of_range, "index 5 of 5 experts");
+               nb::ErrorCode::out_of_range, "index 5 of 5 entries");
+  // Not the last expert, which -1 would be.
+  expect_error([&] { nb::gather_matmul(x, turned(experts), nb::tensor<std::uint64_t>({~std::uint64_t{0}}, {1})); },
+               nb::ErrorCode::out_of_range, "index 18446744073709551615 of 5 entries");
 }
 
 TEST(TakePacked, DecodesOnlyTheGatheredRows) {
