@@ -135,10 +135,16 @@ std::vector<std::int64_t> PackedRows::odd_groups(std::int64_t i) const {
   std::uint8_t codes[kChunk];
   float scales[kMostGroups], biases[kMostGroups];
   const std::int64_t group = format().group_size;
+  const RowBytes packed = bytes(i);
   for (std::int64_t begin = 0; begin < length(); begin += kChunk) {
-    const std::int64_t count = std::min(kChunk, length() - begin);
-    unpack(i, begin, count, codes, scales, biases);
-    for (std::int64_t g = 0; g < count / group; ++g) {
+    const std::int64_t count = std::min(kChunk, length() - begin), groups = count / group;
+    if (decoder_ != nullptr) {
+      decoder_->scales(&packed, 1, (packing_.begin + begin) / group, groups, 1, scales, biases);
+    } else {
+      format().codes(row(i), packing_.begin + begin, count, codes, scales, biases);
+    }
+    if (all_finite(scales, groups) && all_finite(biases, groups)) continue;
+    for (std::int64_t g = 0; g < groups; ++g) {
       if (!all_finite(scales + g, 1) || !all_finite(biases + g, 1)) odd.push_back(begin / group + g);
     }
   }

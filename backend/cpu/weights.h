@@ -114,8 +114,10 @@ class PackedRows final : public WeightRows {
 
   /// The groups of a row whose scale or bias is infinite or NaN.
   std::vector<std::int64_t> odd_groups(std::int64_t row) const;
-  /// A whole row, by the format's own decode.
-  void decode(std::int64_t i, float* out) const { format().decode(row(i), packing_.begin, length(), out); }
+  /// Weights [begin, begin + count) of a row, multiples of cut(), by the format's own decode.
+  void decode(std::int64_t i, std::int64_t begin, std::int64_t count, float* out) const {
+    format().decode(row(i), packing_.begin + begin, count, out);
+  }
 
   /// Where component c of weights [begin, begin + count) of a row lies.
   std::span<const unsigned char> bytes(std::int64_t row, int c, std::int64_t begin, std::int64_t count) const;
