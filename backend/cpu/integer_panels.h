@@ -16,15 +16,22 @@ namespace cpu {
 inline constexpr std::int64_t kTask = 1 << 16;  // multiply-adds that are worth a thread
 
 /// A block of rows of x as integers, transposed into panels of a vector of rows each, shared by all threads of one
-/// call.
+/// call. `depth` activations of a panel are followed by as many of the next one, so that what is multiplied together
+/// lies together: at one distance from panel to panel they would share places of the caches.
 class ActivationPanels {
  public:
-  ActivationPanels(const Unit& unit, const IntegerScheme& scheme, std::int64_t rows_, std::int64_t length, int size)
+  ActivationPanels(const Unit& unit, const IntegerScheme& scheme, std::int64_t rows_, std::int64_t length_, int size,
+                   int zero_, std::int64_t depth_)
       : rows(rows_),
         count((rows_ + unit.lanes - 1) / unit.lanes),
+        length(length_),
+        depth(depth_),
+        step_bytes(unit.lanes * scheme.bytes),
         block(size),
+        zero(zero_),
+        lanes(unit.lanes),
         blocks(length / size),
-        bytes(unit.lanes * length * scheme.bytes),
+        bytes(length * step_bytes),
         floats(unit.lanes * blocks),
         memory(Scratch::need<unsigned char>(count * bytes) + 2 * Scratch::need<float>(count * floats) +
                Scratch::need<unsigned char>(rows)),
@@ -49,8 +56,8 @@ class ActivationPanels {
           bool good = false;
           if (row < rows) {
             unit.load(x.at(first + row, 0), x.element, x.column_stride, x.columns, line);
-            good =
-                scheme.pack(line, x.columns, block, lines + lane * pitch, scales + lane * blocks, sums + lane * blocks);
+            good = scheme.pack(line, x.columns, block, zero, lines + lane * pitch, scales + lane * blocks,
+                               sums + lane * blocks);
             fits[row] = good;
           }
           if (good) continue;
@@ -59,18 +66,32 @@ class ActivationPanels {
           std::fill_n(sums + lane * blocks, blocks, 0.f);
         }
         const std::int64_t parts = scheme.bytes / scheme.step, vector = unit.lanes * 4;
-        for (std::int64_t part = 0; part < parts; ++part) {
-          unit.transpose(lines + part * x.columns, pitch, x.columns * scheme.step / 4,
-                         q + panel * bytes + part * vector, parts * vector);
+        for (std::int64_t k = 0; k < length; k += depth) {
+          for (std::int64_t part = 0; part < parts; ++part) {
+            unit.transpose(lines + part * length + k * scheme.step, pitch, here(k) * scheme.step / 4,
+                           q_at(panel, k) + part * vector, parts * vector);
+          }
+          const std::int64_t first = k / block;
+          unit.transpose(scales + first, blocks * 4, here(k) / block, scale + float_at(panel, k), vector);
+          unit.transpose(sums + first, blocks * 4, here(k) / block, sum + float_at(panel, k), vector);
         }
-        unit.transpose(scales, blocks * 4, blocks, scale + panel * floats, vector);
-        unit.transpose(sums, blocks * 4, blocks, sum + panel * floats, vector);
       }
     });
   }
 
-  std::int64_t rows, count;
-  int block;
+  /// Activations of a row from k on, a multiple of `depth`, that lie together.
+  std::int64_t here(std::int64_t k) const { return std::min(depth, length - k); }
+  unsigned char* q_at(std::int64_t panel, std::int64_t k) const {
+    return q + (k * count + panel * here(k)) * step_bytes;
+  }
+  /// Where the scales or sums of the blocks from k on begin.
+  std::int64_t float_at(std::int64_t panel, std::int64_t k) const {
+    return (k * count + panel * here(k)) / block * lanes;
+  }
+
+  std::int64_t rows, count, length, depth;
+  std::int64_t step_bytes;  ///< of a panel, for one activation of each row
+  int block, zero, lanes;
   std::int64_t blocks;         ///< in a row
   std::int64_t bytes, floats;  ///< of a panel: its activations, and its scales or sums
   Scratch memory;

@@ -21,14 +21,22 @@ constexpr std::int64_t kRowBlock = 512;  // rows of x that one pass over w serve
 /// How a product is cut. A sheet of decoded weights and a pair of panels should stay in the first cache, a sheet's
 /// share of x or the sheet itself in the second.
 struct Cut {
-  std::int64_t tile;   ///< rows of w, columns of y, that a thread computes together
-  std::int64_t sheet;  ///< rows of them that are decoded together
+  std::int64_t tile;   ///< rows of w, columns of y, that a thread computes together: some sheets
+  std::int64_t sheet;  ///< rows of them that are decoded together: a multiple of those that are multiplied at once
   std::int64_t depth;  ///< weights of a row that are decoded together
 };
-constexpr std::int64_t kMostDepth = 2048;
-constexpr Cut kShortCut = {32, 8, kMostDepth};  // few rows of x pass over a sheet, so it must be read soon
-constexpr Cut kTallCut = {64, 64, 1024};        // many do, so they must not come from far
+constexpr std::int64_t kMostDepth = 2048, kTallDepth = 1024;
 constexpr std::int64_t kShortRows = 128;
+
+Cut cut_of(std::int64_t x_rows, const IntegerScheme& scheme) {
+  const std::int64_t at_once = scheme.rows;
+  if (x_rows > kShortRows) {  // many rows of x pass over a sheet, so they must not come from far
+    const std::int64_t sheet = 64 / at_once * at_once;
+    return {sheet, sheet, kTallDepth};
+  }
+  const std::int64_t sheet = std::max<std::int64_t>(8 / at_once, 1) * at_once;  // few do, so it must be read soon
+  return {32 / sheet * sheet, sheet, kMostDepth};
+}
 
 constexpr std::int64_t kLine = 64;  // bytes that memory is fetched by
 
@@ -36,9 +44,9 @@ constexpr std::int64_t kLine = 64;  // bytes that memory is fetched by
 template <class Store>
 class IntegerTiles {
  public:
-  IntegerTiles(const Unit& unit, const IntegerScheme& scheme, const ActivationPanels& x, const PackedRows& w,
-               Store& store)
-      : unit_(unit), scheme_(scheme), x_(x), w_(w), store_(store), cut_(x.rows <= kShortRows ? kShortCut : kTallCut) {
+  IntegerTiles(const Unit& unit, const IntegerScheme& scheme, const Cut& cut, const ActivationPanels& x,
+               const PackedRows& w, Store& store)
+      : unit_(unit), scheme_(scheme), x_(x), w_(w), store_(store), cut_(cut) {
     const std::int64_t tiles = (w.rows() + cut_.tile - 1) / cut_.tile, pairs = (x.count + 1) / 2;
     const std::int64_t threads = num_threads(), wanted = threads == 1 ? 1 : 8 * threads;
     parts_ = std::clamp((wanted + tiles - 1) / tiles, std::int64_t{1}, pairs);
@@ -59,7 +67,7 @@ class IntegerTiles {
     explicit Memory(const IntegerTiles& t)
         : groups(t.cut_.depth / t.w_.format().group_size),
           lines(t.cut_.sheet * t.w_.most_lines(t.cut_.depth)),
-          panel(t.cut_.tile * t.unit_.lanes),
+          panel(t.columns_ * t.unit_.lanes),
           scratch(Scratch::need<std::uint8_t>(t.cut_.sheet * t.code_pitch_) +
                   2 * Scratch::need<float>(t.cut_.sheet * groups) + Scratch::need<const unsigned char*>(lines) +
                   Scratch::need<float>((t.x_.count + 1) * panel)),
@@ -114,10 +122,14 @@ class IntegerTiles {
     put(n, begin, end, memory);
   }
 
+  /// Of a sheet, as many as can be multiplied.
+  std::int64_t decoded_rows(std::int64_t first) const {
+    return std::min(cut_.sheet, (w_.rows() - first + scheme_.rows - 1) / scheme_.rows * scheme_.rows);
+  }
+
   void decode(Place at, const Memory& memory) const {
     const std::int64_t count = std::min(cut_.depth, w_.length() - at.k);
-    const std::int64_t rows = std::min(cut_.sheet, (w_.rows() - at.row + 7) / 8 * 8);
-    for (std::int64_t r = 0; r < rows; ++r) {
+    for (std::int64_t r = 0; r < decoded_rows(at.row); ++r) {
       const std::int64_t row = std::min(at.row + r, w_.rows() - 1);  // the last one again past the end
       float* scales = memory.scales + r * memory.groups;
       float* biases = memory.biases + r * memory.groups;
@@ -134,15 +146,16 @@ class IntegerTiles {
 
   void multiply(Place at, std::int64_t r, std::int64_t begin, std::int64_t end, std::int64_t lines,
                 const Memory& memory) const {
-    const std::int64_t count = std::min(cut_.depth, w_.length() - at.k), first = at.k / x_.block * unit_.lanes;
-    scheme_.multiply({.x = x_.q + begin * x_.bytes + at.k * unit_.lanes * scheme_.bytes,
-                      .x_panel = x_.bytes,
-                      .x_scale = x_.scale + begin * x_.floats + first,
-                      .x_sum = x_.sum + begin * x_.floats + first,
-                      .x_blocks = x_.blocks,
+    const std::int64_t count = x_.here(at.k), first = x_.float_at(begin, at.k);
+    scheme_.multiply({.x = x_.q_at(begin, at.k),
+                      .x_panel = count * x_.step_bytes,
+                      .x_scale = x_.scale + first,
+                      .x_sum = x_.sum + first,
+                      .x_blocks = count / x_.block,
                       .panels = end - begin,
                       .codes = memory.codes,
                       .code_pitch = code_pitch_,
+                      .zero = x_.zero,
                       .scales = memory.scales,
                       .biases = memory.biases,
                       .groups = memory.groups,
@@ -150,7 +163,7 @@ class IntegerTiles {
                       .block = x_.block,
                       .group_shift = std::countr_zero(static_cast<unsigned>(w_.format().group_size / x_.block)),
                       .blocks = count / x_.block,
-                      .rows = std::min(cut_.sheet, (w_.rows() - at.row + 7) / 8 * 8),
+                      .rows = decoded_rows(at.row),
                       .acc = memory.acc + r * unit_.lanes,
                       .acc_panel = memory.panel,
                       .ahead = memory.ahead,
@@ -175,10 +188,10 @@ class IntegerTiles {
     const std::int64_t here = std::min(cut_.tile, w_.rows() - n), lanes = unit_.lanes;
     for (std::int64_t p = begin; p < end; ++p) {
       const float* acc = memory.acc + (p - begin) * memory.panel;
-      for (std::int64_t r = 0; r < cut_.tile; r += lanes)
-        unit_.transpose(acc + r * lanes, lanes * 4, lanes, memory.out + r, cut_.tile * 4);
+      for (std::int64_t r = 0; r < columns_; r += lanes)
+        unit_.transpose(acc + r * lanes, lanes * 4, lanes, memory.out + r, columns_ * 4);
       for (std::int64_t m = p * lanes; m < std::min((p + 1) * lanes, x_.rows); ++m) {
-        if (x_.fits[m]) store_(m, n, here, memory.out + (m - p * lanes) * cut_.tile);
+        if (x_.fits[m]) store_(m, n, here, memory.out + (m - p * lanes) * columns_);
       }
     }
   }
@@ -190,7 +203,8 @@ class IntegerTiles {
   Store& store_;
   const Cut cut_;
   const std::int64_t code_pitch_ = cut_.depth * scheme_.code_bytes + kLine;  ///< else rows share places of the cache
-  std::int64_t parts_;  ///< of the panels
+  const std::int64_t columns_ = (cut_.tile + unit_.lanes - 1) / unit_.lanes * unit_.lanes;  ///< of sums: whole vectors
+  std::int64_t parts_;                                                                      ///< of the panels
   std::int64_t pieces_;
   std::atomic<std::int64_t> next_{0};
 };
@@ -212,9 +226,10 @@ void multiply_along_integer(const Unit& unit, const IntegerScheme& scheme, const
     const auto store = [&](std::int64_t m, std::int64_t n, std::int64_t count, const float* sums) {
       y.store(unit, first + m, n, count, sums);
     };
-    ActivationPanels panels(unit, scheme, rows, w.length(), block);
+    const Cut cut = cut_of(rows, scheme);
+    ActivationPanels panels(unit, scheme, rows, w.length(), block, w.zero(), cut.depth);
     panels.pack(unit, scheme, x, first);
-    if (w.rows() > 0) IntegerTiles(unit, scheme, panels, w, store).run();
+    if (w.rows() > 0) IntegerTiles(unit, scheme, cut, panels, w, store).run();
     for (std::int64_t m = 0; m < rows; ++m) {
       if (!panels.fits[m]) exact.push_back(first + m);
     }

@@ -95,6 +95,8 @@ class PackedRows final : public WeightRows {
   PackedRows(const Unit& unit, const Tensor& w);
 
   const Format& format() const { return *packing_.format; }
+  /// The code whose value is 0 whatever the scale; 0 where groups have biases of their own.
+  int zero() const { return decoder_ == nullptr ? 0 : decoder_->zero; }
   /// The first weight of the view along its stored rows.
   std::int64_t begin() const { return packing_.begin; }
   /// Row i; found by arithmetic alone, since a product asks for it again and again.

@@ -113,6 +113,7 @@ inline void transpose(const void* in, std::int64_t in_pitch, std::int64_t words,
 /// Sums in types of their elements, which gcc 12 keeps in a register through a loop where it copies a __m256i.
 using Ints = int __attribute__((vector_size(32)));
 using Shorts = short __attribute__((vector_size(32)));
+inline Ints load_ints(const float* p) { return reinterpret_cast<Ints>(load256(p)); }
 
 /// Eight activations in 16 bits; adds them to `total`.
 inline __m128i round_eight(const float* x, float inverse, __m256i& total) {
@@ -141,6 +142,7 @@ struct Standard {
   }
   static __m256i load(const unsigned char* x) { return load256(x); }
   static __m256i broadcast(const std::uint8_t* codes) { return broadcast_four(codes); }
+  static Ints begin(const float* total) { return load_ints(total); }
   static Ints start(Ints total) { return total; }
   static void accumulate(Ints& sums, __m256i w, __m256i x) { sums += reinterpret_cast<Ints>(_mm256_madd_epi16(w, x)); }
   static void finish(Ints& total, Ints sums) { total = sums; }
@@ -168,6 +170,7 @@ struct FastRun {
   }
   static __m256i load(const unsigned char* x) { return load256(x); }
   static __m256i broadcast(const std::uint8_t* codes) { return broadcast_four(codes); }
+  static Ints begin(const float* total) { return load_ints(total); }
   static Shorts start(Ints) { return Shorts{}; }
   static void accumulate(Shorts& sums, __m256i w, __m256i x) {
     sums += reinterpret_cast<Shorts>(_mm256_maddubs_epi16(w, x));

@@ -114,6 +114,7 @@ inline void transpose(const void* in, std::int64_t in_pitch, std::int64_t words,
 /// Sums in the type that vpdpbusd's pattern has in gcc 12: it copies or spills an accumulator of type __m512i at every
 /// step.
 using Ints = int __attribute__((vector_size(64)));
+inline Ints load_ints(const float* p) { return reinterpret_cast<Ints>(_mm512_loadu_si512(p)); }
 inline void dot_four(Ints& sum, __m512i codes, __m512i x) {
   sum = reinterpret_cast<Ints>(_mm512_dpbusd_epi32(reinterpret_cast<__m512i>(sum), codes, x));
 }
@@ -150,6 +151,7 @@ struct Standard {
   }
   static X load(const unsigned char* x) { return {_mm512_loadu_si512(x), _mm512_loadu_si512(x + 64)}; }
   static __m512i broadcast(const std::uint8_t* codes) { return broadcast_four(codes); }
+  static Total begin(const float* low) { return {Ints{}, load_ints(low)}; }
   static Sums start(const Total& total) { return total; }
   static void accumulate(Sums& sums, __m512i w, const X& x) {
     dot_four(sums.high, w, x.high);
@@ -162,7 +164,7 @@ struct Standard {
 struct Fast {
   static constexpr int kBytes = 1, kStep = 1;
   static constexpr float kMost = 127.f;
-  static constexpr int kTake = 4, kRun = 64, kTileRows = 8, kCodeBytes = 1, kMostBits = 8;
+  static constexpr int kTake = 4, kRun = 64, kTileRows = 6, kCodeBytes = 1, kMostBits = 8;
   using Total = Ints;
   using Sums = Ints;
   using X = __m512i;
@@ -177,6 +179,7 @@ struct Fast {
   }
   static __m512i load(const unsigned char* x) { return _mm512_loadu_si512(x); }
   static __m512i broadcast(const std::uint8_t* codes) { return broadcast_four(codes); }
+  static Ints begin(const float* total) { return load_ints(total); }
   static Ints start(Ints total) { return total; }
   static void accumulate(Ints& sums, __m512i w, __m512i x) { dot_four(sums, w, x); }
   static void finish(Ints& total, Ints sums) { total = sums; }

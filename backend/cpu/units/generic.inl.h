@@ -107,11 +107,11 @@ void block_codes(const RowBytes& row, std::int64_t begin, std::int64_t count, st
 
 template <TransposeScales transpose, int kBits>
 constexpr Decoder affine(const char* name) {
-  return {name, affine_codes<kBits>, affine_scales<transpose>};
+  return {name, 0, affine_codes<kBits>, affine_scales<transpose>};
 }
 template <class B>
 constexpr Decoder block(const char* name) {
-  return {name, block_codes<B>, block_scales<B>};
+  return {name, B::zero, block_codes<B>, block_scales<B>};
 }
 template <TransposeScales transpose>
 constexpr Decoder kDecoders[] = {

@@ -11,7 +11,7 @@
 #include "backend/cpu/units/integer_range.inl.h"
 
 template <class Scheme>
-bool pack(const float* x, std::int64_t k, int block, unsigned char* q, float* scale, float* sum) {
+bool pack(const float* x, std::int64_t k, int block, int zero, unsigned char* q, float* scale, float* sum) {
   for (std::int64_t i = 0; i < k; i += block, q += block * Scheme::kStep) {
     const std::uint32_t bits = max_magnitude(x + i, block);
     const float most = __builtin_bit_cast(float, bits);
@@ -19,7 +19,7 @@ bool pack(const float* x, std::int64_t k, int block, unsigned char* q, float* sc
     const float unit = most / Scheme::kMost;
     const std::int32_t total = Scheme::round(x + i, block, bits == 0 ? 0.f : Scheme::kMost / most, q, k);
     *scale++ = unit;
-    *sum++ = unit * static_cast<float>(total);
+    *sum++ = zero == 0 ? unit * static_cast<float>(total) : __builtin_bit_cast(float, -zero* total);
   }
   return true;
 }
@@ -48,8 +48,9 @@ inline F total_of_row(const typename Scheme::Total& total, int row) {
 }
 
 /// Sums of kPanels vectors of rows of x with kRows rows of w, for `count` blocks. A block's sum is exact in integers
-/// and blocks are added in order, so a row's result depends neither on kPanels nor on the other rows.
-template <class Scheme, int kPanels, int kRows>
+/// and blocks are added in order, so a row's result depends neither on kPanels nor on the other rows. Where codes have
+/// a fixed zero, integer sums begin with what it takes from them; else each group has a bias.
+template <class Scheme, int kPanels, int kRows, bool kZero>
 void multiply_tile(const IntegerProduct& a, std::int64_t panel, std::int64_t row, std::int64_t first,
                    std::int64_t count) {
   constexpr std::int64_t kStepBytes = kLanes * Scheme::kTake * Scheme::kBytes;
@@ -60,8 +61,16 @@ void multiply_tile(const IntegerProduct& a, std::int64_t panel, std::int64_t row
   const std::uint8_t* codes = a.codes + row * a.code_pitch + first * (a.block * Scheme::kCodeBytes);
   float* acc = a.acc + panel * a.acc_panel + row * kLanes;
   const int run = a.block < Scheme::kRun ? a.block : Scheme::kRun;  // a constant would let compilers unroll and spill
+  F ys[kRows][kPanels];
+  each<kRows>([&](auto n) { each<kPanels>([&](auto v) { ys[n][v] = load_f32(acc + v * a.acc_panel + n * kLanes); }); });
   for (std::int64_t i = first; i < first + count; ++i) {
     typename Scheme::Total totals[kSets][kPanels] = {};
+    if constexpr (kZero) {
+      each<kPanels>([&](auto v) {
+        const auto begin = Scheme::begin(x_sum + (v * a.x_blocks + i) * kLanes);
+        each<kSets>([&](auto n) { totals[n][v] = begin; });
+      });
+    }
     for (int k = 0; k < a.block; k += run) {
       typename Scheme::Sums sums[kSets][kPanels];
       each<kSets>([&](auto n) { each<kPanels>([&](auto v) { sums[n][v] = Scheme::start(totals[n][v]); }); });
@@ -80,40 +89,68 @@ void multiply_tile(const IntegerProduct& a, std::int64_t panel, std::int64_t row
     F units[kPanels], x_sums[kPanels];
     each<kPanels>([&](auto v) {
       units[v] = load_f32(x_scale + (v * a.x_blocks + i) * kLanes);
-      x_sums[v] = load_f32(x_sum + (v * a.x_blocks + i) * kLanes);
+      if constexpr (!kZero) x_sums[v] = load_f32(x_sum + (v * a.x_blocks + i) * kLanes);
     });
     const std::int64_t group = row * a.groups + (i >> a.group_shift);
     each<kRows>([&](auto n) {
-      const F scale = broadcast(a.scales[group + n * a.groups]), bias = broadcast(a.biases[group + n * a.groups]);
+      const F scale = broadcast(a.scales[group + n * a.groups]);
       each<kPanels>([&](auto v) {
-        float* out = acc + v * a.acc_panel + n * kLanes;
-        const F y = fma(mul(scale, units[v]),
-                        total_of_row<Scheme>(totals[n / kTogether<Scheme>][v], n % kTogether<Scheme>), load_f32(out));
-        store_f32(out, fma(bias, x_sums[v], y));
+        const F total = total_of_row<Scheme>(totals[n / kTogether<Scheme>][v], n % kTogether<Scheme>);
+        ys[n][v] = fma(mul(scale, units[v]), total, ys[n][v]);
       });
+      if constexpr (!kZero) {
+        const F bias = broadcast(a.biases[group + n * a.groups]);
+        each<kPanels>([&](auto v) { ys[n][v] = fma(bias, x_sums[v], ys[n][v]); });
+      }
     });
+  }
+  each<kRows>([&](auto n) { each<kPanels>([&](auto v) { store_f32(acc + v * a.acc_panel + n * kLanes, ys[n][v]); }); });
+}
+
+/// Weights of a row for which two panels of x meet all rows of w before more follow: their activations should stay in
+/// the first cache.
+constexpr std::int64_t kPiece = 256;
+
+/// Asks for bytes that are read soon, into the second cache: the first has no room for more.
+inline void fetch(const void* p, std::int64_t bytes) {
+  for (std::int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(static_cast<const unsigned char*>(p) + i, 0, 2);
+}
+
+/// Asks for part i of n of what a tile of x will be read of, `blocks` blocks of two panels: a processor waits once it
+/// has some twenty lines under way, and x as a whole lies no nearer than in the third cache.
+template <class Scheme>
+void fetch_x(const IntegerProduct& a, std::int64_t panel, std::int64_t first, std::int64_t blocks, std::int64_t i,
+             std::int64_t n) {
+  const std::int64_t block_bytes = a.block * kLanes * Scheme::kBytes, share = blocks * block_bytes / n;
+  for (const std::int64_t end = panel + 2 < a.panels ? panel + 2 : a.panels; panel < end; ++panel) {
+    fetch(a.x + panel * a.x_panel + first * block_bytes + i * share, share);
+    const std::int64_t floats = (panel * a.x_blocks + first) * kLanes, bytes = blocks * kLanes * 4;
+    if (i == 0) fetch(a.x_scale + floats, bytes);
+    if (i == 1) fetch(a.x_sum + floats, bytes);
   }
 }
 
-template <class Scheme>
-void multiply(const IntegerProduct& a) {
+template <class Scheme, bool kZero>
+void multiply_all(const IntegerProduct& a) {
   constexpr int kRows = Scheme::kTileRows;
-  constexpr std::int64_t kBlocks = 8;
-  // Lines are asked for little by little: a processor waits once it has some twenty under way.
-  const std::int64_t calls = a.rows / kRows * ((a.blocks + kBlocks - 1) / kBlocks);
+  const std::int64_t piece = kPiece / a.block, tiles = a.rows / kRows;
+  const std::int64_t calls = tiles * ((a.blocks + piece - 1) / piece);
   std::int64_t call = 0, fetched = 0;
   for (std::int64_t panel = 0; panel < a.panels; panel += 2) {
-    for (std::int64_t block = 0; block < a.blocks; block += kBlocks) {
-      for (std::int64_t row = 0; row < a.rows; row += kRows) {
+    for (std::int64_t block = 0; block < a.blocks; block += piece) {
+      const std::int64_t blocks = a.blocks - block < piece ? a.blocks - block : piece;
+      const bool more = block + blocks < a.blocks;
+      for (std::int64_t tile = 0; tile < tiles; ++tile) {
+        // Lines of w are asked for little by little, too.
         for (const std::int64_t due = ++call < calls ? a.ahead_count * call / calls : a.ahead_count; fetched < due;
              ++fetched) {
-          __builtin_prefetch(a.ahead[fetched], 0, 2);
+          fetch(a.ahead[fetched], 1);
         }
-        const std::int64_t blocks = a.blocks - block < kBlocks ? a.blocks - block : kBlocks;
+        fetch_x<Scheme>(a, more ? panel : panel + 2, more ? block + blocks : 0, piece, tile, tiles);
         if (panel + 1 < a.panels) {
-          multiply_tile<Scheme, 2, kRows>(a, panel, row, block, blocks);
+          multiply_tile<Scheme, 2, kRows, kZero>(a, panel, tile * kRows, block, blocks);
         } else {
-          multiply_tile<Scheme, 1, kRows>(a, panel, row, block, blocks);
+          multiply_tile<Scheme, 1, kRows, kZero>(a, panel, tile * kRows, block, blocks);
         }
       }
     }
@@ -121,6 +158,12 @@ void multiply(const IntegerProduct& a) {
 }
 
 template <class Scheme>
+void multiply(const IntegerProduct& a) {
+  return a.zero == 0 ? multiply_all<Scheme, false>(a) : multiply_all<Scheme, true>(a);
+}
+
+template <class Scheme>
 constexpr IntegerScheme scheme(void (*product)(const IntegerProduct&) = multiply<Scheme>) {
-  return {Scheme::kBytes, Scheme::kStep, pack<Scheme>, product, Scheme::kCodeBytes, Scheme::kMostBits};
+  return {Scheme::kBytes,     Scheme::kStep,     pack<Scheme>,     product,
+          Scheme::kCodeBytes, Scheme::kTileRows, Scheme::kMostBits};
 }

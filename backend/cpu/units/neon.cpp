@@ -99,6 +99,7 @@ struct Standard : RoundedHalves {
   static int8x8_t broadcast(const std::uint8_t* codes) {
     return vreinterpret_s8_u8(veor_u8(vld1_u8(codes), vdup_n_u8(kOff)));
   }
+  static Total begin(const float* low) { return {vdupq_n_s32(0), load_ints(low)}; }
   static Sums start(const Total& total) { return total; }
   static void accumulate(Sums& sums, int8x8_t w, const X& x) {
     if constexpr (kOff != 0) sums = {vaddq_s32(sums.high, x.off.high), vaddq_s32(sums.low, x.off.low)};
@@ -129,6 +130,7 @@ struct Fast : RoundedBytes {
   static int8x16_t broadcast(const std::uint8_t* codes) {
     return vreinterpretq_s8_u8(veorq_u8(vld1q_u8(codes), vdupq_n_u8(kOff)));
   }
+  static Total begin(const float* total) { return load_ints(total); }
   static Sums start(Total total) { return total; }
   static void accumulate(Sums& sums, int8x16_t w, const X& x) {
     if constexpr (kOff != 0) sums = vaddq_s32(sums, x.off);

@@ -32,6 +32,11 @@ inline void multiply_add(Square& sums, uint8x16_t w, const Pairs& x) {
   sums.first = vusmmlaq_s32(sums.first, w, x.first);
   sums.second = vusmmlaq_s32(sums.second, w, x.second);
 }
+/// The same four sums, a row of x a lane, for either row of w.
+inline Square both_rows(const float* sums) {
+  const int32x4_t four = load_ints(sums);
+  return {vcombine_s32(vget_low_s32(four), vget_low_s32(four)), vcombine_s32(vget_high_s32(four), vget_high_s32(four))};
+}
 /// Those of the first or the second row of w, a row of x a lane.
 inline int32x4_t row_of(const Square& sums, int row) {
   return row == 0 ? vcombine_s32(vget_low_s32(sums.first), vget_low_s32(sums.second))
@@ -55,6 +60,7 @@ struct Standard : RoundedHalves, TwoRows {
     Pairs high, low;
   };
   static X load(const unsigned char* x) { return {pairs_of(x, x + 32), pairs_of(x + 16, x + 48)}; }
+  static Total begin(const float* low) { return {{vdupq_n_s32(0), vdupq_n_s32(0)}, both_rows(low)}; }
   static Sums start(const Total& total) { return total; }
   static void accumulate(Sums& sums, uint8x16_t w, const X& x) {
     multiply_add(sums.high, w, x.high);
@@ -72,6 +78,7 @@ struct Fast : RoundedBytes, TwoRows {
   using Sums = Square;
   using X = Pairs;
   static X load(const unsigned char* x) { return pairs_of(x, x + 16); }
+  static Total begin(const float* total) { return both_rows(total); }
   static Sums start(const Total& total) { return total; }
   static void accumulate(Sums& sums, uint8x16_t w, const X& x) { multiply_add(sums, w, x); }
   static void finish(Total& total, const Sums& sums) { total = sums; }

@@ -19,6 +19,8 @@ inline std::uint32_t max_magnitude(const float* x, int n) {
   return vmaxvq_u32(most);
 }
 
+inline int32x4_t load_ints(const float* p) { return vreinterpretq_s32_f32(vld1q_f32(p)); }
+
 // ---- activations as integers ---------------------------------------------------------------------------------------
 
 /// Eight activations, and their sum added to `total`.

@@ -145,6 +145,11 @@ struct Standard {
     return r;
   }
   static const std::uint8_t* broadcast(const std::uint8_t* codes) { return codes; }
+  static Total begin(const float* total) {
+    Total r;
+    __builtin_memcpy(&r, total, sizeof r);
+    return r;
+  }
   static Sums start(const Total& total) { return total; }
   static void accumulate(Sums& sums, const std::uint8_t* w, const X& x) {
     for (int i = 0; i < kLanes; ++i) sums.v[i] += w[0] * x.v[2 * i] + w[1] * x.v[2 * i + 1];

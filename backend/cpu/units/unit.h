@@ -25,6 +25,7 @@ struct RowBytes {
 /// How a format is unpacked where the scalar reference is too slow: 64 codes to bytes, and their scales.
 struct Decoder {
   const char* format;  ///< the format's name up to its group suffix: "affine4", "q4_0"
+  int zero;            ///< the code whose value is 0, whatever the scale; 0: groups have biases of their own
   /// Codes of weights [begin, begin + count) of a row, one a byte; both are multiples of 32. Touches no other byte of
   /// the row.
   void (*codes)(const RowBytes& row, std::int64_t begin, std::int64_t count, std::uint8_t* codes);
@@ -38,19 +39,22 @@ struct IntegerProduct {
   const unsigned char* x;  ///< (panel, step, part, lane, 4 bytes): quantized by `pack`, then transposed; at block 0
   std::int64_t x_panel;    ///< bytes from panel to panel
   const float* x_scale;    ///< (panel, block, lane): the unit of a quantized activation
-  const float* x_sum;      ///< (panel, block, lane): the exact sum of the rounded activations, times their unit
-  std::int64_t x_blocks;   ///< blocks from panel to panel of the two
+  /// (panel, block, lane): the exact sum of the rounded activations, times their unit; where there is a zero, the int32
+  /// of that sum, times −zero, instead.
+  const float* x_sum;
+  std::int64_t x_blocks;  ///< blocks from panel to panel of the two
   std::int64_t panels;
   const std::uint8_t* codes;  ///< (row, code), of the scheme's `code_bytes`
   std::int64_t code_pitch;    ///< bytes from row to row
+  int zero;                   ///< the code whose value is 0; 0: biases tell
   const float* scales;        ///< (row, group)
-  const float* biases;
-  std::int64_t groups;  ///< from row to row of the two
-  int bits;             ///< of a code
-  int block;            ///< weights that share x_scale: 32 or 64
-  int group_shift;      ///< log2 of the blocks in a group
+  const float* biases;        ///< not read where there is a zero
+  std::int64_t groups;        ///< from row to row of the two
+  int bits;                   ///< of a code
+  int block;                  ///< weights that share x_scale: 32 or 64
+  int group_shift;            ///< log2 of the blocks in a group
   std::int64_t blocks;
-  std::int64_t rows;  ///< of w, a multiple of 8
+  std::int64_t rows;  ///< of w, a multiple of the scheme's
   float* acc;
   std::int64_t acc_panel;             ///< floats from panel to panel
   const unsigned char* const* ahead;  ///< lines of memory to fetch meanwhile
@@ -63,9 +67,10 @@ struct IntegerScheme {
   int step;   ///< bytes from one activation to the next
   /// Rounds a row of k activations. False where the row cannot be represented (not finite, or of extreme magnitude):
   /// it must take the exact path.
-  bool (*pack)(const float* x, std::int64_t k, int block, unsigned char* q, float* scale, float* sum);
+  bool (*pack)(const float* x, std::int64_t k, int block, int zero, unsigned char* q, float* scale, float* sum);
   void (*multiply)(const IntegerProduct& args);
   int code_bytes;  ///< of a code in IntegerProduct
+  int rows;        ///< of w that are multiplied at once
   int most_bits;   ///< of a code that it can take
 };
 
