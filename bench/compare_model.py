@@ -1,14 +1,14 @@
 """nibble beside llama.cpp on one GGUF file, measured in turns in this very run: one table with ratios.
 
-usage: compare_model.py NIBBLE GGUF [--peer-python PYTHON] [--threads 2] [--rounds 5] [--prompt-tokens 32,128,512]
-                        [--decode-tokens 128] [--precision standard] [--json]
+usage: compare_model.py NIBBLE GGUF [--peer-python PYTHON] [--threads T] [--rounds 5] [--prompt-tokens 32,128,512]
+                        [--decode-tokens 128] [--precision standard] [--reference FOLDER] [--json]
 
 PYTHON is one with llama-cpp-python (peers/llama_cpp_rates.py says what it measures), by default the one that runs this. Every
 round runs both programs once at every prompt length, so that what else the machine does meets both; a figure is the median of
 the rounds, the ratio the median of each round's ratio. Both use greedy decoding and the same number of threads; nibble keeps its
 KV cache in f32, llama.cpp in f16.
 
---json prints {"peer", "threads", "rounds", "load_average": [before, after], "max_logit_error": of the peer or null,
+--json prints {"peer", "threads", "rounds", "load_average": [before, after], "max_logit_error": of the peer, null without a reference,
 "rows": [{"prompt_tokens", "phase": "prefill" | "decode", "nibble", "llama_cpp", "ratio"}]}, rates in tokens/s.
 Exit status 3: PYTHON has no llama-cpp-python.
 """
@@ -66,7 +66,8 @@ class Nibble:
 
 def peer(args, lengths):
     return run_json([args.peer_python, HERE / "peers" / "llama_cpp_rates.py", args.gguf, "--threads", args.threads, "--rounds", 1,
-                     "--prompt-tokens", ",".join(map(str, lengths)), "--decode-tokens", args.decode_tokens, "--json"])
+                     "--prompt-tokens", ",".join(map(str, lengths)), "--decode-tokens", args.decode_tokens, "--json"]
+                    + (["--reference", args.reference] if args.reference else []))
 
 
 def measured(args):
@@ -101,11 +102,12 @@ def main():
     parser.add_argument("nibble")
     parser.add_argument("gguf")
     parser.add_argument("--peer-python", default=sys.executable)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--prompt-tokens", default="32,128,512", help="lengths, with commas between")
     parser.add_argument("--decode-tokens", type=int, default=128)
     parser.add_argument("--precision", default="standard")
+    parser.add_argument("--reference", help="a folder with float64 logits, as logit_errors.py takes it")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     args.lengths = sorted(int(n) for n in args.prompt_tokens.split(","))

@@ -17,8 +17,9 @@ bool says_something(const std::optional<Value>&) {
   return false;
 }
 
-/// CLI11 takes the largest number there is for one that is larger.
-std::string out_of_range(const std::string& text) {
+/// CLI11 takes the largest number there is for one that is larger, and 0 for none.
+std::string no_integer(const std::string& text) {
+  if (text.empty()) return "no number given";
   std::int64_t number = 0;
   const bool over =
       std::from_chars(text.data(), text.data() + text.size(), number).ec == std::errc::result_out_of_range;
@@ -26,15 +27,16 @@ std::string out_of_range(const std::string& text) {
 }
 
 template <class Place>
-constexpr bool is_integer = std::is_same_v<Place, int*> || std::is_same_v<Place, std::int64_t*> ||
-                            std::is_same_v<Place, std::optional<std::int64_t>*>;
+constexpr bool is_integer =
+    std::is_same_v<Place, int*> || std::is_same_v<Place, std::int64_t*> ||
+    std::is_same_v<Place, std::optional<std::int64_t>*> || std::is_same_v<Place, std::vector<std::int64_t>*>;
 
 }  // namespace
 
 CLI::Option* Arguments::add(const char* name, Place place, const std::string& description) {
   const auto add_at = [&](auto* at) {
     CLI::Option* added = app_.add_option(name, *at, description);
-    if constexpr (is_integer<decltype(at)>) added->check(CLI::Validator(out_of_range, ""));
+    if constexpr (is_integer<decltype(at)>) added->check(CLI::Validator(no_integer, ""));
     if constexpr (std::is_same_v<decltype(at), std::vector<std::string>*>) {
       added->take_all()->allow_extra_args(false);
     } else if (says_something(*at)) {
@@ -54,7 +56,9 @@ void Arguments::option(const char* name, Place place, const std::string& descrip
 void Arguments::list(const char* name, ListPlace place, const std::string& description) {
   std::visit(
       [&](auto* at) {
-        app_.add_option(name, *at, description)->delimiter(',')->allow_extra_args(false)->capture_default_str();
+        CLI::Option* added = app_.add_option(name, *at, description);
+        added->delimiter(',')->allow_extra_args(false)->capture_default_str();
+        if constexpr (is_integer<decltype(at)>) added->check(CLI::Validator(no_integer, ""));
       },
       place);
 }

@@ -10,7 +10,6 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
-#include <utility>
 
 #include "nibble/error.h"
 #include "nibble/quantization.h"
@@ -46,8 +45,9 @@ void require_at_least(std::int64_t least, const char* option, std::int64_t value
 
 void apply_threads(std::optional<std::int64_t> threads) {
   if (!threads) return;
+  constexpr int kMost = 1024;  // more than any machine has cores
   require_at_least(1, "--threads", *threads);
-  if (!std::in_range<int>(*threads)) refuse(fmt::format("--threads {}: too many", *threads));
+  if (*threads > kMost) refuse(fmt::format("--threads {}: at most {}", *threads, kMost));
   set_num_threads(static_cast<int>(*threads));
 }
 

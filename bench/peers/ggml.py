@@ -9,6 +9,7 @@ the libggml of another build, such as one of ik_llama.cpp, whose own formats (q4
 
 import array
 import ctypes
+import importlib.metadata
 import importlib.util
 import pathlib
 import random
@@ -161,10 +162,21 @@ def matmul(ggml, args, name):
         buffers = [ggml.allocate(weights, ggml.home_of(first, nodes[0])), ggml.allocate(rest, ggml.plain)]
         ggml.fill(copies, kind, args.n, args.k)
         ggml.fill([x], ggml.types["f32"], rows, args.k)
-        times = measuring.timed(ggml.runner(rest, nodes), args.seconds)
-        results.append(measuring.product_row(args.name, args, name, rows, bytes_each, times))
+        results.append(measuring.product(args.name, args, name, rows, bytes_each, ggml.runner(rest, nodes)))
         ggml.release(buffers)
     return results
+
+
+def routings(tokens, used, count, turns):
+    """As nibble's: the experts of a layer have all had their turn before one comes again. Two layers, in turn."""
+    random.seed(2)
+    order, begin, drawn = random.sample(range(count), count), [0, 0], []
+    for turn in range(turns):
+        seats = {}  # of what was drawn: which expert stands for it
+        drawn.append([[seats.setdefault(seat, order[(begin[turn % 2] + len(seats)) % count])
+                       for seat in random.sample(range(count), used)] for _ in range(tokens)])
+        begin[turn % 2] += len(seats)
+    return drawn
 
 
 def experts(ggml, args, name, count=128, used=8):
@@ -175,8 +187,7 @@ def experts(ggml, args, name, count=128, used=8):
         layers = [ggml.call["new_tensor_3d"](weights, kind, k, n, count) for _ in range(2)]
         bytes_each = ggml.call["nbytes"](layers[0])
         x = ggml.call["new_tensor_3d"](rest, ggml.types["f32"], k, 1, tokens)
-        random.seed(2)
-        draws = [[random.sample(range(count), used) for _ in range(tokens)] for _ in range(8)]
+        draws = routings(tokens, used, count, turns=2 * max(1, count // (used * tokens)))  # every expert of both layers
         ids = [ggml.call["new_tensor_2d"](rest, ggml.types["i32"], used, tokens) for _ in draws]
         nodes = [ggml.call["mul_mat_id"](rest, layers[i % 2], x, chosen) for i, chosen in enumerate(ids)]
         buffers = [ggml.allocate(weights, ggml.home_of(layers[0], nodes[0])), ggml.allocate(rest, ggml.plain)]
@@ -187,10 +198,9 @@ def experts(ggml, args, name, count=128, used=8):
             data = (ctypes.c_int32 * len(flat))(*flat)
             ggml.call["backend_tensor_set"](tensor, ctypes.addressof(data), 0, 4 * len(flat))
         distinct = sum(len({expert for token in draw for expert in token}) for draw in draws) / len(draws)
-        times = measuring.timed(ggml.runner(rest, nodes), args.seconds)
-        results.append({"peer": args.name, "format": name, "n": n, "k": k, "experts": count, "used": used, "tokens": tokens,
-                        "threads": args.threads,
-                        **measuring.figures(times, bytes_each * distinct / count, 2.0 * tokens * used * n * k)})
+        results.append(measuring.measured(args, ggml.runner(rest, nodes), lambda times: {
+            "peer": args.name, "format": name, "n": n, "k": k, "experts": count, "used": used, "tokens": tokens,
+            "threads": args.threads, **measuring.figures(times, bytes_each * distinct / count, 2.0 * tokens * used * n * k)}))
         ggml.release(buffers)
     return results
 
@@ -209,9 +219,9 @@ def attention(ggml, args, name, keys=4096, heads=32, kv_heads=8, depth=128):
         buffers = [ggml.allocate(caches, ggml.plain), ggml.allocate(rest, ggml.plain)]
         ggml.fill([tensor for pair in pairs for tensor in pair], kind, keys * kv_heads, depth)
         ggml.fill([q], ggml.types["f32"], queries * heads, depth)
-        times = measuring.timed(ggml.runner(rest, nodes), args.seconds)
-        results.append({"peer": args.name, "kv_dtype": name, "keys": keys, "queries": queries, "threads": args.threads,
-                        **measuring.figures(times, bytes_both, 4.0 * heads * queries * keys * depth)})
+        results.append(measuring.measured(args, ggml.runner(rest, nodes), lambda times: {
+            "peer": args.name, "kv_dtype": name, "keys": keys, "queries": queries, "threads": args.threads,
+            **measuring.figures(times, bytes_both, 4.0 * heads * queries * keys * depth)}))
         ggml.release(buffers)
     return results
 
@@ -226,7 +236,8 @@ def main():
     for name in (args.format or formats).split(","):
         if name.lower() in ggml.types:
             results += measure(ggml, args, name)
-    measuring.finish(args.name, results)
+    version = "" if args.library else f'of llama-cpp-python {importlib.metadata.version("llama_cpp_python")}'
+    measuring.finish(args.name, version, results)
 
 
 if __name__ == "__main__":

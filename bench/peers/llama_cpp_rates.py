@@ -1,6 +1,7 @@
 """How fast llama-cpp-python runs a GGUF file on the CPU, and how near the reference its logits come.
 
-usage: llama_cpp_rates.py GGUF [--threads 2] [--prompt-tokens 32,128,512] [--decode-tokens 128] [--rounds 5] [--json]
+usage: llama_cpp_rates.py GGUF [--threads 2] [--prompt-tokens 32,128,512] [--decode-tokens 128] [--rounds 5]
+                          [--reference FOLDER] [--json]
 
 llama.cpp's own C functions are called (llama_decode on a batch), with its defaults: f16 KV cache, weights repacked at load
 where it has such kernels, 512 tokens a batch. Each round clears the cache, takes in a prompt in one batch (prefill; logits of
@@ -16,7 +17,7 @@ the last token only), then the greedy tokens one by one (decode, choosing them n
   rms_logit_error       root of their mean square
   greedy_agreement      chats whose most likely token is the reference's, of how many: [4, 4]
 
-The reference is ../shared/data/smollm2 beside this checkout, taken only for the file whose SHA-256 it names.
+The reference is as ../logit_errors.py describes it, taken only for the file whose SHA-256 it names.
 Exit status 3: llama-cpp-python or NumPy is not installed (pip install llama-cpp-python: builds from source).
 """
 
@@ -37,7 +38,6 @@ except ImportError as missing:
     print(f"{missing}: pip install llama-cpp-python (it builds from source, some five minutes)", file=sys.stderr)
     sys.exit(3)
 
-REFERENCE = pathlib.Path(__file__).resolve().parents[3] / "shared" / "data" / "smollm2"
 BATCH = 512
 
 
@@ -89,16 +89,14 @@ class Model:
         return prompt_tokens / prefill, decode_tokens / decode
 
 
-def is_reference_file(path):
-    if not REFERENCE.exists():
-        return False
+def is_of(reference, path):
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == json.loads((REFERENCE / "reference.json").read_text())["sha256"]
+        return hashlib.file_digest(file, "sha256").hexdigest() == json.loads((reference / "reference.json").read_text())["sha256"]
 
 
-def accuracy(model):
-    chats = json.loads((REFERENCE / "reference.json").read_text())["chat"]
-    expected = np.load(REFERENCE / "last_logits.npy").astype(np.float64)
+def accuracy(model, reference):
+    chats = json.loads((reference / "reference.json").read_text())["chat"]
+    expected = np.load(reference / "last_logits.npy").astype(np.float64)
     got = []
     for chat in chats:
         model.clear()
@@ -120,8 +118,8 @@ def measured(args):
               "system": llama_cpp.llama_print_system_info().decode(), "threads": args.threads, "rounds": args.rounds,
               "decode_tokens": args.decode_tokens, "prefill_tokens_per_s": median[0], "decode_tokens_per_s": median[1],
               "max_logit_error": None, "rms_logit_error": None, "greedy_agreement": None}
-    if is_reference_file(args.gguf):
-        result.update(accuracy(model))
+    if args.reference and is_of(args.reference, args.gguf):
+        result.update(accuracy(model, args.reference))
     return result
 
 
@@ -132,6 +130,7 @@ def main():
     parser.add_argument("--prompt-tokens", default="32,128,512", help="lengths, with commas between")
     parser.add_argument("--decode-tokens", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--reference", type=pathlib.Path, help="a folder with float64 logits")
     parser.add_argument("--json", action="store_true")
     result = measured(parser.parse_args())
     if "--json" in sys.argv:

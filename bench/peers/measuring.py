@@ -1,8 +1,11 @@
 """What the peers' programs share: their options, their rows, and timing with weights that no cache holds.
 
-Each program measures products y (rows, n) = x (rows, k) · wᵀ and prints {"peer", "results": [...]} with rows like those of
-`nibble bench matmul`: format, n, k, rows, threads, time_us, time_us_quartiles, weight_bytes, gb_per_s, gops, peer. Shares are
-added by whoever runs it beside probes. Exit status 3: the peer is not installed.
+Each program measures products y (rows, n) = x (rows, k) · wᵀ and prints {"peer", "version", "results": [...]} with rows like
+those of `nibble bench matmul`: format, n, k, rows, threads, time_us, time_us_quartiles, weight_bytes, gb_per_s, gops, peer. Shares
+are added by whoever runs it beside probes. Exit status 3: the peer is not installed.
+
+With --paced that one gets a say: before each row the program prints "ready" and waits for a line; then it measures, prints the row,
+and waits for a line again: "again" if the row is to be measured once more.
 """
 
 import argparse
@@ -33,6 +36,7 @@ def options(formats, **more):
     parser.add_argument("--k", type=int, default=4096)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--seconds", type=float, default=0.3, help="how long one figure may take")
+    parser.add_argument("--paced", action="store_true", help="wait for a word before and after each row")
     for name, default in more.items():
         parser.add_argument("--" + name, default=default)
     args = parser.parse_args()
@@ -50,9 +54,25 @@ def quantile(values, share):
     return sorted(values)[round(share * (len(values) - 1))]
 
 
+def measured(args, run, row_of):
+    """The row that row_of(times) makes of single calls run(turn)."""
+    run(0)  # what is made at the first call
+    while True:
+        if args.paced:
+            say("ready")
+        row = row_of(timed(run, args.seconds))
+        if not args.paced or say(json.dumps(row)) != "again":
+            return row
+
+
+def say(line):
+    """And what is answered."""
+    print(line, flush=True)
+    return sys.stdin.readline().strip()
+
+
 def timed(run, seconds):
     """Seconds of single calls run(turn); `turn` counts them, so that weights rotate."""
-    run(0)
     times, begin, turn = [], time.perf_counter(), 1
     while len(times) < 3 or time.perf_counter() - begin < seconds:
         before = time.perf_counter()
@@ -68,10 +88,12 @@ def figures(times, bytes_read, operations):
             "gb_per_s": bytes_read / middle * 1e-9, "gops": operations / middle * 1e-9}
 
 
-def product_row(peer, args, name, rows, weight_bytes, times):
-    return {"peer": peer, "format": name, "n": args.n, "k": args.k, "rows": rows, "threads": args.threads,
-            "weight_bytes": weight_bytes, **figures(times, weight_bytes, 2.0 * rows * args.n * args.k)}
+def product(peer, args, name, rows, weight_bytes, run):
+    """The row of a product run(turn)."""
+    return measured(args, run, lambda times: {
+        "peer": peer, "format": name, "n": args.n, "k": args.k, "rows": rows, "threads": args.threads,
+        "weight_bytes": weight_bytes, **figures(times, weight_bytes, 2.0 * rows * args.n * args.k)})
 
 
-def finish(peer, results):
-    print(json.dumps({"peer": peer, "results": results}))
+def finish(peer, version, results):
+    print(json.dumps({"peer": peer, "version": version, "results": results}))

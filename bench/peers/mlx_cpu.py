@@ -44,9 +44,8 @@ def main():
             if name.startswith("affine") and rows > int(args.slowest_rows):
                 continue  # scalar code on one thread: seconds a product
             x = mx.random.normal((rows, args.k)).astype(dtype)
-            times = measuring.timed(lambda turn: mx.eval(multiply(x, turn)), args.seconds)
-            results.append(measuring.product_row("MLX", args, name, rows, weight_bytes, times))
-    measuring.finish("MLX", results)
+            results.append(measuring.product("MLX", args, name, rows, weight_bytes, lambda turn: mx.eval(multiply(x, turn))))
+    measuring.finish("MLX", mx.__version__, results)
 
 
 if __name__ == "__main__":

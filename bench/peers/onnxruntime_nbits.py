@@ -39,9 +39,9 @@ def main():
                     for seed in range(measuring.copies_for(weight_bytes))]
         for rows in args.rows:
             x = {"x": np.random.default_rng(1).standard_normal((rows, args.k), np.float32)}
-            times = measuring.timed(lambda turn: sessions[turn % len(sessions)].run(None, x), args.seconds)
-            results.append(measuring.product_row("onnxruntime", args, name, rows, weight_bytes, times))
-    measuring.finish("onnxruntime", results)
+            results.append(measuring.product("onnxruntime", args, name, rows, weight_bytes,
+                                             lambda turn: sessions[turn % len(sessions)].run(None, x)))
+    measuring.finish("onnxruntime", onnxruntime.__version__, results)
 
 
 if __name__ == "__main__":

@@ -17,13 +17,14 @@ try:
 except ImportError as error:
     measuring.missing(error)
 if "f32" not in args.formats:
-    sys.exit(measuring.finish("OpenBLAS", []))
+    sys.exit(f"{args.format}: OpenBLAS has f32")
 
 weights = np.random.default_rng(1).standard_normal((measuring.copies_for(4 * args.n * args.k), args.n, args.k), np.float32)
 results = []
 for rows in args.rows:
     x = np.random.default_rng(2).standard_normal((rows, args.k), np.float32)
     y = np.empty((rows, args.n), np.float32)
-    times = measuring.timed(lambda turn: np.matmul(x, weights[turn % len(weights)].T, out=y), args.seconds)
-    results.append(measuring.product_row("OpenBLAS", args, "f32", rows, weights[0].nbytes, times))
-measuring.finish("OpenBLAS", results)
+    results.append(measuring.product("OpenBLAS", args, "f32", rows, weights[0].nbytes,
+                                     lambda turn: np.matmul(x, weights[turn % len(weights)].T, out=y)))
+version = np.show_config(mode="dicts")["Build Dependencies"]["blas"]["version"]
+measuring.finish("OpenBLAS", version, results)

@@ -45,11 +45,10 @@ def main():
             weight_bytes, dtype, product = KINDS[name](args)
             for rows in args.rows:
                 x = torch.randn(rows, args.k).to(dtype)
-                times = measuring.timed(lambda turn: product(x, turn), args.seconds)
-                results.append(measuring.product_row("torch", args, name, rows, weight_bytes, times))
+                results.append(measuring.product("torch", args, name, rows, weight_bytes, lambda turn: product(x, turn)))
         except (RuntimeError, AttributeError):
             continue  # not in this build
-    measuring.finish("torch", results)
+    measuring.finish("torch", torch.__version__, results)
 
 
 if __name__ == "__main__":

@@ -49,6 +49,14 @@ TEST(Bench, LimitsGiveARateForEachThreadCount) {
   EXPECT_EQ(result["fp32_gflops"], result["instruction_sets"][cpu_unit()]["fp32_gflops"]);
 }
 
+TEST(Bench, LimitsInBriefAreThoseOfAllThreads) {
+  const Json result = measured({"limits", "--brief", "--threads", "2"});
+  EXPECT_EQ(result["bandwidth_gb_per_s"].size(), 1u);
+  expect_positive(result["bandwidth_gb_per_s"], {"2"});
+  expect_positive(result["fp32_gflops"], {"2"});
+  EXPECT_EQ(result["instruction_sets"].size(), 1u);
+}
+
 void expect_products(const Json& result) {
   expect_machine(result);
   for (const Json& row : result["results"]) {
@@ -81,6 +89,16 @@ TEST(Bench, MatmulAtEachPrecision) {
                                 "--precision", "exact,standard,fast", "--threads", "1"});
   expect_products(result);
   EXPECT_EQ(result["results"].size(), 2u * 3 * 2);
+}
+
+TEST(Bench, MatmulAlongAndAcrossThePackedAxis) {
+  const Json result = measured({"matmul", "--format", "affine4-g64,f32", "--rows", "1,5", "--n", "48", "--k", "128",
+                                "--orientation", "along,across", "--precision", "exact"});
+  expect_products(result);
+  std::set<std::string> seen;
+  for (const Json& row : result["results"]) seen.insert(row["orientation"]);
+  EXPECT_EQ(result["results"].size(), 2u * 2 * 2);
+  EXPECT_EQ(seen, (std::set<std::string>{"along", "across"}));
 }
 
 TEST(Bench, AttentionOverEachCache) {
@@ -163,12 +181,30 @@ TEST(Bench, OptionsThatAreNotUnderstood) {
   expect_failure({"bench", "matmul", "--precision", "perfect"}, "invalid_argument", "perfect");
   expect_failure({"bench", "matmul", "--rows", "1,0"}, "invalid_argument", "--rows");
   expect_failure({"bench", "matmul", "--rows", "some"}, "invalid_argument", "some");
+  expect_failure({"bench", "matmul", "--rows", ""}, "invalid_argument", "--rows: no number given");
+  expect_failure({"bench", "matmul", "--format", "nosuch"}, "invalid_argument", "there are f32, f16, bf16, affine2");
+  expect_failure({"bench", "matmul", "--orientation", "sideways"}, "invalid_argument", "along or across");
+  expect_failure({"bench", "matmul", "--threads", "2000"}, "invalid_argument", "--threads 2000: at most");
   expect_failure({"bench", "attention", "--heads", "3", "--kv-heads", "2"}, "invalid_argument", "--kv-heads");
   expect_failure({"bench", "attention", "--kv-dtype", "i8"}, "invalid_argument", "i8");
   expect_failure({"bench", "experts", "--experts", "4", "--used", "5"}, "invalid_argument", "--used");
   expect_failure({"bench", "model"}, "invalid_argument", "--shape");
   expect_failure({"bench", "model", "--shape", "gpt-5"}, "invalid_argument", "qwen3-8b");
   expect_failure({"bench", "model", "/nowhere/model"}, "io_error", "/nowhere/model");
+}
+
+TEST(Bench, SizesThatNoMachineHoldsAreRefusedAtOnce) {
+  const std::string many = "100000000000", most = "9223372036854775807";
+  for (const char* option : {"--n", "--k", "--rows"})
+    expect_failure({"bench", "matmul", option, most}, "out_of_memory", most);
+  for (const char* option : {"--tokens", "--experts"}) {
+    expect_failure({"bench", "experts", option, many}, "out_of_memory", many);
+  }
+  for (const char* option : {"--queries", "--keys"}) {
+    expect_failure({"bench", "attention", option, many}, "out_of_memory", many);
+  }
+  expect_failure({"bench", "quantize", "--n", many}, "out_of_memory", many);
+  expect_failure({"bench", "model", models() / "qwen2", "--prompt-lengths", many}, "out_of_memory", "KV cache");
 }
 
 }  // namespace

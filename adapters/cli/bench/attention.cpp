@@ -10,6 +10,7 @@
 #include "adapters/cli/bench/meter.h"
 #include "adapters/cli/bench/table.h"
 #include "adapters/cli/bench/weights.h"
+#include "adapters/cli/options.h"
 #include "nibble/error.h"
 #include "nibble/ops.h"
 #include "nibble/quantization.h"
@@ -61,6 +62,7 @@ class AttentionBench final : public Command {
       throw Error(ErrorCode::invalid_argument,
                   fmt::format("--heads {}: must be a multiple of --kv-heads {}", heads_, kv_heads_));
     }
+    for (const std::string& dtype : kv_dtypes_) check_kv_storage(dtype);
     Meter meter(options_.seconds());
     Json results = Json::array();
     for (const std::string& dtype : kv_dtypes_) measure(dtype, meter, &results);
@@ -94,7 +96,7 @@ class AttentionBench final : public Command {
       options.precision = precision;
       const with in_force(options);
       for (const std::int64_t queries : queries_) {
-        const Tensor q = random_normal({1, heads_, queries, depth_}, 3);
+        const Tensor q = random_activations({1, heads_, queries, depth_}, depth_);
         const auto attend = [&](std::int64_t turn) {
           const auto i = static_cast<std::size_t>(turn % copies);
           return scaled_dot_product_attention(q, keys[i], values[i]);

@@ -8,6 +8,7 @@
 
 #include "adapters/cli/options.h"
 #include "nibble/device.h"
+#include "nibble/error.h"
 
 namespace nibble::cli {
 
@@ -42,6 +43,14 @@ std::vector<Precision> BenchOptions::precisions() const {
 void require_positive(const char* name, const std::vector<std::int64_t>& values) {
   for (const std::int64_t value : values) {
     if (value < 1) refuse(fmt::format("{} {}: at least 1", name, value));
+  }
+}
+
+void require_memory(const std::string& what, double bytes) {
+  const auto held = static_cast<double>(devices().front().memory_bytes);
+  if (held > 0 && bytes > held) {
+    throw Error(ErrorCode::out_of_memory,
+                fmt::format("{} would take {:.4g} GB; this machine has {:.4g}", what, bytes * 1e-9, held * 1e-9));
   }
 }
 

@@ -34,4 +34,8 @@ class BenchOptions {
 /// Refuses what is below 1, in the option's name.
 void require_positive(const char* name, const std::vector<std::int64_t>& values);
 
+/// Refuses what no machine of this memory can hold, before a system that promises more than it has is asked for it.
+/// Throws Error(out_of_memory), naming what wants so much.
+void require_memory(const std::string& what, double bytes);
+
 }  // namespace nibble::cli

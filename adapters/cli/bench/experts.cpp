@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <random>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -25,25 +25,47 @@ constexpr Column kExpertsColumns[] = {{"format", "format", ""},       {"tokens",
                                       {"gops", "Gop/s", "{:.0f}"},    {"peak_share", "of peak", "{:.2f}"},
                                       {"peak", "peak", ""},           {"rel_error", "error", "{:.1e}"}};
 
-/// Which experts each token goes to, as a router would choose them: different ones.
+/// Which experts each token goes to.
 struct Routing {
   std::vector<std::int32_t> experts;  // (tokens, used)
   Tensor indices;
-  std::size_t distinct = 0;  // experts that have a token
+  std::int64_t distinct = 0;  // experts that have a token
 };
 
-Routing draw_routing(std::int64_t tokens, std::int64_t used, std::int64_t experts, std::mt19937& engine) {
-  Routing routing;
-  std::vector<std::int32_t> order(static_cast<std::size_t>(experts));
-  std::iota(order.begin(), order.end(), 0);
-  for (std::int64_t t = 0; t < tokens; ++t) {
-    std::shuffle(order.begin(), order.end(), engine);
-    routing.experts.insert(routing.experts.end(), order.begin(), order.begin() + used);
+/// Draws routings for layers in turn, as a router would: different experts for a token, some with more tokens than
+/// others. Which those are goes round a layer, so that all of its experts have had their turn before one comes again:
+/// with one token, a few of them would else stay in the cache.
+class Router {
+ public:
+  Router(std::int64_t layers, std::int64_t experts, std::int64_t used)
+      : used_(used), order_(static_cast<std::size_t>(experts)), next_(static_cast<std::size_t>(layers)) {
+    std::iota(order_.begin(), order_.end(), 0);
+    std::shuffle(order_.begin(), order_.end(), engine_);
   }
-  routing.indices = from_data(std::span<const std::int32_t>(routing.experts), {tokens, used});
-  routing.distinct = std::set(routing.experts.begin(), routing.experts.end()).size();
-  return routing;
-}
+
+  Routing draw(std::int64_t tokens, std::size_t layer) {
+    Routing routing;
+    std::vector<std::int32_t> drawn = order_;
+    std::map<std::int32_t, std::int32_t> seats;  // of what was drawn: which expert stands for it
+    for (std::int64_t t = 0; t < tokens; ++t) {
+      std::shuffle(drawn.begin(), drawn.end(), engine_);
+      for (std::int64_t i = 0; i < used_; ++i) {
+        const auto [seat, fresh] = seats.try_emplace(drawn[static_cast<std::size_t>(i)]);
+        if (fresh) seat->second = order_[next_[layer]++ % order_.size()];
+        routing.experts.push_back(seat->second);
+      }
+    }
+    routing.indices = from_data(std::span<const std::int32_t>(routing.experts), {tokens, used_});
+    routing.distinct = static_cast<std::int64_t>(seats.size());
+    return routing;
+  }
+
+ private:
+  std::int64_t used_;
+  std::mt19937 engine_{4};
+  std::vector<std::int32_t> order_;
+  std::vector<std::size_t> next_;  // for each layer, where in the order its next expert stands
+};
 
 class Experts final : public Command {
  public:
@@ -69,8 +91,8 @@ class Experts final : public Command {
       throw Error(ErrorCode::invalid_argument, fmt::format("--used {}: there are {} experts", used_, experts_));
     }
     Meter meter(options_.seconds());
-    const std::uint64_t all_bytes = random_weights(format_, 1, n_, k_).nbytes() * static_cast<std::uint64_t>(experts_);
-    const std::int64_t copies = cold_copies(all_bytes);
+    require_known_format(format_);
+    const std::int64_t copies = cold_copies(random_weights(format_, experts_, n_, k_).nbytes());
     const Tensor stored = random_weights(format_, copies * experts_, n_, k_);
     std::vector<Tensor> layers;  // the experts of one layer each
     for (std::int64_t i = 0; i < copies; ++i) layers.push_back(slice(stored, 0, i * experts_, (i + 1) * experts_));
@@ -92,19 +114,14 @@ class Experts final : public Command {
 
  private:
   Json measure(const std::vector<Tensor>& layers, std::int64_t tokens, Precision precision, Meter& meter) const {
-    std::mt19937 engine(4);
-    std::vector<Routing> routings;  // one for each layer
-    double distinct = 0;
-    for (std::size_t i = 0; i < layers.size(); ++i) {
-      routings.push_back(draw_routing(tokens, used_, experts_, engine));
-      distinct += static_cast<double>(routings.back().distinct) / static_cast<double>(layers.size());
-    }
-    const Tensor x = random_normal({tokens, 1, 1, k_}, 2);
+    const Tensor x = random_activations({tokens, 1, 1, k_}, used_ * (n_ + 1));
+    const std::vector<Routing> routings = draw_routings(layers, tokens);
     const auto multiply = [&](std::int64_t turn) {
-      const auto i = static_cast<std::size_t>(turn) % layers.size();
-      return gather_matmul(x, swapaxes(layers[i], 1, 2), routings[i].indices);
+      const auto i = static_cast<std::size_t>(turn) % routings.size();
+      return gather_matmul(x, swapaxes(layers[i % layers.size()], 1, 2), routings[i].indices);
     };
-    const double bytes = distinct / static_cast<double>(experts_) * static_cast<double>(layers[0].nbytes());
+    double bytes = 0;
+    for (const Routing& routing : routings) bytes += bytes_of(routing, layers) / static_cast<double>(routings.size());
     Json row = {{"format", format_},
                 {"n", n_},
                 {"k", k_},
@@ -121,6 +138,24 @@ class Experts final : public Command {
                               .peak = is_dense_format(format_) ? Arithmetic::fp32 : peak_of_packed(precision)}));
     row["rel_error"] = error_of(x, layers[0], routings[0], multiply(0));
     return row;
+  }
+
+  /// For the layers in turn, until so much is read that nothing of it is in a cache when it begins again.
+  std::vector<Routing> draw_routings(const std::vector<Tensor>& layers, std::int64_t tokens) const {
+    Router router(static_cast<std::int64_t>(layers.size()), experts_, used_);
+    std::vector<Routing> routings{router.draw(tokens, 0)};
+    const auto bytes = static_cast<std::uint64_t>(bytes_of(routings[0], layers));
+    const auto turns = std::max(static_cast<std::size_t>(cold_copies(bytes)), layers.size());
+    while (routings.size() < turns || routings.size() % layers.size() != 0) {
+      routings.push_back(router.draw(tokens, routings.size() % layers.size()));
+    }
+    return routings;
+  }
+
+  /// Of the experts that it chooses.
+  double bytes_of(const Routing& routing, const std::vector<Tensor>& layers) const {
+    return static_cast<double>(layers[0].nbytes()) * static_cast<double>(routing.distinct) /
+           static_cast<double>(experts_);
   }
 
   /// The error of the first and the last product, root mean square of the two.

@@ -15,13 +15,13 @@
 namespace nibble::cli {
 namespace {
 
-constexpr int kRounds = 7;
+constexpr int kRounds = 7, kRoundsInBrief = 3;
 
 /// The median rate of each loop over some rounds, in billions a second.
 template <class Probe>
-Json rates_of(Probe&& probe) {
+Json rates_of(int rounds, Probe&& probe) {
   std::map<std::string, std::vector<double>> seen;
-  for (int round = 0; round < kRounds; ++round) {
+  for (int round = 0; round < rounds; ++round) {
     for (const LoopRate& rate : probe()) seen[rate.loop].push_back(rate.per_second * 1e-9);
   }
   Json rates = Json::object();
@@ -37,19 +37,22 @@ double best(const Json& rates) {
 
 class Limits final : public Command {
  public:
-  void declare(Arguments& arguments) override { options_.declare(arguments); }
+  void declare(Arguments& arguments) override {
+    arguments.flag("--brief", &brief_, "only the instruction set in use, on all threads, in a quarter of a second");
+    options_.declare(arguments);
+  }
 
   Json run(const Console&) override {
     options_.apply();
     const Tensor buffer = full({static_cast<std::int64_t>(cold_bytes())}, 1, DType::u8);
-    const int most = num_threads();
+    const int most = num_threads(), rounds = brief_ ? kRoundsInBrief : kRounds;
     Json sets = Json::object();
-    for (const std::string& unit : cpu_units()) {
-      for (int threads = 1; threads <= most; ++threads) {
+    for (const std::string& unit : brief_ ? std::vector{cpu_unit()} : cpu_units()) {
+      for (int threads = brief_ ? most : 1; threads <= most; ++threads) {
         set_num_threads(threads);
-        add(sets[unit], "bandwidth_gb_per_s", threads, rates_of([&] { return measure_reading(buffer, unit); }));
+        add(sets[unit], "bandwidth_gb_per_s", threads, rates_of(rounds, [&] { return measure_reading(buffer, unit); }));
         for (const ArithmeticName& row : kArithmetics) {
-          add(sets[unit], row.key, threads, rates_of([&] { return measure_arithmetic(row.kind, {}, unit); }));
+          add(sets[unit], row.key, threads, rates_of(rounds, [&] { return measure_arithmetic(row.kind, {}, unit); }));
         }
       }
     }
@@ -88,6 +91,7 @@ class Limits final : public Command {
   }
 
   BenchOptions options_;
+  bool brief_ = false;
 };
 
 }  // namespace

@@ -13,15 +13,33 @@
 #include "adapters/cli/progress.h"
 #include "nibble/error.h"
 #include "nibble/ops.h"
+#include "nibble/quantization.h"
 
 namespace nibble::cli {
 namespace {
 
-constexpr Column kMatmulColumns[] = {{"format", "format", ""},       {"rows", "rows", ""},
-                                     {"precision", "precision", ""}, {"time_us", "time, µs", "{:.0f}"},
-                                     {"gb_per_s", "GB/s", "{:.1f}"}, {"bandwidth_share", "of reading", "{:.2f}"},
-                                     {"gops", "Gop/s", "{:.0f}"},    {"peak_share", "of peak", "{:.2f}"},
-                                     {"peak", "peak", ""},           {"rel_error", "error", "{:.1e}"}};
+constexpr Column kMatmulColumns[] = {{"format", "format", ""},
+                                     {"orientation", "orientation", ""},
+                                     {"rows", "rows", ""},
+                                     {"precision", "precision", ""},
+                                     {"time_us", "time, µs", "{:.0f}"},
+                                     {"gb_per_s", "GB/s", "{:.1f}"},
+                                     {"bandwidth_share", "of reading", "{:.2f}"},
+                                     {"gops", "Gop/s", "{:.0f}"},
+                                     {"peak_share", "of peak", "{:.2f}"},
+                                     {"peak", "peak", ""},
+                                     {"rel_error", "error", "{:.1e}"}};
+
+/// Which axis of w (n, k), whose rows are packed along k, a product sums over.
+enum class Orientation : std::uint8_t { along, across };
+constexpr const char* kOrientations[] = {"along", "across"};
+
+Orientation parse_orientation(const std::string& text) {
+  for (const Orientation orientation : {Orientation::along, Orientation::across}) {
+    if (text == kOrientations[static_cast<std::size_t>(orientation)]) return orientation;
+  }
+  refuse(fmt::format("--orientation {}: along or across", text));
+}
 
 class Matmul final : public Command {
  public:
@@ -29,8 +47,10 @@ class Matmul final : public Command {
     arguments.list("--format", &formats_,
                    "how weights are stored: affine4-g64, q4_0, bf16, ..., or all; with commas between");
     arguments.list("--rows", &rows_, "of the activations");
-    arguments.option("--n", &n_, "outputs");
-    arguments.option("--k", &k_, "what is summed over");
+    arguments.option("--n", &n_, "rows of the weights");
+    arguments.option("--k", &k_, "weights of a row, which are packed along it");
+    arguments.list("--orientation", &orientations_,
+                   "along the packed axis, x (rows, k) · wᵀ, or across it, x (rows, n) · w; both with a comma between");
     arguments.option("--dtype", &dtype_, "of activations (default: f32 with packed weights, else theirs)");
     options_.declare_precisions(arguments);
     options_.declare(arguments);
@@ -44,6 +64,8 @@ class Matmul final : public Command {
     if (!dtype_.empty()) parse_float_dtype("--dtype", dtype_);
     const bool all = std::find(formats_.begin(), formats_.end(), "all") != formats_.end();
     const std::vector<std::string> formats = all ? weight_formats() : formats_;
+    for (const std::string& format : formats) require_known_format(format, ", all");
+    for (const std::string& orientation : orientations_) parse_orientation(orientation);
 
     Meter meter(options_.seconds());
     Json results = Json::array(), skipped = Json::array();
@@ -65,7 +87,7 @@ class Matmul final : public Command {
 
   void print(const Json& result) const override {
     print_machine(result["machine"]);
-    fmt::print("y (rows, {}) = x (rows, {}) · wᵀ, weights cold\n", n_, k_);
+    fmt::print("w ({}, {}), cold\n", n_, k_);
     print_table(result["results"], kMatmulColumns);
     for (const Json& row : result["skipped"]) {
       fmt::print("{}: left out: {}\n", row["format"].get<std::string>(), row["reason"].get<std::string>());
@@ -74,33 +96,49 @@ class Matmul final : public Command {
 
  private:
   void measure(const std::string& format, Meter& meter, Json* results) const {
-    const std::uint64_t weight_bytes = random_weights(format, 1, n_, k_).nbytes();
-    const std::int64_t copies = cold_copies(weight_bytes);
+    const std::int64_t copies = cold_copies(random_weights(format, 1, n_, k_).nbytes());
     const Tensor weights = random_weights(format, copies, n_, k_);
-    std::vector<Tensor> turned;  // (k, n) views, one for each copy
-    for (std::int64_t i = 0; i < copies; ++i) turned.push_back(transpose(select(weights, 0, i)));
-    const bool dense = is_dense_format(format);
-    const DType dtype = !dtype_.empty() ? *parse_dtype(dtype_) : dense ? weights.dtype() : DType::f32;
+    for (const std::string& text : orientations_) {
+      const Orientation orientation = parse_orientation(text);
+      std::vector<Tensor> operands;  // one view for each copy
+      for (std::int64_t i = 0; i < copies; ++i) {
+        const Tensor w = select(weights, 0, i);
+        operands.push_back(orientation == Orientation::along ? transpose(w) : w);
+      }
+      measure(format, orientation, operands, meter, results);
+    }
+  }
 
+  /// x · w of each of `operands` in turn.
+  void measure(const std::string& format, Orientation orientation, const std::vector<Tensor>& operands, Meter& meter,
+               Json* results) const {
+    const Tensor& first = operands.front();
+    const bool dense = is_dense_format(format);
+    const DType dtype = !dtype_.empty() ? *parse_dtype(dtype_) : dense ? first.dtype() : DType::f32;
+    const Tensor outputs = transpose(orientation == Orientation::along ? first : dequantize(first, DType::f32));
     for (const Precision precision : options_.precisions()) {
       Options options = nibble::options();
       options.precision = precision;
       for (const std::int64_t rows : rows_) {
-        const Tensor x = random_normal({rows, k_}, 2, 0, 1, dtype);
+        const Tensor x = random_activations({rows, first.size(0)}, first.size(1), dtype);
         Json row = {{"format", format},
                     {"n", n_},
                     {"k", k_},
+                    {"orientation", kOrientations[static_cast<std::size_t>(orientation)]},
                     {"rows", rows},
                     {"precision", name_of(precision)},
                     {"isa", cpu_unit()},
                     {"threads", num_threads()},
-                    {"weight_bytes", weight_bytes}};
+                    {"weight_bytes", first.nbytes()}};
         row.update(meter.measure(
-            {.run = [&](std::int64_t turn) { matmul(x, turned[static_cast<std::size_t>(turn % copies)], options); },
-             .bytes = static_cast<double>(weight_bytes),
+            {.run =
+                 [&](std::int64_t turn) {
+                   matmul(x, operands[static_cast<std::size_t>(turn) % operands.size()], options);
+                 },
+             .bytes = static_cast<double>(first.nbytes()),
              .operations = 2.0 * static_cast<double>(rows) * static_cast<double>(n_) * static_cast<double>(k_),
-             .peak = dense ? peak_of_dense(weights.dtype()) : peak_of_packed(precision)}));
-        row["rel_error"] = product_error(x, select(weights, 0, 0), matmul(x, turned[0], options));
+             .peak = dense ? peak_of_dense(first.dtype()) : peak_of_packed(precision)}));
+        row["rel_error"] = product_error(x, outputs, matmul(x, first, options));
         results->push_back(std::move(row));
       }
     }
@@ -109,7 +147,7 @@ class Matmul final : public Command {
   static Arithmetic peak_of_dense(DType dtype) { return dtype == DType::bf16 ? Arithmetic::bf16 : Arithmetic::fp32; }
 
   BenchOptions options_;
-  std::vector<std::string> formats_{"affine4-g64"};
+  std::vector<std::string> formats_{"affine4-g64"}, orientations_{"along"};
   std::vector<std::int64_t> rows_{1, 2, 4, 8, 32, 128, 512};
   std::int64_t n_ = 4096, k_ = 4096;
   std::string dtype_;

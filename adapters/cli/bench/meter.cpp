@@ -15,6 +15,12 @@ double seconds_since(Clock::time_point begin) { return std::chrono::duration<dou
 
 constexpr double kRoundSeconds = 0.01;  // of work between two probes, if one run is not longer
 constexpr int kLeastRounds = 3, kMostRunsARound = 64;
+constexpr int kRepeats = 2;
+constexpr double kMostShare = 1.02;  // of what there is; more is an error of the probes
+
+bool is_possible(const Json& figures) {
+  return figures["bandwidth_share"] <= kMostShare && figures["peak_share"] <= kMostShare;
+}
 
 /// The value below which `share` of them lie.
 double quantile(std::vector<double> values, double share) {
@@ -71,6 +77,12 @@ Arithmetic available(Arithmetic kind) {
 }
 
 Json Meter::measure(const Work& work) {
+  Json figures = measure_once(work);
+  for (int i = 0; i < kRepeats && !is_possible(figures); ++i) figures = measure_once(work);
+  return figures;
+}
+
+Json Meter::measure_once(const Work& work) {
   std::int64_t turn = 0;
   const auto timed = [&] {
     const auto begin = Clock::now();

@@ -50,7 +50,8 @@ class Meter {
   explicit Meter(double seconds);
 
   /// Medians over rounds of at least `seconds` together, with quartiles: time_us, gb_per_s, bandwidth_share, gops,
-  /// peak, peak_share.
+  /// peak, peak_share. A share that no machine can give tells of probes that others disturbed: then all is measured
+  /// again, at most twice.
   Json measure(const Work& work);
 
   /// The rate at which memory is read, now. Throws what measure_reading throws.
@@ -61,6 +62,8 @@ class Meter {
   Json machine() const;
 
  private:
+  Json measure_once(const Work& work);
+
   double seconds_;
   Tensor buffer_;  // past every cache
   std::vector<double> bandwidths_;
@@ -77,8 +80,8 @@ std::uint64_t cold_bytes();
 
 double median(std::vector<double> values);
 
-/// The kind of arithmetic that a product of this precision with packed weights is bound by: what the issue of this
-/// benchmark calls the peak of `standard` is 16-bit products where there is no 8-bit dot product.
+/// The kind of arithmetic that a product of this precision with packed weights is bound by; at `standard` that is
+/// products of 16 bits where the unit has no dot product of 8.
 Arithmetic peak_of_packed(Precision precision);
 const char* name_of(Precision precision);
 const char* name_of(Arithmetic kind);

@@ -46,11 +46,11 @@ struct Timeline {
 
 Timeline run_once(const llm::DecoderModel& model, std::int64_t prompt_length, std::int64_t gen_length,
                   const std::string& kv_storage) {
+  llm::Session session(model, prompt_length + gen_length + 1, kv_storage);
   std::vector<std::int32_t> prompt;
   for (std::int64_t i = 0; i < prompt_length; ++i) {
     prompt.push_back(static_cast<std::int32_t>((7919 * i + 17) % model.config().vocab_size));
   }
-  llm::Session session(model, prompt_length + gen_length + 1, kv_storage);
   llm::GenerateOptions options;
   options.max_tokens = gen_length + 1;  // the first one comes with the prompt
   std::vector<Clock::time_point> times;
@@ -96,6 +96,12 @@ std::uint64_t idle_bytes(const files::Checkpoint& checkpoint) {
   return static_cast<std::uint64_t>(idle);
 }
 
+/// Tokens of the longest prompt with the longest answer.
+double longest(const std::vector<std::int64_t>& prompts, const std::vector<std::int64_t>& answers) {
+  return static_cast<double>(*std::max_element(prompts.begin(), prompts.end())) +
+         static_cast<double>(*std::max_element(answers.begin(), answers.end()));
+}
+
 class Model final : public Command {
  public:
   void declare(Arguments& arguments) override {
@@ -120,7 +126,9 @@ class Model final : public Command {
     const DType dtype = parse_float_dtype("--dtype", dtype_);
     check_kv_storage(kv_storage_);
     const std::string kv_storage(kv_storage_.empty() ? name(dtype) : kv_storage_);
+    if (!format_.empty()) require_known_format(format_);
     const Subject subject = path_.empty() ? make_random(dtype) : load(dtype);
+    require_memory("the KV cache", longest(prompt_lengths_, gen_lengths_) * bytes_held(subject, kv_storage));
     Meter meter(options_.seconds());
     Json results = Json::array();
     for (const Precision precision : options_.precisions()) {
@@ -205,11 +213,15 @@ class Model final : public Command {
   /// What one token of the answer reads, on average: weights, and the keys and values before it.
   static double bytes_a_token(const Subject& subject, std::int64_t prompt_length, std::int64_t gen_length,
                               const std::string& kv_storage) {
-    const files::ModelConfig& c = subject.model.config();
     const double held = static_cast<double>(prompt_length) + 0.5 * static_cast<double>(gen_length + 1);
-    const auto heads = static_cast<double>(2 * c.num_hidden_layers * c.num_key_value_heads);
-    const auto bytes_a_head = static_cast<double>(empty({c.head_dim}, kv_storage).nbytes());
-    return static_cast<double>(subject.bytes_a_token) + held * heads * bytes_a_head;
+    return static_cast<double>(subject.bytes_a_token) + held * bytes_held(subject, kv_storage);
+  }
+
+  /// By the keys and values of one token.
+  static double bytes_held(const Subject& subject, const std::string& kv_storage) {
+    const files::ModelConfig& c = subject.model.config();
+    return static_cast<double>(2 * c.num_hidden_layers * c.num_key_value_heads) *
+           static_cast<double>(empty({c.head_dim}, kv_storage).nbytes());
   }
 
   BenchOptions options_;

@@ -40,8 +40,10 @@ class Quantize final : public Command {
     Json results = Json::array();
     for (const std::string& dtype : dtypes_) {
       const DType stored = parse_float_dtype("--dtype", dtype);
-      const std::uint64_t bytes = static_cast<std::uint64_t>(n_ * k_) * itemsize(stored);
-      const std::int64_t copies = cold_copies(bytes);
+      const double values = static_cast<double>(n_) * static_cast<double>(k_);
+      const double bytes = values * static_cast<double>(itemsize(stored));
+      require_memory(fmt::format("weights ({}, {})", n_, k_), 2 * bytes);
+      const std::int64_t copies = cold_copies(static_cast<std::uint64_t>(bytes));
       std::vector<Tensor> weights;
       for (std::int64_t i = 0; i < copies; ++i) {
         weights.push_back(random_normal({n_, k_}, static_cast<std::uint64_t>(i), 0, 1, stored));
@@ -52,9 +54,9 @@ class Quantize final : public Command {
         const auto quantize_one = [&](std::int64_t turn) {
           quantize(weights[static_cast<std::size_t>(turn % copies)], {.format = format});
         };
-        row.update(meter.measure({.run = quantize_one, .bytes = static_cast<double>(bytes)}));
+        row.update(meter.measure({.run = quantize_one, .bytes = bytes}));
         for (const char* key : {"gops", "peak", "peak_share", "peak_share_quartiles"}) row.erase(key);
-        row["mweights_per_s"] = static_cast<double>(n_ * k_) / row["time_us"].get<double>();
+        row["mweights_per_s"] = values / row["time_us"].get<double>();
         results.push_back(std::move(row));
       }
     }

@@ -1,9 +1,14 @@
 #include "adapters/cli/bench/weights.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <cmath>
 
+#include "adapters/cli/bench/bench_options.h"
 #include "adapters/cli/bench/meter.h"
+#include "adapters/cli/options.h"
 #include "nibble/ops.h"
 #include "nibble/quantization.h"
 
@@ -40,18 +45,37 @@ bool is_dense_format(std::string_view format) {
   return std::any_of(std::begin(kDense), std::end(kDense), [&](DType dtype) { return name(dtype) == format; });
 }
 
+void require_known_format(const std::string& format, const char* more) {
+  const std::vector<std::string> known = weight_formats();
+  if (std::find(known.begin(), known.end(), format) != known.end()) return;
+  refuse(fmt::format("--format {}: there are {}{}", format, fmt::join(known, ", "), more));
+}
+
 Tensor random_weights(const std::string& format, std::int64_t count, std::int64_t n, std::int64_t k,
                       const RandomValues& drawn) {
   const std::int64_t distinct = std::min(n, kDistinctRows);
-  const Tensor rows = broadcast_to(remainder(arange(0, n), static_cast<int>(distinct)), {count, n});
+  const std::string what = fmt::format("weights ({}, {}, {})", count, n, k);
+  require_memory(what, sizeof(float) * static_cast<double>(distinct) * static_cast<double>(k));
   const double deviation = drawn.deviation > 0 ? drawn.deviation : 1 / std::sqrt(static_cast<double>(k));
   const Tensor values = random_normal({distinct, k}, drawn.seed, 0, deviation);
-  if (is_dense_format(format)) return take(cast(values, *parse_dtype(format)), rows);
-  const bool affine = format.starts_with("affine");
-  const Tensor packed = quantize(affine ? cast(values, DType::bf16) : values, {.format = format});
-  Components components = packing_of(packed).components;
+  const bool dense = is_dense_format(format), affine = format.starts_with("affine");
+  const Tensor stored = dense    ? cast(values, *parse_dtype(format))
+                        : affine ? quantize(cast(values, DType::bf16), {.format = format})
+                                 : quantize(values, {.format = format});
+  const double bytes_a_row = static_cast<double>(stored.nbytes()) / static_cast<double>(distinct);
+  require_memory(what, bytes_a_row * static_cast<double>(count) * static_cast<double>(n));
+  const Tensor rows = broadcast_to(remainder(arange(0, n), static_cast<int>(distinct)), {count, n});
+  if (dense) return take(stored, rows);
+  Components components = packing_of(stored).components;
   for (auto& [name, component] : components) component = take(component, rows);
-  return from_components(format, components, {count, n, k}, packed.dtype());
+  return from_components(format, components, {count, n, k}, stored.dtype());
+}
+
+Tensor random_activations(const Shape& shape, std::int64_t results, DType dtype) {
+  const double values = static_cast<double>(shape.numel()), rows = values / static_cast<double>(shape.back());
+  require_memory("activations " + to_string(shape),
+                 static_cast<double>(itemsize(dtype)) * (values + rows * static_cast<double>(results)));
+  return random_normal(shape, 2, 0, 1, dtype);
 }
 
 std::int64_t cold_copies(std::uint64_t bytes) {
