@@ -15,6 +15,7 @@ layout(buffer_reference, std430, buffer_reference_align = 1) buffer Byte { uint8
 layout(buffer_reference, std430, buffer_reference_align = 2) buffer Half { uint16_t value; };
 layout(buffer_reference, std430, buffer_reference_align = 4) buffer Word { uint value; };
 layout(buffer_reference, std430, buffer_reference_align = 8) buffer Long { uint64_t value; };
+layout(buffer_reference, std430, buffer_reference_align = 16) buffer Quad { uvec4 value; };
 
 bool is_float(uint dtype) { return dtype <= kBf16; }
 uint item_size(uint dtype) {

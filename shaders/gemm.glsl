@@ -1,16 +1,12 @@
 // A product with many rows of x: a workgroup of 8 × 8 invocations has a tile of 32 × 32 of y, each of them 4 × 4. Tiles of x
 // and of decoded w pass through shared memory, a place along k a line, padded so that writes to a column spread over banks.
-layout(constant_id = 1) const uint kX = 0;
-layout(constant_id = 2) const uint kY = 0;
-
 const uint kTile = 32, kPitch = kTile + 1;
 shared float x_tile[kTile * kPitch], w_tile[kTile * kPitch];
 
 void load_tiles(uint m0, uint n0, uint k0) {
   for (uint e = gl_LocalInvocationIndex; e < kTile * kTile; e += gl_WorkGroupSize.x) {
     const uint k = e % kTile, m = e / kTile;
-    const int64_t at = int64_t(m0 + m) * args.x_row + int64_t(k0 + k) * args.x_column;
-    x_tile[k * kPitch + m] = m0 + m < args.m && k0 + k < args.k ? load_float(kX, args.x + uint64_t(at * int64_t(item_size(kX)))) : 0.0;
+    x_tile[k * kPitch + m] = read_x(x_row(m0 + m), k0 + k);
   }
   for (uint n = gl_LocalInvocationIndex; n < kTile; n += gl_WorkGroupSize.x) {
     float w[kTile];
@@ -40,11 +36,6 @@ void main() {
     barrier();
   }
   for (uint i = 0; i < 4; ++i) {
-    for (uint j = 0; j < 4; ++j) {
-      const uint m = m0 + row + 8 * i, n = n0 + column + 8 * j;
-      if (m >= args.m || n >= args.n) continue;
-      const int64_t at = int64_t(m) * args.y_row + int64_t(n) * args.y_column;
-      store_float(kY, args.y + uint64_t(at * int64_t(item_size(kY))), sum[i][j]);
-    }
+    for (uint j = 0; j < 4; ++j) write_y(m0 + row + 8 * i, n0 + column + 8 * j, sum[i][j]);
   }
 }

@@ -74,10 +74,19 @@ void Commands::order(std::span<const Access> reads, std::span<const Access> writ
 }
 
 void Commands::dispatch(VkPipeline pipeline, VkPipelineLayout layout, std::span<const std::byte> arguments,
-                        const Groups& groups, std::span<const Access> reads, std::span<const Access> writes) {
+                        const Groups& groups, std::span<const Access> reads, std::span<const Access> writes,
+                        std::span<const VkBufferView> texels) {
   const VkCommandBuffer buffer = recording();
   order(reads, writes);
   const VolkDeviceTable& call = gpu_.call();
+  if (!texels.empty()) {
+    VkWriteDescriptorSet views{};
+    views.sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET;
+    views.descriptorCount = static_cast<std::uint32_t>(texels.size());
+    views.descriptorType = VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER;
+    views.pTexelBufferView = texels.data();
+    call.vkCmdPushDescriptorSetKHR(buffer, VK_PIPELINE_BIND_POINT_COMPUTE, layout, 0, 1, &views);
+  }
   call.vkCmdBindPipeline(buffer, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline);
   call.vkCmdPushConstants(buffer, layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, static_cast<std::uint32_t>(arguments.size()),
                           arguments.data());

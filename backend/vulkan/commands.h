@@ -25,7 +25,8 @@ class Commands {
 
   using Groups = std::array<std::uint32_t, 3>;
   void dispatch(VkPipeline pipeline, VkPipelineLayout layout, std::span<const std::byte> arguments,
-                const Groups& groups, std::span<const Access> reads, std::span<const Access> writes);
+                const Groups& groups, std::span<const Access> reads, std::span<const Access> writes,
+                std::span<const VkBufferView> texels = {});
   void copy(const Access& from, const Access& to);
 
   /// Sends what is recorded to the device.

@@ -109,12 +109,22 @@ void Context::download(const Tensor& from, void* out) {
 }
 
 void Context::dispatch(const Variant& variant, std::span<const std::byte> arguments, const Commands::Groups& groups,
-                       std::span<const Tensor> reads, std::span<const Tensor> writes) {
+                       std::span<const Tensor> reads, std::span<const Tensor> writes,
+                       std::span<const VkBufferView> texels) {
   const std::lock_guard lock(mutex_);
   std::vector<Access> read, written;
   for (const Tensor& t : reads) append(read, t);
   for (const Tensor& t : writes) append(written, t);
-  commands_.dispatch(pipelines_.get(variant), pipelines_.layout(), arguments, groups, read, written);
+  commands_.dispatch(pipelines_.get(variant), pipelines_.layout(), arguments, groups, read, written, texels);
+}
+
+std::optional<Context::Texels> Context::texels(const Tensor& t) {
+  const Features& features = gpu_.found().features;
+  const Access access = reach(t);
+  Block& block = *access.region->block;
+  if (!features.texels || access.end - block.address > features.texel_view_bytes) return std::nullopt;
+  const std::lock_guard lock(mutex_);
+  return Texels{memory_.texels(block), block.address};
 }
 
 Commands::Groups Context::spread(std::uint64_t workgroups) const {

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <deque>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -45,7 +46,15 @@ class Context {
 
   /// Records one dispatch; tensors packed or dense, undefined ones are passed over.
   void dispatch(const Variant& variant, std::span<const std::byte> arguments, const Commands::Groups& groups,
-                std::span<const Tensor> reads, std::span<const Tensor> writes);
+                std::span<const Tensor> reads, std::span<const Tensor> writes,
+                std::span<const VkBufferView> texels = {});
+  /// The texel views through which a dense tensor is read, and where they begin; none where the device has no use for
+  /// them, or they do not reach so far.
+  struct Texels {
+    TexelViews views;
+    VkDeviceAddress begin;
+  };
+  std::optional<Texels> texels(const Tensor& t);
   /// Workgroups in as many dimensions as it takes.
   Commands::Groups spread(std::uint64_t workgroups) const;
 

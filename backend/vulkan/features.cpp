@@ -1,6 +1,7 @@
 #include "backend/vulkan/features.h"
 
 #include <algorithm>
+#include <string_view>
 
 namespace nibble::inline v0::detail::vulkan {
 namespace {
@@ -38,6 +39,14 @@ constexpr Needed kNeeded[] = {
 
 constexpr VkSubgroupFeatureFlags kSubgroupUses = VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_ARITHMETIC_BIT;
 
+bool has_extension(VkPhysicalDevice device, std::string_view name) {
+  std::uint32_t count = 0;
+  vkEnumerateDeviceExtensionProperties(device, nullptr, &count, nullptr);
+  std::vector<VkExtensionProperties> found(count);
+  vkEnumerateDeviceExtensionProperties(device, nullptr, &count, found.data());
+  return std::any_of(found.begin(), found.end(), [&](const auto& e) { return name == e.extensionName; });
+}
+
 }  // namespace
 
 Features probe_features(VkPhysicalDevice device) {
@@ -64,6 +73,15 @@ Features probe_features(VkPhysicalDevice device) {
     found.lacking.emplace_back("subgroup arithmetic");
   }
 
+  found.shuffles = (v11.subgroupSupportedOperations & VK_SUBGROUP_FEATURE_SHUFFLE_BIT) != 0;
+  // A processor that plays the device reads addresses in a loop over lanes.
+  if (properties.properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU &&
+      has_extension(device, VK_KHR_PUSH_DESCRIPTOR_EXTENSION_NAME)) {
+    found.texels = true;
+    found.texel_view_bytes = std::uint64_t{limits.maxTexelBufferElements} * 4;
+    found.extensions.push_back(VK_KHR_PUSH_DESCRIPTOR_EXTENSION_NAME);
+  }
+
   FeatureChain chain;
   vkGetPhysicalDeviceFeatures2(device, &chain.core);
   for (const Needed& needed : kNeeded) {
@@ -72,7 +90,7 @@ Features probe_features(VkPhysicalDevice device) {
   return found;
 }
 
-VkDevice create_device(VkPhysicalDevice physical, std::uint32_t family) {
+VkDevice create_device(VkPhysicalDevice physical, const Features& features, std::uint32_t family) {
   FeatureChain chain;
   for (const Needed& needed : kNeeded) needed.of(chain) = VK_TRUE;
   const float priority = 1;
@@ -86,6 +104,8 @@ VkDevice create_device(VkPhysicalDevice physical, std::uint32_t family) {
   info.pNext = &chain.core;
   info.queueCreateInfoCount = 1;
   info.pQueueCreateInfos = &queue;
+  info.enabledExtensionCount = static_cast<std::uint32_t>(features.extensions.size());
+  info.ppEnabledExtensionNames = features.extensions.data();
   VkDevice device = nullptr;
   check(vkCreateDevice(physical, &info, nullptr, &device), "making a device");
   return device;

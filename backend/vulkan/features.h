@@ -20,11 +20,17 @@ struct Features {
   std::uint32_t largest_workgroup = 0;
   std::uint32_t most_workgroups = 0;  ///< along one dimension
   std::uint64_t largest_allocation = 0;
+  /// Whether products read through texel views (shaders/texels.glsl), and how much of a buffer one of 32 bits covers.
+  bool texels = false;
+  std::uint64_t texel_view_bytes = 0;
+  bool shuffles = false;  ///< lanes read one another's registers
+
+  std::vector<const char*> extensions;  ///< that these need
 };
 
 Features probe_features(VkPhysicalDevice device);
 
 /// The device with the features that shaders use, one queue that computes, of family `family`.
-VkDevice create_device(VkPhysicalDevice physical, std::uint32_t family);
+VkDevice create_device(VkPhysicalDevice physical, const Features& features, std::uint32_t family);
 
 }  // namespace nibble::inline v0::detail::vulkan

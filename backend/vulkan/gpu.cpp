@@ -26,7 +26,7 @@ std::uint32_t computing_family(VkPhysicalDevice physical) {
 }  // namespace
 
 Gpu::Gpu(const FoundDevice& found)
-    : found_(found), family_(computing_family(found.physical)), device_(create_device(found.physical, family_)) {
+    : found_(found), family_(computing_family(found.physical)), device_(create_device(found.physical, found.features, family_)) {
   volkLoadDeviceTable(&table_, device_);
   table_.vkGetDeviceQueue(device_, family_, 0, &queue_);
   VkSemaphoreTypeCreateInfo type{};

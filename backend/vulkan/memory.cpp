@@ -55,6 +55,7 @@ Block& Memory::add_block(std::uint64_t bytes, Kind kind) {
   info.size = bytes;
   info.usage = VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT | VK_BUFFER_USAGE_STORAGE_BUFFER_BIT |
                VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT;
+  if (gpu_.found().features.texels) info.usage |= VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT;
   check(call.vkCreateBuffer(gpu_.handle(), &info, nullptr, &block.buffer), "making a buffer");
   try {
     VkMemoryRequirements needs{};
@@ -91,6 +92,21 @@ Block& Memory::add_block(std::uint64_t bytes, Kind kind) {
   block.free[0] = bytes;
   stats_.reserved += bytes;
   return blocks_[static_cast<std::size_t>(kind)].emplace_back(std::move(block));
+}
+
+const TexelViews& Memory::texels(Block& block) {
+  const std::uint64_t most = gpu_.found().features.texel_view_bytes;
+  const auto make = [&](VkFormat format, std::uint64_t bytes, VkBufferView* view) {
+    VkBufferViewCreateInfo info{};
+    info.sType = VK_STRUCTURE_TYPE_BUFFER_VIEW_CREATE_INFO;
+    info.buffer = block.buffer;
+    info.format = format;
+    info.range = std::min(block.bytes, bytes);
+    if (!*view) check(gpu_.call().vkCreateBufferView(gpu_.handle(), &info, nullptr, view), "making a texel view");
+  };
+  make(VK_FORMAT_R32_UINT, most, &block.texels.words);
+  make(VK_FORMAT_R32G32B32A32_UINT, 4 * most, &block.texels.quads);
+  return block.texels;
 }
 
 bool Memory::take(Block& block, std::uint64_t bytes, Region* out) {
@@ -152,6 +168,8 @@ void Memory::trim() noexcept {
   for (std::list<Block>& blocks : blocks_) {
     blocks.remove_if([&](const Block& block) {
       if (block.free.empty() || block.free.begin()->second != block.bytes) return false;
+      gpu_.call().vkDestroyBufferView(gpu_.handle(), block.texels.words, nullptr);
+      gpu_.call().vkDestroyBufferView(gpu_.handle(), block.texels.quads, nullptr);
       gpu_.call().vkDestroyBuffer(gpu_.handle(), block.buffer, nullptr);
       gpu_.call().vkFreeMemory(gpu_.handle(), block.memory, nullptr);
       stats_.reserved -= block.bytes;

@@ -7,6 +7,11 @@
 
 namespace nibble::inline v0::detail::vulkan {
 
+/// Views of a buffer's beginning as numbers of 32 bits and as four of them: what shaders/texels.glsl reads.
+struct TexelViews {
+  VkBufferView words = nullptr, quads = nullptr;
+};
+
 /// One piece of device memory with a buffer over the whole of it, which tensors share.
 struct Block {
   VkDeviceMemory memory = nullptr;
@@ -16,6 +21,7 @@ struct Block {
   std::byte* mapped = nullptr;                ///< where the host sees it; null where it cannot
   bool quick_to_read = false;                 ///< by the host: cached
   std::map<VkDeviceSize, VkDeviceSize> free;  ///< offset to size; neighbours are merged
+  TexelViews texels;                          ///< made when they are first asked for
   std::uint64_t last_use = 0;                 ///< the last batch that used any region that has been freed since
 };
 
@@ -52,6 +58,7 @@ class Memory {
   /// Throws Error(out_of_memory) that names the sizes.
   Region allocate(std::uint64_t bytes, Kind kind = Kind::device);
   void free(const Region& region) noexcept;
+  const TexelViews& texels(Block& block);
   /// Gives blocks in which nothing is taken back to the device. No command may still use them.
   void trim() noexcept;
   const MemoryStats& stats() const { return stats_; }

@@ -26,10 +26,28 @@ Pipelines::Pipelines(Gpu& gpu) : gpu_(gpu) {
   layout.sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO;
   layout.pushConstantRangeCount = 1;
   layout.pPushConstantRanges = &arguments;
+  const VkDescriptorSetLayout bindings = gpu_.found().features.texels ? texel_bindings() : nullptr;
+  layout.setLayoutCount = bindings ? 1 : 0;
+  layout.pSetLayouts = &bindings;
   check(gpu_.call().vkCreatePipelineLayout(gpu_.handle(), &layout, nullptr, &layout_), "making a pipeline layout");
   VkPipelineCacheCreateInfo cache{};
   cache.sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO;
   check(gpu_.call().vkCreatePipelineCache(gpu_.handle(), &cache, nullptr, &cache_), "making a pipeline cache");
+}
+
+VkDescriptorSetLayout Pipelines::texel_bindings() {
+  std::array<VkDescriptorSetLayoutBinding, kTexelBindings> bindings{};
+  for (std::uint32_t b = 0; b < kTexelBindings; ++b) {
+    bindings[b] = {b, VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER, 1, VK_SHADER_STAGE_COMPUTE_BIT, nullptr};
+  }
+  VkDescriptorSetLayoutCreateInfo info{};
+  info.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO;
+  info.flags = VK_DESCRIPTOR_SET_LAYOUT_CREATE_PUSH_DESCRIPTOR_BIT_KHR;
+  info.bindingCount = kTexelBindings;
+  info.pBindings = bindings.data();
+  VkDescriptorSetLayout layout = nullptr;
+  check(gpu_.call().vkCreateDescriptorSetLayout(gpu_.handle(), &info, nullptr, &layout), "making the bindings");
+  return layout;
 }
 
 VkPipeline Pipelines::get(const Variant& variant) {

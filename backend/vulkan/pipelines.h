@@ -26,8 +26,8 @@ struct Variant {
 /// Bytes of arguments that a dispatch may take: what every device has.
 inline constexpr std::size_t kPushBytes = 128;
 
-/// The pipelines of one device, each made at its first use. All have one layout: no bindings, and arguments, addresses
-/// among them, as push constants.
+/// The pipelines of one device, each made at its first use. All have one layout: arguments, addresses among them, are
+/// push constants; bindings there are where products read through texel views, and are pushed as well.
 class Pipelines {
  public:
   explicit Pipelines(Gpu& gpu);
@@ -36,8 +36,11 @@ class Pipelines {
 
   VkPipeline get(const Variant& variant);
   VkPipelineLayout layout() const { return layout_; }
+  /// Of shaders/texels.glsl.
+  static constexpr std::uint32_t kTexelBindings = 8;
 
  private:
+  VkDescriptorSetLayout texel_bindings();
   VkPipeline make(const Variant& variant);
 
   Gpu& gpu_;

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <vector>
 
 #include "backend/vulkan/numbers.h"
 #include "backend/vulkan/packed.h"
@@ -50,80 +51,140 @@ struct ProductArguments {
 };
 static_assert(sizeof(ProductArguments) <= kPushBytes);
 
-/// One dispatch of either algorithm over the operands as they lie.
-using Launch = void (*)(Context& context, const MatmulArgs& args, const ProductArguments& arguments);
+bool on_16_bytes(std::uint64_t begin, std::int64_t pitch) { return begin % 16 == 0 && pitch % 16 == 0; }
 
-constexpr std::uint32_t kTile = 32;  // as in gemm.glsl
-constexpr std::uint32_t kMostGemvRows = 8;
+/// One product: its operands, its arguments, and how shaders read the operands.
+struct Product {
+  const MatmulArgs& operands;
+  ProductArguments arguments;
+  std::vector<VkBufferView> texels;  ///< by binding; empty where operands are read at addresses
 
-/// The rows of x that gemv.glsl passes at a time, and the rows of w that a workgroup has.
-struct GemvTile {
-  std::uint32_t m = 0, n = 0;
+  /// Whether rows begin at multiples of 16 bytes and are whole, as shaders/product_x.glsl and reads.glsl ask.
+  bool wide_x() const {
+    const ProductArguments& a = arguments;
+    const auto item = static_cast<std::int64_t>(itemsize(operands.x.dtype()));
+    return a.x_column == 1 && a.k % 32 == 0 && on_16_bytes(a.x, a.m == 1 ? 0 : a.x_row * item);
+  }
+  bool wide_weights() const {
+    const ProductArguments& a = arguments;
+    const bool whole = operands.w.is_quantized() || (a.w_column == 1 && a.k % 32 == 0);
+    return whole && on_16_bytes(a.component[0], a.n == 1 ? 0 : a.pitch[0]);
+  }
 };
-/// Powers of two, so that few pipelines serve all sizes; small where the processor plays the device: it compiles slowly
-/// what is unrolled for a larger tile.
-GemvTile gemv_tile(const Context& context, std::uint32_t rows) {
-  return {std::min(std::bit_ceil(rows), context.found().software ? 2u : kMostGemvRows), 4};
+
+/// The tensors that shaders read, by the numbers that they have there; x is the last.
+std::array<const Tensor*, 4> operands_of(const MatmulArgs& args) {
+  std::array<const Tensor*, 4> operands{&args.w, &args.w, &args.w, &args.x};
+  if (!args.w.is_quantized()) return operands;
+  const std::vector<Tensor>& components = args.w.packing()->components;
+  for (std::size_t c = 0; c < 3; ++c) operands[c] = &components[std::min(c, components.size() - 1)];
+  return operands;
 }
 
-void run(Context& context, const MatmulArgs& args, const ProductArguments& arguments, std::string_view algorithm,
-         GemvTile tile, std::uint32_t workgroup, const Commands::Groups& groups) {
+/// Reads the operands through texel views where the device wants that and they reach: places in them take the place of
+/// addresses.
+void read_through_texels(Context& context, Product* product) {
+  ProductArguments& arguments = product->arguments;
+  std::array<std::uint64_t*, 4> places{&arguments.component[0], &arguments.component[1], &arguments.component[2],
+                                       &arguments.x};
+  std::array<VkBufferView, Pipelines::kTexelBindings> views{};
+  std::array<VkDeviceAddress, 4> begins{};
+  const auto operands = operands_of(product->operands);
+  if (arguments.k == 0 || !context.found().features.shuffles) return;
+  for (std::size_t i = 0; i < operands.size(); ++i) {
+    const auto texels = context.texels(*operands[i]);
+    if (!texels) return;
+    views[i] = texels->views.words;
+    views[i + operands.size()] = texels->views.quads;
+    begins[i] = texels->begin;
+  }
+  for (std::size_t i = 0; i < places.size(); ++i) *places[i] -= begins[i];
+  product->texels.assign(views.begin(), views.end());
+}
+
+/// The rows of x and of w that a workgroup has.
+struct Tile {
+  std::uint32_t m = 0, n = 0;
+};
+std::uint32_t pieces(std::uint32_t size, std::uint32_t piece) { return (size + piece - 1) / piece; }
+
+void run(Context& context, const Product& product, std::string_view algorithm, Tile tile, std::uint32_t workgroup,
+         std::uint32_t rows_a_workgroup) {
+  const MatmulArgs& args = product.operands;
   const auto own = format_constants(args.w);
   const Format* format = args.w.is_quantized() ? args.w.packing()->format : nullptr;
   const Tensor reads[] = {args.x, args.w};
+  const auto flag = [](bool is) { return is ? 1u : 0u; };
   context.dispatch({shader_for(algorithm, format),
                     workgroup,
                     {number(args.x.dtype()), number(args.y.dtype()), tile.m, own[0], own[1], own[2], tile.n,
-                     arguments.x_column == 1 ? 1u : 0u, arguments.k % 32 != 0}},
-                   std::as_bytes(std::span(&arguments, 1)), groups, reads, {&args.y, 1});
+                     flag(product.wide_x()), flag(product.wide_weights())}},
+                   std::as_bytes(std::span(&product.arguments, 1)),
+                   {pieces(product.arguments.n, rows_a_workgroup), pieces(product.arguments.m, tile.m), 1}, reads,
+                   {&args.y, 1}, product.texels);
 }
 
-void launch_gemv(Context& context, const MatmulArgs& args, const ProductArguments& arguments) {
-  const GemvTile tile = gemv_tile(context, arguments.m);
-  run(context, args, arguments, "gemv", tile, context.found().features.subgroup_size,
-      {(arguments.n + tile.n - 1) / tile.n, (arguments.m + tile.m - 1) / tile.m, 1});
+/// Numbers of rows are powers of two, so that few pipelines serve all sizes.
+std::uint32_t rows_at_a_time(const Product& product, std::uint32_t most) {
+  return std::min(std::bit_ceil(product.arguments.m), most);
 }
 
-void launch_gemm(Context& context, const MatmulArgs& args, const ProductArguments& arguments) {
-  run(context, args, arguments, "gemm", {}, 64,
-      {(arguments.n + kTile - 1) / kTile, (arguments.m + kTile - 1) / kTile, 1});
+/// Records one product over the operands as they lie.
+using Launch = void (*)(Context& context, const Product& product);
+
+constexpr std::uint32_t kMostGemvRows = 8;
+void launch_gemv(Context& context, const Product& product) {
+  const Tile tile{rows_at_a_time(product, kMostGemvRows), 4};
+  run(context, product, "gemv", tile, context.found().features.subgroup_size, tile.n);
+}
+
+void launch_gemm(Context& context, const Product& product) { run(context, product, "gemm", {32, 32}, 64, 32); }
+
+void launch_lanes(Context& context, const Product& product) {
+  Product through_texels = product;
+  read_through_texels(context, &through_texels);
+  if (through_texels.texels.empty()) return launch_gemm(context, product);
+  const std::uint32_t lanes = context.found().features.subgroup_size;
+  const Tile tile{rows_at_a_time(product, 16), 4};
+  run(context, through_texels, "lanes", tile, lanes, tile.n * lanes);
 }
 
 template <Launch launch>
 void product(const MatmulArgs& args) {
   Context& context = backend_of(args.y).context();
-  const ProductArguments whole(args);
-  if (whole.m == 0 || whole.n == 0) return;
-  if (args.x_rows.empty()) return launch(context, args, whole);
+  Product whole{args, ProductArguments(args), {}};
+  if (whole.arguments.m == 0 || whole.arguments.n == 0) return;
+  if (args.x_rows.empty()) return launch(context, whole);
   // Rows that lie anywhere are multiplied one by one.
-  ProductArguments row = whole;
-  row.m = 1;
+  Product row = whole;
+  row.arguments.m = 1;
   for (std::size_t i = 0; i < args.x_rows.size(); ++i) {
-    row.x = whole.x + static_cast<std::uint64_t>(args.x_rows[i]) * itemsize(args.x.dtype());
-    row.y = whole.y + static_cast<std::uint64_t>(args.y_rows[i]) * itemsize(args.y.dtype());
-    launch(context, args, row);
+    row.arguments.x = whole.arguments.x + static_cast<std::uint64_t>(args.x_rows[i]) * itemsize(args.x.dtype());
+    row.arguments.y = whole.arguments.y + static_cast<std::uint64_t>(args.y_rows[i]) * itemsize(args.y.dtype());
+    launch(context, row);
   }
 }
 
 bool takes(const MatmulQuery& q, std::string_view algorithm) {
   return (q.orientation == Orientation::along || !q.format) && has_shader_for(algorithm, q.format);
 }
-bool gemv_takes_any(const MatmulQuery& q) { return !q.deterministic && takes(q, "gemv"); }
-bool gemv_takes(const MatmulQuery& q) { return q.rows <= kMostGemvRows && gemv_takes_any(q); }
+bool gemv_takes(const MatmulQuery& q) { return !q.deterministic && q.rows <= kMostGemvRows && takes(q, "gemv"); }
 bool gemm_takes(const MatmulQuery& q) { return takes(q, "gemm"); }
+bool lanes_take(const MatmulQuery& q) { return takes(q, "lanes"); }
 
 /// Only what is packed: where a product across it has no kernel, dispatch decodes it.
 bool host_takes(const MatmulQuery& q) { return q.orientation == Orientation::along || !q.format; }
 void run_on_host(const MatmulArgs& args) { backend_of(args.y).multiply(args); }
 
-constexpr std::array<MatmulKernel, 3> kernels_where(bool (*gemv)(const MatmulQuery&)) {
-  return {{{"gemv_vulkan", Precision::exact, 20, gemv, product<launch_gemv>},
-           {"gemm_vulkan", Precision::exact, 10, gemm_takes, product<launch_gemm>},
-           {"host", Precision::exact, 0, host_takes, run_on_host}}};
-}
-constexpr auto kKernels = kernels_where(gemv_takes);
-/// Where the processor plays the device, shared memory is no nearer than any other: tiles gain nothing.
-constexpr auto kSoftwareKernels = kernels_where(gemv_takes_any);
+constexpr MatmulKernel kGemm{"gemm_vulkan", Precision::exact, 10, gemm_takes, product<launch_gemm>};
+constexpr MatmulKernel kHost{"host", Precision::exact, 0, host_takes, run_on_host};
+constexpr MatmulKernel kKernels[] = {
+    {"gemv_vulkan", Precision::exact, 20, gemv_takes, product<launch_gemv>}, kGemm, kHost};
+/// Where the processor plays the device; the others are there to be tested.
+constexpr MatmulKernel kSoftwareKernels[] = {{"lanes_vulkan", Precision::exact, 30, lanes_take, product<launch_lanes>},
+                                             {"gemv_vulkan", Precision::exact, 5, gemv_takes, product<launch_gemv>},
+                                             kGemm,
+                                             kHost};
 
 }  // namespace
 

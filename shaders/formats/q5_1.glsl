@@ -1,7 +1,7 @@
 // GGUF Q5_1: an f16 scale, an f16 bias, 32 fifth bits, then nibbles; value = scale · code + bias.
 void decode_32(uint row, uint k, out float w[32]) {
-  const uint64_t block = block_of(row, k, 24);
-  const uint head = Word(block).value;
-  const uint nibbles[4] = uint[4](Word(block + 8).value, Word(block + 12).value, Word(block + 16).value, Word(block + 20).value);
-  decode_nibbles(nibbles, Word(block + 4).value, low_half(head), 0, high_half(head), w);
+  uint words[9];
+  read_block(row, k, 24, words);
+  const uint nibbles[4] = uint[4](words[2], words[3], words[4], words[5]);
+  decode_nibbles(nibbles, words[1], low_half(words[0]), 0, high_half(words[0]), w);
 }
