@@ -7,6 +7,7 @@ MODEL := build/models/SmolLM2-135M-Instruct.Q4_1.gguf
 NIBBLE := build/release/bin/nibble
 BENCH := build/bench
 BENCH_ARGS ?=
+REFERENCE ?= $(wildcard ../shared/data/smollm2)
 TOOLS := tests/tools
 
 .DEFAULT_GOAL := help
@@ -36,7 +37,8 @@ bench: ## the tables of README and a roofline picture in build/bench, beside the
 	$(TOOLS)/deps.sh build model picture
 	cmake --preset release -DNIBBLE_BUILD_BENCH=ON $(CMAKE_ARGS)
 	cmake --build --preset release -j $(JOBS) --target nibble_cli bench_op_overhead
-	python3 bench/suite.py $(NIBBLE) $(BENCH)/results.json --gguf $(MODEL) $(BENCH_ARGS) \
+	python3 bench/suite.py $(NIBBLE) $(BENCH)/results.json --gguf $(MODEL) --isa avx2 $(BENCH_ARGS) \
+	  $(addprefix --reference ,$(REFERENCE)) \
 	  --peer-python $(firstword $(wildcard $(BENCH)/venv/bin/python) python3) --peer-bin $(BENCH)
 	python3 bench/tables.py $(BENCH)/results.json | tee $(BENCH)/tables.md
 	build/venv/bin/python bench/roofline.py $(BENCH)/results.json $(BENCH)/roofline
@@ -46,11 +48,11 @@ bench-peers: ## installs what `make bench` compares with into build/bench: ggml,
 	$(TOOLS)/deps.sh build picture
 	bench/peers/install.sh $(BENCH)
 
-bench-check: ## whether shares of what the machine can do are what they were; says what fell
+bench-check: ## whether shares of what the machine can do are what they were (CHECK_ARGS=--update: now are); says what fell
 	$(TOOLS)/deps.sh build
 	cmake --preset release $(CMAKE_ARGS)
 	cmake --build --preset release -j $(JOBS) --target nibble_cli
-	python3 bench/check.py $(NIBBLE)
+	python3 bench/check.py $(NIBBLE) $(CHECK_ARGS)
 
 deps: ## installs what building and testing need: Debian packages, and Python ones in build/venv
 	$(TOOLS)/deps.sh build test model sanitize

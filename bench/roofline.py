@@ -54,7 +54,7 @@ def draw_points(axes, rows):
 def main(path, out):
     with open(path) as file:
         result = json.load(file)
-    rows = [row for row in result["matmul"] if row["gops"] > 0]
+    rows = [row for row in result["matmul"] if row["gops"] > 0 and row.get("orientation") != "across"]
     intensities = [2.0 * row["rows"] * row["n"] * row["k"] / row["weight_bytes"] for row in rows]
     span = (min(intensities) / 1.5, max(intensities) * 1.5)
     figure, axes = plt.subplots(figsize=(8, 5))

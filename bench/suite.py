@@ -1,19 +1,26 @@
 """Runs nibble's benchmarks, and in turns with them those of the peers that are installed; writes all rows into one JSON file.
 
-usage: suite.py NIBBLE OUT.json [--peer-python PYTHON] [--peer-bin FOLDER] [--ik-llama FOLDER] [--gguf FILE] [--quick]
+usage: suite.py NIBBLE OUT.json [--peer-python PYTHON] [--peer-bin FOLDER] [--ik-llama FOLDER] [--gguf FILE] [--reference FOLDER]
+                [--isa avx2] [--quick]
 
 PYTHON is one with the peers' packages (`make bench-peers`), FOLDER one with the compiled peers. A peer that is missing, or fails, is
-left out and named on standard error. --quick: one size, no whole models; for a look.
+left out and named on standard error. --reference: float64 logits of the file, as logit_errors.py takes them. --isa: a shorter list
+of products is measured under that instruction set too, where the machine has it. --quick: one size, no whole models; for a look.
 
-OUT.json: {"machine", "limits", "matmul": [...], "experts": [...], "attention": [...], "quantize": [...], "model": [...], "open",
-"beside_llama_cpp"}; a peer's rows have "peer", and their shares are of what nibble's own probes gave just before.
+OUT.json: {"date", "seconds", "machine", "limits", "matmul": [...], "experts": [...], "attention": [...], "quantize": [...],
+"model": [...], "open": [...], "beside_llama_cpp", "logit_errors", "other_isa": {"avx2": [rows of matmul]}, "versions", "absent"}; a
+peer's rows have "peer", and their shares are of what nibble's own probes gave before and after. Rows whose share is above what a
+machine can give are measured again, at most twice, and then stay as they are.
 """
 
 import argparse
+import datetime
 import json
 import pathlib
 import subprocess
 import sys
+import tempfile
+import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 PEERS = HERE / "peers"
@@ -29,11 +36,70 @@ BESIDE = {
     "bf16": {"ggml": "bf16", "torch": "bf16"},
 }
 IK_FORMATS = {"affine4-g64": "q4_k_r4", "q4_0": "q4_0_r8", "q8_0": "q8_0_r8"}
+SHORT = [*(f"affine{bits}-g64" for bits in (2, 3, 4, 5, 6, 8)), "q4_0", "q4_1", "f32"]
+DENSE = {"f32": "fp32", "f16": "fp32", "bf16": "bf16"}  # what their products are compared with; others: int8
+MOST_SHARE, REPEATS = 1.02, 2
+PROBE_HOLDS = 0.2  # seconds, for a next row that follows at once
+
+
+class Rates:
+    """What memory and arithmetic units give at a moment."""
+
+    def __init__(self, limits):
+        threads = str(limits["machine"]["threads"])
+        self.bandwidth = limits["bandwidth_gb_per_s"][threads]
+        self.peaks = {kind: limits[f"{kind}_{unit}"][threads] for kind, unit in
+                      (("fp32", "gflops"), ("bf16", "gflops"), ("int16", "gops"), ("int8", "gops"))}
+
+    def peak(self, kind):
+        return self.peaks[kind] or self.peaks["fp32"]
+
+
+class Peer:
+    """A peer's program at its work, which waits while probes run beside it (peers/measuring.py)."""
+
+    def __init__(self, command, probe):
+        self.probe, self.before, self.probed_at, self.repeats = probe, None, 0.0, 0
+        self.rows, self.version = [], None
+        with tempfile.TemporaryFile("w+") as complaints:
+            with subprocess.Popen([*map(str, command), "--paced"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints,
+                                  text=True) as self.process:
+                for line in self.process.stdout:
+                    self.hear(line.strip())
+            complaints.seek(0)
+            self.complaint = (complaints.read().strip().splitlines() or [f"exit status {self.process.returncode}"])[-1]
+
+    def hear(self, line):
+        if line == "ready":
+            if time.monotonic() - self.probed_at > PROBE_HOLDS:
+                self.before = self.probe()
+            self.answer("measure")
+        elif line.startswith("{") and "results" in (said := json.loads(line)):
+            self.version = said["version"]
+        elif line.startswith("{"):
+            self.judge(said)
+
+    def judge(self, row):
+        after = self.probe()
+        self.probed_at = time.monotonic()
+        kind = "fp32" if "kv_dtype" in row else DENSE.get(row["format"], "int8")
+        row["bandwidth_share"] = row["gb_per_s"] / (0.5 * (self.before.bandwidth + after.bandwidth))
+        row["peak_share"] = row["gops"] / (0.5 * (self.before.peak(kind) + after.peak(kind)))
+        row["peak"], self.before = kind, after
+        if max(row["bandwidth_share"], row["peak_share"]) > MOST_SHARE and self.repeats < REPEATS:
+            self.repeats += 1
+            return self.answer("again")
+        self.repeats = 0
+        self.rows.append(row)
+        self.answer("next")
+
+    def answer(self, word):
+        print(word, file=self.process.stdin, flush=True)
 
 
 class Suite:
     def __init__(self, args):
-        self.args, self.absent = args, {}
+        self.args, self.absent, self.versions = args, {}, {}
         python = [args.peer_python]
         self.peers = {"ggml": python + [PEERS / "ggml.py"], "OpenBLAS": python + [PEERS / "openblas.py"],
                       "torch": python + [PEERS / "torch_cpu.py"], "MLX": python + [PEERS / "mlx_cpu.py"],
@@ -50,29 +116,36 @@ class Suite:
             sys.exit(f'{words[0]}: {answer.get("error", {}).get("message", f"exit status {done.returncode}")}')
         return answer
 
+    def probe(self):
+        return Rates(self.nibble("limits", "--brief"))
+
     def peer(self, name, *words):
         """A peer's rows; none, and a word about it once, where it is not there."""
         if name in self.absent:
             return []
         try:
-            done = subprocess.run([*self.peers[name], *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-            if done.returncode == 0:
-                return json.loads(done.stdout)["results"]
-            reason = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+            peer = Peer([*self.peers[name], *words], self.probe)
         except (OSError, ValueError) as error:
-            reason = str(error)
-        self.absent[name] = reason
+            return self.without(name, error)
+        if peer.process.returncode != 0:
+            return self.without(name, peer.complaint)
+        self.versions[name] = peer.version
+        return peer.rows
+
+    def without(self, name, reason):
+        self.absent[name] = str(reason)
         print(f"without {name}: {reason}", file=sys.stderr)
         return []
 
-    def beside(self, ours, rows):
-        """Peers' rows with their shares of what memory and the arithmetic unit gave to ours."""
-        bandwidth = ours["machine"]["bandwidth_gb_per_s"]
-        peaks = [value for key, value in ours["machine"].items() if key.endswith(("gflops", "gops"))]
-        for row in rows:
-            row["bandwidth_share"] = row["gb_per_s"] / bandwidth
-            row["peak_share"] = row["gops"] / max(peaks)
-        return ours["results"] + rows
+    def script(self, name, file, *words):
+        """What a script beside this one prints; None, and a word about it, where it fails."""
+        done = subprocess.run([sys.executable, HERE / file, *map(str, words), "--json"], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True)
+        if done.returncode == 0:
+            return json.loads(done.stdout)
+        said = (done.stderr.strip() or done.stdout.strip()).splitlines()
+        self.without(name, said[-1] if said else f"exit status {done.returncode}")
+        return None
 
     def matmul(self, formats, k, rows, precisions):
         found = []
@@ -84,7 +157,23 @@ class Suite:
             theirs = [row for peer, other in BESIDE.get(name, {}).items() for row in self.peer(peer, "--format", other, *size)]
             for row in theirs:
                 row["beside"] = name
-            found += self.beside(ours, theirs)
+            found += ours["results"] + theirs
+        return found
+
+    def batches(self, name):
+        """A format at every number of rows, also across the packed axis: there all precisions are computed alike."""
+        progress(f"matmul {name}")
+        size = ["matmul", "--format", name, "--seconds", self.args.seconds]
+        return (self.nibble(*size, "--precision", "exact,standard,fast")["results"]
+                + self.nibble(*size, "--precision", "exact", "--orientation", "across")["results"])
+
+    def under(self, isa):
+        """The short list of products under another instruction set."""
+        found = []
+        for name in SHORT:
+            progress(f"matmul {name}, {isa}")
+            found += self.nibble("matmul", "--format", name, "--k", 14336, "--rows", "1,4,8,512", "--isa", isa, "--seconds",
+                                 self.args.seconds, "--precision", "exact" if name in DENSE else "standard,fast")["results"]
         return found
 
     def of_work(self, work, peer_format, *words):
@@ -94,7 +183,7 @@ class Suite:
         for name in ("ggml", "ik_llama.cpp"):
             if name in self.peers:
                 theirs += self.peer(name, "--work", work, "--format", peer_format, "--seconds", self.args.seconds)
-        return self.beside(ours, theirs)
+        return ours["results"] + theirs
 
     def model(self, *words):
         progress(f"model {words[1]}")
@@ -102,34 +191,44 @@ class Suite:
 
     def opening(self):
         progress("opening a large model")
-        done = subprocess.run([sys.executable, HERE / "open_model.py", self.args.nibble, "--json"], stdout=subprocess.PIPE, text=True)
-        return json.loads(done.stdout)["results"] if done.returncode == 0 else []
+        opened = self.script("opening a large model", "open_model.py", self.args.nibble)
+        return opened["results"] if opened else []
 
     def beside_llama_cpp(self):
         progress("SmolLM2 beside llama.cpp")
         rows = {}
+        reference = ["--reference", self.args.reference] if self.args.reference else []
         for precision in ("standard", "fast"):
-            done = subprocess.run([sys.executable, HERE / "compare_model.py", self.args.nibble, self.args.gguf, "--peer-python",
-                                   self.args.peer_python, "--rounds", "3", "--prompt-tokens", "128,512", "--precision", precision,
-                                   "--json"], stdout=subprocess.PIPE, text=True)
-            if done.returncode != 0:
+            rows[precision] = self.script("llama.cpp", "compare_model.py", self.args.nibble, self.args.gguf, "--peer-python",
+                                          self.args.peer_python, "--threads", self.threads, "--rounds", 3, "--prompt-tokens", "128,512",
+                                          "--precision", precision, *reference)
+            if rows[precision] is None:
                 return None
-            rows[precision] = json.loads(done.stdout)
         return rows
 
+    def logit_errors(self):
+        if not self.args.reference:
+            return None
+        progress("logits of SmolLM2")
+        return self.script("errors of logits", "logit_errors.py", self.args.nibble, self.args.gguf, self.args.reference, "--threads",
+                           self.threads)
+
     def run(self):
-        limits = self.nibble("limits")
-        result = {"machine": limits["machine"]}
+        begin, limits = time.monotonic(), self.nibble("limits")
+        self.threads = limits["machine"]["threads"]
+        result = {"date": datetime.date.today().isoformat(), "machine": limits["machine"]}
         formats = list(BESIDE)
         if self.args.quick:
             result["matmul"] = self.matmul(formats, 4096, (1, 8, 512), "standard,fast")
         else:
             result["matmul"] = self.matmul(formats, 14336, (1, 4, 8, 512), "exact,standard,fast")
-            result["matmul"] += self.matmul(["affine4-g64"], 4096, (1, 2, 4, 8, 32, 128, 512), "exact,standard,fast")
+            result["matmul"] += self.batches("affine4-g64")
         result["experts"] = self.of_work("experts", "q4_K", "--precision", "standard,fast")
-        result["attention"] = self.of_work("attention", "f16,q8_0", "--kv-dtype", "f16,bf16", "--precision", "exact,fast")
+        result["attention"] = self.of_work("attention", "f16,q8_0", "--kv-dtype", "f16,bf16,q8_0", "--precision", "exact,fast")
         result["quantize"] = self.nibble("quantize", "--k", 14336, "--dtype", "f32,bf16")["results"]
-        result["model"], result["open"], result["beside_llama_cpp"] = [], [], None
+        others = set(limits["machine"]["instruction_sets"]) - {limits["isa"]}
+        result["other_isa"] = {isa: self.under(isa) for isa in self.args.isa.split(",") if isa in others}
+        result["model"], result["open"], result["beside_llama_cpp"], result["logit_errors"] = [], [], None, None
         if not self.args.quick:
             for name, stored, lengths in (("qwen3-0.6b", "affine4-g64", "1,128,512"), ("qwen3-0.6b", "affine8-g64", "1"),
                                           ("qwen3-0.6b", "bf16", "1"), ("qwen3-8b", "affine4-g64", "1")):
@@ -137,17 +236,19 @@ class Suite:
                                               "32" if name == "qwen3-8b" else "128", "--kv-dtype", "bf16")
             if self.args.gguf:
                 result["model"] += self.model(self.args.gguf, "--precision", "standard,fast", "--gen-lengths", "128")
-                result["beside_llama_cpp"] = self.beside_llama_cpp()
+                result["beside_llama_cpp"], result["logit_errors"] = self.beside_llama_cpp(), self.logit_errors()
             result["open"] = self.opening()
         result["limits"] = best_of(limits, self.nibble("limits"))
-        result["absent"] = self.absent
+        result["versions"], result["absent"], result["seconds"] = self.versions, self.absent, round(time.monotonic() - begin)
         return result
 
 
 def best_of(one, other):
     """What a machine can do is the most that it was seen to do: others disturb a measurement, and only ever take away."""
-    return one | {key: {threads: max(rate, other[key][threads]) for threads, rate in rates.items()}
+    best = one | {key: {threads: max(rate, other[key][threads]) for threads, rate in rates.items()}
                   for key, rates in one.items() if key.endswith(("_per_s", "flops", "gops"))}
+    sets = {unit: best_of(rates, other["instruction_sets"][unit]) for unit, rates in one.get("instruction_sets", {}).items()}
+    return best | ({"instruction_sets": sets} if sets else {})
 
 
 def progress(text):
@@ -163,6 +264,8 @@ def main():
     parser.add_argument("--peer-bin", default=".")
     parser.add_argument("--ik-llama", help="a folder with libggml of a build of ik_llama.cpp")
     parser.add_argument("--gguf")
+    parser.add_argument("--reference", help="a folder with float64 logits of that file")
+    parser.add_argument("--isa", default="", help="another instruction set, for a short list of products; with commas between")
     parser.add_argument("--seconds", type=float, default=0.2, help="for each figure")
     parser.add_argument("--quick", action="store_true")
     args = parser.parse_args()

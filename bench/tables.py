@@ -1,12 +1,28 @@
-"""The tables of README from the rows that suite.py wrote. usage: tables.py RESULTS.json > TABLES.md"""
+"""What README tells of a run, from the rows that suite.py wrote.
 
+usage: tables.py RESULTS.json [--readme README.md]
+
+Prints it, or puts it into README between the two lines that mark its place.
+"""
+
+import argparse
 import json
+import pathlib
 import sys
+import textwrap
+
+BEGIN, END = "<!-- measured: what follows is written by bench/tables.py -->", "<!-- measured: end -->"
+PRECISIONS = ("exact", "standard", "fast")
+RATES = (("fp32_gflops", "GFLOP/s in fp32"), ("bf16_gflops", "in bf16"), ("int16_gops", "Gop/s in int16"), ("int8_gops", "in int8"))
 
 
-def table(head, rows):
+def paragraph(text):
+    return textwrap.fill(text, 128, break_on_hyphens=False, break_long_words=False) + "\n"
+
+
+def table(caption, head, rows):
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows]) + "\n"
+    return paragraph(caption) + "\n" + "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows]) + "\n"
 
 
 def number(value, digits=0):
@@ -17,7 +33,9 @@ def share(row, key):
     return "" if row is None else f"{row[key]:.2f}"
 
 
-PRECISIONS = ("exact", "standard", "fast")
+def listed(parts):
+    *most, last = parts
+    return f'{", ".join(most)} and {last}' if most else last
 
 
 class Rows:
@@ -30,11 +48,8 @@ class Rows:
     def one(self, **wanted):
         return next(iter(self.all(**wanted)), None)
 
-    def ours(self, **wanted):
-        return self.one(peer=None, **wanted)
-
-    def distinct(self, key):
-        return list(dict.fromkeys(row[key] for row in self.rows if row.get(key) is not None))
+    def distinct(self, key, **wanted):
+        return list(dict.fromkeys(row[key] for row in self.all(**wanted)))
 
 
 def beside(cells):
@@ -42,18 +57,21 @@ def beside(cells):
     return " · ".join(cells) if any(cells) else ""
 
 
-def products(rows, k):
+def products(rows, caption):
     """A line for each way of storing weights. Few rows: at standard and fast precision; 512: also at exact. Peers behind."""
     lines = []
-    for name in dict.fromkeys(row["format"] for row in rows.all(k=k, peer=None)):
-        of = {(row["precision"], row["rows"]): row for row in rows.all(format=name, k=k, peer=None)}
-        few = ("standard", "fast") if ("standard", 1) in of or ("fast", 1) in of else ("exact",)
-        peers = dict.fromkeys((row["peer"], row["format"]) for row in rows.all(k=k, beside=name))
+    for name in rows.distinct("format", peer=None):
+        of = {(row["precision"], row["rows"]): row for row in rows.all(format=name, peer=None)}
+        few = [precision for precision in PRECISIONS[1:] if (precision, 1) in of] or ["exact"]
+        peers = dict.fromkeys((row["peer"], row["format"]) for row in rows.all(beside=name))
         lines.append([name, beside(share(of.get((precision, 1)), "bandwidth_share") for precision in few),
                       *(beside(times(of.get((precision, count)), of.get((precision, 1))) for precision in few) for count in (4, 8)),
                       beside(share(of.get((precision, 512)), "peak_share") for precision in PRECISIONS if (precision, 512) in of),
-                      ", ".join(peer_cell(rows, k=k, beside=name, peer=peer, format=theirs) for peer, theirs in peers)])
-    return table(["weights", "1 row, of reading", "4 rows", "8 rows", "512 rows, of peak", "peers: 1 row, of reading / 512 rows, of peak"], lines)
+                      ", ".join(peer_cell(rows, beside=name, peer=peer, format=theirs) for peer, theirs in peers)])
+    head = ["weights", "1 row, of reading", "4 rows", "8 rows", "512 rows, of peak", "peers: 1 row, of reading / 512 rows, of peak"]
+    if not any(line[-1] for line in lines):
+        head, lines = head[:-1], [line[:-1] for line in lines]
+    return table(caption, head, lines)
 
 
 def times(row, one):
@@ -71,27 +89,30 @@ def errors(rows):
     """The largest error at each precision."""
     found = {precision: [row["rel_error"] for row in rows.all(precision=precision, peer=None) if row["format"] not in ("f32", "bf16")]
              for precision in PRECISIONS}
-    return ", ".join(f"{precision} {max(values):.0e}" for precision, values in found.items() if values)
+    return listed([f"{max(values):.0e} at {precision}" for precision, values in found.items() if values])
 
 
-def batches(rows, k=4096, name="affine4-g64"):
-    counts = sorted({row["rows"] for row in rows.all(k=k, format=name, peer=None)})
+def batches(rows, name):
+    found = Rows(rows.all(format=name, peer=None))
+    counts = sorted(found.distinct("rows"))
     lines = []
-    for precision in PRECISIONS:
-        found = [rows.ours(format=name, k=k, rows=n, precision=precision) for n in counts]
-        if any(found):
-            lines.append([precision] + [number(row and row["gops"]) for row in found])
-    return table([f"{name}, Gop/s"] + ["1 row" if n == 1 else f"{n} rows" for n in counts], lines)
+    for orientation in ("along", "across"):
+        for precision in PRECISIONS:
+            cells = [number(row and row["gops"]) for row in
+                     (found.one(rows=count, precision=precision, orientation=orientation) for count in counts)]
+            if any(cells):
+                lines.append([precision + (", across the packed axis" if orientation == "across" else ""), *cells])
+    return table(f"Batches with {name} (4096, 4096), Gop/s:", [""] + ["1 row" if n == 1 else f"{n} rows" for n in counts], lines)
 
 
-def works(rows, key, label):
+def works(caption, rows, key):
     lines = []
     for row in rows:
         name = row.get("kv_dtype") or row["format"]
         who = row.get("peer", row.get("precision"))
         lines.append([name, who, str(row[key]), number(row["time_us"]), share(row, "bandwidth_share"), number(row["gops"]),
-                      f'{row["rel_error"]:.0e}' if "rel_error" in row else ""])
-    return table(["stored as", "", label, "µs", "of reading", "Gop/s", "error"], lines)
+                      f'{share(row, "peak_share")} {row["peak"]}',                      f'{row["rel_error"]:.0e}' if "rel_error" in row else ""])
+    return table(caption, ["stored as", "", key, "µs", "of reading", "Gop/s", "of peak", "error"], lines)
 
 
 def models(rows):
@@ -99,62 +120,104 @@ def models(rows):
     bf16 = {row["model"]: row["decode_tokens_per_s"] for row in rows if row["format"] == "bf16"}
     lines = []
     for row in rows:
-        beside = bf16.get(row["model"])
-        lines.append([row["model"], row["format"], row["precision"], str(row["prompt_length"]), number(row["prefill_tokens_per_s"], 1),
-                      number(row["decode_tokens_per_s"], 1), share(row, "bandwidth_share"),
-                      f'{row["decode_tokens_per_s"] / beside:.1f}×' if beside else ""])
-    return table(["model", "weights", "precision", "prompt", "prefill, tokens/s", "decode, tokens/s", "of reading", "of bf16"], lines)
+        dense = bf16.get(row["model"])
+        lines.append([row["model"].removesuffix(".gguf"), row["format"], row["precision"], str(row["prompt_length"]),
+                      number(row["prefill_tokens_per_s"], 1), number(row["decode_tokens_per_s"], 1), share(row, "bandwidth_share"),
+                      f'{row["decode_tokens_per_s"] / dense:.1f}×' if dense else ""])
+    lengths = " or ".join(str(length) for length in sorted({row["gen_length"] for row in rows}, reverse=True))
+    return table(f"Whole models, batch of one, decoding {lengths} tokens; random weights but for SmolLM2; decode as a share of reading "
+                 "weights and cache once for each token:",
+                 ["model", "weights", "precision", "prompt", "prefill, tokens/s", "decode, tokens/s", "of reading", "of bf16"], lines)
 
 
 def quantizing(rows):
-    lines = [[row["format"], row["dtype"], number(row["mweights_per_s"]), share(row, "bandwidth_share")] for row in rows]
-    return table(["quantized to", "from", "million weights/s", "of reading"], lines)
+    return table("Quantizing (4096, 14,336):", ["quantized to", "from", "million weights/s", "of reading"],
+                 [[row["format"], row["dtype"], number(row["mweights_per_s"]), share(row, "bandwidth_share")] for row in rows])
 
 
 def opening(rows):
-    lines = [[row["precision"], number(row["file_bytes"] / 1e9, 1), number(row["read_seconds"], 2), number(row["first_token_seconds"], 2),
-              number(row["ratio"], 2)] for row in rows]
-    return table(["precision", "file, GB", "one read, s", "to a first token, s", "ratio"], lines)
+    return table("From a file of Qwen3-8B's shape in the page cache, as mlx-lm lays it out, to a first token:",
+                 ["precision", "file, GB", "one read, s", "to a first token, s", "ratio"],
+                 [[row["precision"], number(row["file_bytes"] / 1e9, 1), number(row["read_seconds"], 2),
+                   number(row["first_token_seconds"], 2), number(row["ratio"], 2)] for row in rows])
 
 
 def beside_llama_cpp(found):
-    lines = []
-    for precision, result in found.items():
-        for row in result["rows"]:
-            lines.append([precision, row["phase"], str(row["prompt_tokens"]), number(row["nibble"], 1), number(row["llama_cpp"], 1),
-                          f'{row["ratio"]:.2f}'])
-    return table(["precision", "", "prompt", "nibble, tokens/s", "llama.cpp, tokens/s", "ratio"], lines)
+    lines = [[precision, row["phase"], str(row["prompt_tokens"]), number(row["nibble"], 1), number(row["llama_cpp"], 1),
+              f'{row["ratio"]:.2f}'] for precision, result in found.items() for row in result["rows"]]
+    return table(f'SmolLM2-135M-Instruct as the Q4_1 GGUF of `make demo`, in turns with {found["standard"]["peer"]}:',
+                 ["precision", "", "prompt", "nibble, tokens/s", "llama.cpp, tokens/s", "ratio"], lines)
 
 
-def machine_line(result):
-    limits, machine = result["limits"], result["machine"]
-    threads = str(machine["threads"])
-    rates = ", ".join(f'{label} {limits[key][threads]:,.0f} {unit}' for label, key, unit in
-                      (("reads", "bandwidth_gb_per_s", "GB/s"), ("fp32", "fp32_gflops", "GFLOP/s"), ("bf16", "bf16_gflops", "GFLOP/s"),
-                       ("int16", "int16_gops", "GOP/s"), ("int8", "int8_gops", "GOP/s")) if limits[key][threads] > 0)
-    return f'{machine["cpu"]}, {machine["isa"]}, {threads} threads: {rates}.\n'
+def logits(ours, peers):
+    parts = [f"{error:.1g} at {precision}" for precision, error in ours.items()]
+    theirs = [result["max_logit_error"] for result in (peers or {}).values() if result["max_logit_error"] is not None]
+    behind = f"; of llama.cpp's {max(theirs):.2g}" if theirs else ""
+    return paragraph(f"The largest error of a logit of that file on four chats, against float64: {listed(parts)}{behind}.")
 
 
-def main(path):
-    with open(path) as file:
-        result = json.load(file)
-    rows = Rows(result["matmul"])
-    print(machine_line(result))
-    for k in sorted(set(rows.distinct("k")), reverse=True):
-        print(f"Products with weights (4096, {k:,}), cold. At standard · fast precision; 512 rows at exact (of the fp32 peak) · standard · fast (of int8):\n\n{products(rows, k)}")
-    print(f"Largest relative error: {errors(rows)}.\n")
-    print(batches(rows))
-    print(f'Experts, 128, 8 for each token, 768×2048:\n\n{works(result["experts"], "tokens", "tokens")}')
-    print(f'Attention, 4,096 keys, 32 heads on 8, head 128:\n\n{works(result["attention"], "queries", "queries")}')
+def rates(limits, threads):
+    found = [f"{limits[key][threads]:,.0f} {label}" for key, label in RATES if limits[key][threads] > 0]
+    return f'reads {limits["bandwidth_gb_per_s"][threads]:.0f} GB/s and computes {listed(found)}'
+
+
+def about(result):
+    machine = result["machine"]
+    peers = [f"{name} {version}".strip() for name, version in result["versions"].items()]
+    absent = f' Missing: {", ".join(result["absent"])}.' if result["absent"] else ""
+    return paragraph(
+        f'Measured on {result["date"]} in one run of {result["seconds"] / 60:.0f} minutes: {machine["cpu"]}, {machine["isa"]}, '
+        f'{machine["threads"]} threads. At its best, probed before the run and after, it {rates(result["limits"], str(machine["threads"]))}.'
+        + (f' Peers: {", ".join(peers)}.' if peers else "") + absent)
+
+
+def sections(result):
+    rows, threads = Rows(result["matmul"]), str(result["machine"]["threads"])
+    along = Rows([row for row in rows.rows if row.get("orientation") != "across"])
+    widest = max(along.distinct("k"))
+    yield about(result)
+    yield products(Rows(along.all(k=widest)),
+                   f"Products with weights (4096, {widest:,}), cold, at standard · fast precision; with 512 rows at exact (of the fp32 peak) "
+                   "· standard · fast (of int8's). 4 and 8 rows: the time of one. The relative error (Frobenius, against float64) is at "
+                   f"most {errors(along)} precision.")
+    if len(along.distinct("k")) > 1:
+        yield batches(Rows(rows.all(k=min(along.distinct("k")))), "affine4-g64")
+    for isa, found in result["other_isa"].items():
+        yield products(Rows(found), f"The same under `NIBBLE_ISA={isa}`, which {rates(result['limits']['instruction_sets'][isa], threads)}; "
+                       f"512 rows at standard (of the {Rows(found).one(precision='standard')['peak']} peak) · fast (of int8's), f32 at exact:")
+    yield works("Experts, 128 of 768×2048, 8 for each token:", result["experts"], "tokens")
+    yield works("Attention, 4,096 keys, 32 heads on 8, head 128, by how the cache is stored:", result["attention"], "queries")
     if result["model"]:
-        print(f'Whole models, batch of one:\n\n{models(result["model"])}')
+        yield models(result["model"])
     if result["quantize"]:
-        print(f'Quantizing (4096, 14,336):\n\n{quantizing(result["quantize"])}')
+        yield quantizing(result["quantize"])
     if result["open"]:
-        print(f'From a file of Qwen3-8B\'s shape in the page cache to a first token:\n\n{opening(result["open"])}')
+        yield opening(result["open"])
     if result["beside_llama_cpp"]:
-        print(f'SmolLM2-135M, Q4_1, in turns with llama.cpp:\n\n{beside_llama_cpp(result["beside_llama_cpp"])}')
+        yield beside_llama_cpp(result["beside_llama_cpp"])
+    if result["logit_errors"]:
+        yield logits(result["logit_errors"], result["beside_llama_cpp"])
+
+
+def replace_between(path, text):
+    before, begin, rest = path.read_text().partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        sys.exit(f"{path}: has no lines {BEGIN} and {END}")
+    path.write_text(f"{before}{begin}\n\n{text}\n{end}{after}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("results", type=pathlib.Path)
+    parser.add_argument("--readme", type=pathlib.Path, help="the file to put it into")
+    args = parser.parse_args()
+    text = "\n".join(sections(json.loads(args.results.read_text())))
+    if args.readme:
+        replace_between(args.readme, text)
+    else:
+        print(text)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

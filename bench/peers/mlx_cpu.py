@@ -32,7 +32,7 @@ def product(args, name):
 
 
 def main():
-    args = measuring.options("affine4-g64", slowest_rows="8")
+    args = measuring.options("affine4-g64", slowest_rows="1")
     mx.set_default_device(mx.cpu)
     results = []
     for name in args.formats:
