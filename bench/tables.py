@@ -33,6 +33,11 @@ def share(row, key):
     return "" if row is None else f"{row[key]:.2f}"
 
 
+def power(value):
+    """4e-7."""
+    return f"{value:.0e}".replace("e-0", "e-")
+
+
 def listed(parts):
     *most, last = parts
     return f'{", ".join(most)} and {last}' if most else last
@@ -89,7 +94,7 @@ def errors(rows):
     """The largest error at each precision."""
     found = {precision: [row["rel_error"] for row in rows.all(precision=precision, peer=None) if row["format"] not in ("f32", "bf16")]
              for precision in PRECISIONS}
-    return listed([f"{max(values):.0e} at {precision}" for precision, values in found.items() if values])
+    return listed([f"{power(max(values))} at {precision}" for precision, values in found.items() if values])
 
 
 def batches(rows, name):
@@ -111,7 +116,8 @@ def works(caption, rows, key):
         name = row.get("kv_dtype") or row["format"]
         who = row.get("peer", row.get("precision"))
         lines.append([name, who, str(row[key]), number(row["time_us"]), share(row, "bandwidth_share"), number(row["gops"]),
-                      f'{share(row, "peak_share")} {row["peak"]}',                      f'{row["rel_error"]:.0e}' if "rel_error" in row else ""])
+                      f'{share(row, "peak_share")} {row["peak"]}',
+                      power(row["rel_error"]) if "rel_error" in row else ""])
     return table(caption, ["stored as", "", key, "µs", "of reading", "Gop/s", "of peak", "error"], lines)
 
 
@@ -150,7 +156,7 @@ def beside_llama_cpp(found):
 
 
 def logits(ours, peers):
-    parts = [f"{error:.1g} at {precision}" for precision, error in ours.items()]
+    parts = [f"{error:.2g} at {precision}" for precision, error in ours.items()]
     theirs = [result["max_logit_error"] for result in (peers or {}).values() if result["max_logit_error"] is not None]
     behind = f"; of llama.cpp's {max(theirs):.2g}" if theirs else ""
     return paragraph(f"The largest error of a logit of that file on four chats, against float64: {listed(parts)}{behind}.")
