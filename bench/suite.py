@@ -75,6 +75,8 @@ class Peer:
                 self.before = self.probe()
             self.answer("measure")
         elif line.startswith("{") and "results" in (said := json.loads(line)):
+            if said["results"] and not self.rows:
+                raise ValueError("waits for nobody: an older program, which `make bench-peers` replaces")
             self.version = said["version"]
         elif line.startswith("{"):
             self.judge(said)
