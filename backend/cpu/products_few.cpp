@@ -160,7 +160,8 @@ std::int64_t rows_joined(const FewRowsUnit& few, const FewRowsScheme& scheme, co
   const std::int64_t length = w.length(), line = std::lcm(length, few.chunk), joined = line / length;
   const std::int64_t chunks = (length + few.chunk - 1) / few.chunk;
   const bool worth = static_cast<double>(chunks * few.chunk) > kWorthJoining * static_cast<double>(length);
-  const bool can = scheme.repeat != nullptr && length >= few.chunk && w.rows() % joined == 0 && w.contiguous();
+  const bool can = scheme.repeat != nullptr && length >= few.chunk && length <= kMostJoinedBlocks * kFewBlock &&
+                   w.rows() % joined == 0 && w.contiguous();
   return worth && can && line / few.chunk * scheme.chunk_bytes <= kActivationBytes ? joined : 1;
 }
 

@@ -388,68 +388,73 @@ class BlockSource {
   std::int64_t begin_, bytes_, ahead_;
 };
 
-/// GGUF blocks of bytes. Where the eight of a chunk lie: past the end of a row, the last one again.
-class ByteBlocks {
- public:
-  ByteBlocks(const unsigned char* first, std::int64_t last) : first_(first), last_(last) {}
-  const unsigned char* at(std::int64_t j) const { return first_ + (j < last_ ? j : last_) * Block8_0::kHalf; }
-  /// Sixteen bytes of each block, the first eight of all and the last eight of all.
-  [[gnu::always_inline]] void halves(int offset, Codes* codes) const {
-    const auto four = [&](int j) {
-      const __m512i two =
-          _mm512_inserti32x4(_mm512_castsi128_si512(load128(at(j) + offset)), load128(at(j + 2) + offset), 1);
-      return _mm512_inserti32x4(_mm512_inserti32x4(two, load128(at(j + 4) + offset), 2), load128(at(j + 6) + offset),
-                                3);
-    };
-    const __m512i even = four(0), odd = four(1), sign = _mm512_set1_epi8(-128);
-    codes[0].v = _mm512_xor_si512(_mm512_unpacklo_epi64(even, odd), sign);
-    codes[1].v = _mm512_xor_si512(_mm512_unpackhi_epi64(even, odd), sign);
-  }
-  __m128i scales() const {
-    std::int16_t half[8];
-    for (int j = 0; j < 8; ++j) __builtin_memcpy(&half[j], at(j), 2);
-    return _mm_setr_epi16(half[0], half[1], half[2], half[3], half[4], half[5], half[6], half[7]);
-  }
-
- private:
-  const unsigned char* first_;
-  std::int64_t last_;
-};
+/// GGUF blocks of bytes, of which each fills half a vector.
 template <>
 class BlockSource<Block8_0> {
  public:
   using Standard = Halves;
   using Fast = Bytes;
-  explicit BlockSource(const RowPart& a) : begin_(a.begin / 32), blocks_(a.count / 32), ahead_(a.ahead) {}
+  explicit BlockSource(const RowPart& a)
+      : begin_(a.begin / 32 * kBlock), bytes_(a.count / 32 * kBlock), ahead_(a.ahead) {}
   static constexpr Order kOrder = natural_order();
   [[gnu::always_inline]] Chunk chunk(const RowBytes& row, std::int64_t c) const {
-    const unsigned char* in = row.component[0] + (begin_ + kChunkBlocks * c) * Block8_0::kHalf;
-    fetch<kChunkBlocks * Block8_0::kHalf>(in + ahead_);
-    Chunk chunk;
-    const auto read = [&](const ByteBlocks& first, const ByteBlocks& second) {
-      const __m128i scales[2] = {half(first, chunk.codes[0]), half(second, chunk.codes[1])};
-      const __m128i low = _mm_unpacklo_epi32(scales[0], scales[1]), high = _mm_unpackhi_epi32(scales[0], scales[1]);
-      chunk.scale.v = _mm512_cvtph_ps(_mm256_set_m128i(high, low));
-    };
-    constexpr int kHalf = 8 * Block8_0::kHalf;
-    const std::int64_t left = blocks_ - kChunkBlocks * c;
-    if (left >= kChunkBlocks) [[likely]] {
-      read(ByteBlocks(in, 7), ByteBlocks(in + kHalf, 7));
-    } else {
-      read(ByteBlocks(in, left > 8 ? 7 : left - 1), ByteBlocks(in + kHalf, left - 9));
+    const unsigned char* in = row.component[0] + begin_ + c * 2 * kHalf;
+    const std::int64_t left = bytes_ - c * 2 * kHalf;
+    fetch<2 * kHalf>(in + ahead_);
+    unsigned char last[2 * kHalf];
+    if (left < 2 * kHalf) [[unlikely]] {
+      __builtin_memset(last, 0, sizeof last);
+      __builtin_memcpy(last, in, static_cast<std::size_t>(left));
+      in = last;
     }
+    Chunk chunk;
+    codes(in, chunk.codes[0]);
+    codes(in + kHalf, chunk.codes[1]);
+    const __m512i scales = _mm512_or_si512(_mm512_or_si512(scales_of<0>(in), scales_of<1>(in + 128)),
+                                           _mm512_or_si512(scales_of<2>(in + kHalf), scales_of<3>(in + kHalf + 128)));
+    chunk.scale.v = _mm512_cvtph_ps(_mm512_castsi512_si256(scales));
     chunk.bias.v = _mm512_mul_ps(chunk.scale.v, _mm512_set1_ps(-Block8_0::zero));
     return chunk;
   }
 
  private:
-  [[gnu::always_inline]] static __m128i half(const ByteBlocks& blocks, Codes (&codes)[4]) {
-    blocks.halves(Block8_0::low, codes);
-    blocks.halves(Block8_0::low + 16, codes + 2);
-    return blocks.scales();
+  static constexpr int kBlock = Block8_0::kHalf, kHalf = 8 * kBlock;
+
+  /// Blocks j and j + 2 in a vector.
+  [[gnu::always_inline]] static __m512i two(const unsigned char* in, int j) {
+    const unsigned char* block = in + j * kBlock + Block8_0::low;
+    return _mm512_inserti64x4(_mm512_castsi256_si512(load256(block)), load256(block + 2 * kBlock), 1);
+  }
+  [[gnu::always_inline]] static void codes(const unsigned char* in, Codes (&codes)[4]) {
+    const __m512i v[4] = {two(in, 0), two(in, 1), two(in, 4), two(in, 5)}, sign = _mm512_set1_epi8(-128);
+    const __m512i even[2] = {_mm512_unpacklo_epi64(v[0], v[1]), _mm512_unpacklo_epi64(v[2], v[3])};
+    const __m512i odd[2] = {_mm512_unpackhi_epi64(v[0], v[1]), _mm512_unpackhi_epi64(v[2], v[3])};
+    codes[0].v = _mm512_xor_si512(_mm512_shuffle_i64x2(even[0], even[1], 0x88), sign);
+    codes[1].v = _mm512_xor_si512(_mm512_shuffle_i64x2(odd[0], odd[1], 0x88), sign);
+    codes[2].v = _mm512_xor_si512(_mm512_shuffle_i64x2(even[0], even[1], 0xdd), sign);
+    codes[3].v = _mm512_xor_si512(_mm512_shuffle_i64x2(odd[0], odd[1], 0xdd), sign);
   }
 
-  std::int64_t begin_, blocks_, ahead_;
+  /// The scales that lie in the two vectors from `in` on, where their blocks have their lanes; zeros elsewhere.
+  template <int kQuarter>
+  [[gnu::always_inline]] static __m512i scales_of(const unsigned char* in) {
+    constexpr static Picks kPicks = scales_in(kQuarter);
+    return _mm512_maskz_permutex2var_epi8(kPicks.late, _mm512_loadu_si512(in), load_table(kPicks.from),
+                                          _mm512_loadu_si512(in + 64));
+  }
+  static constexpr Picks scales_in(int quarter) {
+    Picks picks{};
+    for (int block = 4 * quarter; block < 4 * quarter + 4; ++block) {
+      for (int byte = 0; byte < 2; ++byte) {
+        const int to = 2 * lane_of(block) + byte;
+        picks.from.v[to] = static_cast<std::uint8_t>(block % 8 * kBlock - quarter % 2 * 128 + byte);
+        picks.late |= std::uint64_t{1} << to;
+      }
+    }
+    return picks;
+  }
+
+  std::int64_t begin_, bytes_, ahead_;
 };
 
 }  // namespace

@@ -50,8 +50,8 @@ struct FewRowsScheme {
   /// Rounds a row of k activations, `pitch` bytes from chunk to chunk. False where the row cannot be represented (see
   /// IntegerScheme::pack).
   bool (*pack)(const float* x, std::int64_t k, const std::uint8_t* order, std::int64_t pitch, unsigned char* packed);
-  /// A packed row of some blocks `joined` times, each where the last one left off. Null where `one` takes no joined
-  /// rows.
+  /// A packed row of some blocks `joined` times, each where the last one left off: at least a chunk, at most
+  /// kMostJoinedBlocks, and together whole chunks. Null where `one` takes no joined rows.
   void (*repeat)(const unsigned char* packed, std::int64_t blocks, std::int64_t joined, unsigned char* out);
   void (*one)(const FewRowsProduct& args);   ///< sums = x · w for one row of x
   void (*some)(const FewRowsProduct& args);  ///< sums += x · w, of rows that are not joined
@@ -64,7 +64,8 @@ struct FewRowsKernel {
   FewRowsScheme schemes[2];
 };
 
-inline constexpr std::int64_t kMostFewRows = 16;  ///< of x at once
+inline constexpr std::int64_t kMostFewRows = 16;        ///< of x at once
+inline constexpr std::int64_t kMostJoinedBlocks = 256;  ///< of a row that is joined with others
 
 struct FewRowsUnit {
   std::int64_t chunk;  ///< weights

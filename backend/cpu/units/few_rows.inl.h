@@ -55,23 +55,38 @@ bool pack_block(const float* x, const std::uint8_t* order, int j, unsigned char*
 
 #include "backend/cpu/units/pack_row.inl.h"
 
-/// A block is a piece of each vector of codes in its half of a chunk, and a lane of the two behind them.
+/// A block is a piece of each vector of codes in its half of a chunk, and a lane of the two behind them. What is at one
+/// place of every vector is written out in a line, of which any part can be read.
 template <class Scheme>
 void repeat_row(const unsigned char* packed, std::int64_t blocks, std::int64_t joined, unsigned char* out) {
-  constexpr int kHalf = kHalfBytes<Scheme>;
-  const auto codes = [](std::int64_t block) {
-    const std::int64_t half = block / kHalfBlocks;
-    return half / 2 * kXBytes<Scheme> + half % 2 * kHalf + block % kHalfBlocks * 8;
-  };
-  const auto lane = [](std::int64_t block) {
-    return block / kChunkBlocks * kXBytes<Scheme> + 2 * kHalf + 4 * lane_of(static_cast<int>(block % kChunkBlocks));
-  };
-  for (std::int64_t first = 0; first < joined * blocks; first += blocks) {
-    for (std::int64_t block = 0; block < blocks; ++block) {
-      const unsigned char *from = packed + codes(block), *from_lane = packed + lane(block);
-      unsigned char *to = out + codes(first + block), *to_lane = out + lane(first + block);
-      for (int i = 0; i < kHalf; i += kVectorBytes) __builtin_memcpy(to + i, from + i, 8);
-      for (int i = 0; i < 2; ++i) __builtin_memcpy(to_lane + i * kVectorBytes, from_lane + i * kVectorBytes, 4);
+  constexpr int kPiece = kVectorBytes / kHalfBlocks;
+  const std::int64_t halves = joined * blocks / kHalfBlocks;
+  const auto half_at = [](std::int64_t h) { return h / 2 * kXBytes<Scheme> + h % 2 * kHalfBytes<Scheme>; };
+  for (int t = 0; t < kHalfBytes<Scheme>; t += kVectorBytes) {
+    unsigned char line[kPiece * kMostJoinedBlocks + 2 * kVectorBytes];
+    for (std::int64_t h = 0; h * kHalfBlocks < blocks; ++h) {
+      __builtin_memcpy(line + h * kVectorBytes, packed + half_at(h) + t, kVectorBytes);
+    }
+    __builtin_memcpy(line + blocks * kPiece, line, kVectorBytes);
+    for (std::int64_t h = 0, at = 0; h < halves; ++h) {
+      __builtin_memcpy(out + half_at(h) + t, line + at * kPiece, kVectorBytes);
+      at += at + kHalfBlocks < blocks ? kHalfBlocks : kHalfBlocks - blocks;
+    }
+  }
+  for (int tail = 2 * kHalfBytes<Scheme>; tail < kXBytes<Scheme>; tail += kVectorBytes) {
+    std::int32_t line[kMostJoinedBlocks + 2 * kChunkBlocks];
+    const auto each = [&](std::int64_t first, auto&& copy) {
+      for (int j = 0; j < kChunkBlocks; ++j) copy(&line[first + j], 4 * lane_of(j) + tail);
+    };
+    for (std::int64_t c = 0; c * kChunkBlocks < blocks; ++c) {
+      const unsigned char* from = packed + c * kXBytes<Scheme>;
+      each(c * kChunkBlocks, [&](std::int32_t* block, int at) { __builtin_memcpy(block, from + at, 4); });
+    }
+    __builtin_memcpy(line + blocks, line, sizeof(std::int32_t) * kChunkBlocks);
+    for (std::int64_t c = 0, at = 0; 2 * c < halves; ++c) {
+      unsigned char* to = out + c * kXBytes<Scheme>;
+      each(at, [&](std::int32_t* block, int lane) { __builtin_memcpy(to + lane, block, 4); });
+      at += at + kChunkBlocks < blocks ? kChunkBlocks : kChunkBlocks - blocks;
     }
   }
 }
