@@ -9,16 +9,13 @@ inline namespace v0 {
 namespace detail {
 namespace {
 
-/// Weights of a norm as contiguous floats; empty where there are none. Once a call.
-std::vector<float> floats_of(const Tensor& t) {
-  if (!t.defined()) return {};
-  std::vector<float> out;
-  const std::int64_t n = t.numel();
-  visit_dtype(FloatElements{}, t.dtype(), [&]<class T>(T) {
-    const float* x = as_floats(data_of<T>(t), t.impl().strides[0], n, out);
-    if (x != out.data()) out.assign(x, x + n);
-  });
-  return out;
+/// Weights of a norm as contiguous floats, converted to `room` unless they are; null where there are none. Once a call.
+const float* floats_of(const Tensor& t, std::vector<float>& room) {
+  const float* floats = nullptr;
+  if (!t.defined()) return floats;
+  visit_dtype(FloatElements{}, t.dtype(),
+              [&]<class T>(T) { floats = as_floats(data_of<T>(t), t.impl().strides[0], t.numel(), room); });
+  return floats;
 }
 
 /// row(x, out) for every row of x as floats; `out` is the result's row, converted by `narrow` when written.
@@ -35,8 +32,8 @@ void each_row(const Tensor& x, const Tensor& out, Row&& row) {
 }  // namespace
 
 void CpuBackend::rms_norm(const Tensor& x, const Tensor& weight, double eps, const Tensor& out) {
-  const std::vector<float> weights = floats_of(weight);
-  const float* w = weights.empty() ? nullptr : weights.data();
+  std::vector<float> room;
+  const float* w = floats_of(weight, room);
   each_row(x, out, [&]<class T>(const float* row, std::int64_t n, T* to) {
     const double squares = sum_of(n, [row](std::int64_t i) { return static_cast<double>(row[i]) * row[i]; });
     const auto scale = static_cast<float>(1.0 / std::sqrt(squares / static_cast<double>(n) + eps));
@@ -49,11 +46,10 @@ void CpuBackend::rms_norm(const Tensor& x, const Tensor& weight, double eps, con
 }
 
 void CpuBackend::layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps, const Tensor& out) {
-  std::vector<float> weights = floats_of(weight), biases = floats_of(bias);
   const auto width = static_cast<std::size_t>(x.shape().back());
-  weights.resize(width, 1.0f);
-  biases.resize(width, 0.0f);
-  const float *w = weights.data(), *b = biases.data();
+  std::vector<float> weights(width, 1.0f), biases(width, 0.0f);
+  const float* w = weight.defined() ? floats_of(weight, weights) : weights.data();
+  const float* b = bias.defined() ? floats_of(bias, biases) : biases.data();
   each_row(x, out, [&]<class T>(const float* row, std::int64_t n, T* to) {
     const double count = static_cast<double>(n);
     const double mean = sum_of(n, [row](std::int64_t i) { return row[i]; }) / count;

@@ -1,5 +1,8 @@
+#include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <span>
+#include <vector>
 
 #include "backend/cpu/cpu_backend.h"
 #include "backend/cpu/row_math.h"
@@ -12,12 +15,19 @@ namespace {
 
 /// Cosines and sines of one position, times the frequencies' factor. Angles grow to thousands of turns, of which a
 /// float keeps too few places: product and reduction to one turn are in double.
-struct Turn {
+class Turn {
+ public:
   std::vector<float> cosines, sines;
 
-  void set(std::int32_t position, const float* inverse, std::int64_t pairs, float scale) {
-    cosines.resize(static_cast<std::size_t>(pairs));
-    sines.resize(static_cast<std::size_t>(pairs));
+  /// Kept where they are those of the call before: keys turn as queries do, and a layer as the one below.
+  void set(std::int32_t position, std::span<const float> inverse, float scale) {
+    const bool same = position == position_ && scale == scale_ && std::ranges::equal(inverse, inverse_);
+    if (same) return;
+    position_ = position;
+    scale_ = scale;
+    inverse_.assign(inverse.begin(), inverse.end());
+    cosines.resize(inverse.size());
+    sines.resize(inverse.size());
     constexpr double kTurn = 2 * std::numbers::pi;
     for (std::size_t i = 0; i < cosines.size(); ++i) {
       const double angle = static_cast<double>(position) * static_cast<double>(inverse[i]);
@@ -26,6 +36,11 @@ struct Turn {
       sines[i] = scale * std::sin(within);
     }
   }
+
+ private:
+  std::int32_t position_ = 0;
+  float scale_ = 0;
+  std::vector<float> inverse_;
 };
 
 /// Rotates the pairs of one row of `length` elements, of which pair i is (first[i·step], first[i·step + apart]).
@@ -64,8 +79,7 @@ void CpuBackend::rope(const Tensor& x, const Tensor& positions, const RopeFreque
     // One place of the sequence after the other, all its heads at once: they share the cosines.
     parallel_rows(batches * steps, heads * from.length * 2, [&](std::int64_t place) {
       thread_local Turn turn;
-      turn.set(at[static_cast<std::size_t>(place)], inverse.data(), static_cast<std::int64_t>(inverse.size()),
-               frequencies.scale);
+      turn.set(at[static_cast<std::size_t>(place)], inverse, frequencies.scale);
       const std::int64_t b = place / steps, t = place % steps;
       for (std::int64_t h = 0; h < heads; ++h) {
         const std::int64_t r = (b * heads + h) * steps + t;
