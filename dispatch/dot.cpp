@@ -92,11 +92,11 @@ Tensor dot(const Tensor& a, const Axes& axes_a, const Axes& batch_a, const Tenso
   append_sizes(&shape, a, ra.free);
   append_sizes(&shape, b, rb.free);
   const std::int64_t batch = extent(a, ra.batch);
-  detail::Backend& backend = detail::route("dot", a, b);
-  const Tensor y = backend.allocate({batch, extent(a, ra.free), extent(b, rb.free)}, promote(a.dtype(), b.dtype()));
-  const Tensor x = as_matrices(a, ra.batch, ra.free, ra.contracted);
+  Tensor x = as_matrices(a, ra.batch, ra.free, ra.contracted);
   // Weights as rows of outputs, the way they are stored, and turned by a view.
-  const Tensor w = swapaxes(as_matrices(b, rb.batch, rb.free, rb.contracted), 1, 2);
+  Tensor w = swapaxes(as_matrices(b, rb.batch, rb.free, rb.contracted), 1, 2);
+  detail::Backend& backend = detail::route("dot", x, w);
+  const Tensor y = backend.allocate({batch, extent(a, ra.free), extent(b, rb.free)}, promote(a.dtype(), b.dtype()));
   detail::multiply_into("dot", x, w, y, options());
   return reshape(y, shape);
 }

@@ -73,7 +73,7 @@ Tensor binary(BinaryOp op, const Operand& a, const Operand& b) {
   const Shape shape = broadcast_shape(rule.name, a, b);
   const DType dtype = computing_dtype(rule.takes, common_dtype(a, b));
   const Device device = device_of(a, b);
-  const Tensor left = operand_tensor(rule.name, a, dtype, device), right = operand_tensor(rule.name, b, dtype, device);
+  Tensor left = operand_tensor(rule.name, a, dtype, device), right = operand_tensor(rule.name, b, dtype, device);
   Backend& backend = route(rule.name, left, right);
   Tensor out = backend.allocate(shape, rule.takes == Takes::test ? DType::boolean : dtype);
   backend.binary(op, broadcast_view(left, shape), broadcast_view(right, shape), out);
@@ -189,10 +189,10 @@ Tensor where(const Tensor& condition, const Operand& a, const Operand& b) {
     refuse(ErrorCode::shape_mismatch, "where", all(), "shapes do not broadcast");
   }
   const DType dtype = common_dtype(a, b);
-  const Tensor yes = operand_tensor("where", a, dtype, condition.device());
-  const Tensor no = operand_tensor("where", b, dtype, condition.device());
-  require_one_device("where", condition, yes);
+  Tensor yes = operand_tensor("where", a, dtype, condition.device());
+  Tensor no = operand_tensor("where", b, dtype, condition.device());
   Backend& backend = route("where", yes, no);
+  require_one_device("where", condition, yes);
   Tensor out = backend.allocate(shape, dtype);
   backend.where(broadcast_view(condition, shape), broadcast_view(yes, shape), broadcast_view(no, shape), out);
   return out;

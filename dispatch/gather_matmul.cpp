@@ -82,8 +82,10 @@ class RowsByExpert {
 
 }  // namespace
 
-Tensor gather_matmul(const Tensor& x, const Tensor& w, const Tensor& indices) {
-  validate(x, w, indices);
+Tensor gather_matmul(const Tensor& a, const Tensor& b, const Tensor& indices) {
+  validate(a, b, indices);
+  Tensor x = a, w = b;
+  detail::Backend& backend = detail::route("gather_matmul", x, w);
   Shape batch;
   if (!detail::broadcast_shapes(leading(x.shape(), 2), indices.shape(), &batch)) {
     throw Error(ErrorCode::shape_mismatch,
@@ -97,7 +99,6 @@ Tensor gather_matmul(const Tensor& x, const Tensor& w, const Tensor& indices) {
   const Tensor rows = detail::broadcast_view(dense, full);
   full[full.rank() - 1] = w.size(2);
 
-  detail::Backend& backend = detail::route("gather_matmul", x, w);
   const Tensor y = backend.allocate(full, promote(x.dtype(), w.dtype()));
   if (y.numel() == 0) return y;
   const std::vector<std::int64_t> experts =

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "dispatch/constants.h"
 #include "dispatch/fallback.h"
 #include "dispatch/layout.h"
 #include "dispatch/packed.h"
@@ -50,7 +51,10 @@ Tensor copy_of(const Tensor& x) {
 
 /// x itself if it may be written to, else a counted copy.
 Tensor writable(Tensor x) {
-  if (is_sole_owner(x)) return x;
+  if (is_sole_owner(x)) {
+    if (x.is_quantized()) forget_copies(x);
+    return x;
+  }
   if (options().fallback == Fallback::error) {
     refuse(ErrorCode::fallback_forbidden, "update_slice", x,
            "another tensor shares its storage, and Fallback::error forbids copying it");
@@ -147,12 +151,12 @@ Tensor take(const Tensor& x, const Tensor& indices, int axis) {
   for (int a = 0; a < x.ndim(); ++a) {
     if (a != axis) order.push_back(a);
   }
-  const Tensor in = axis == 0 ? x : permute(x, order);
+  Tensor in = axis == 0 ? x : permute(x, order), at = indices;
   Shape shape = indices.shape();
   for (int a = 1; a < in.ndim(); ++a) shape.push_back(in.shape()[a]);
-  Backend& backend = route("take", x, indices);
+  Backend& backend = route("take", in, at);
   Tensor out = backend.allocate(shape, x.dtype());
-  backend.take(in, indices, out);
+  backend.take(in, at, out);
   if (axis == 0) return out;
   Axes back;
   for (int a = 0; a < axis; ++a) back.push_back(indices.ndim() + a);
@@ -178,8 +182,8 @@ Tensor take_along_axis(const Tensor& x, const Tensor& indices, int axis) {
   in_shape = index_shape = common;
   in_shape[axis] = n;
   index_shape[axis] = m;
-  const Tensor in = move_last(broadcast_view(dense_operand("take_along_axis", x), in_shape), axis);
-  const Tensor at = move_last(broadcast_view(indices, index_shape), axis);
+  Tensor in = move_last(broadcast_view(dense_operand("take_along_axis", x), in_shape), axis);
+  Tensor at = move_last(broadcast_view(indices, index_shape), axis);
   Backend& backend = route("take_along_axis", in, at);
   Tensor out = backend.allocate(at.shape(), x.dtype());
   backend.take_along_last(in, at, out);
@@ -196,7 +200,8 @@ Tensor update_slice(Tensor x, const Tensor& rows, const Position& start, int axi
   }
   require_start(x, rows, start, axis);
   const Tensor from = dense_operand("update_slice", rows);
-  Backend& backend = route("update_slice", x, from);
+  require_one_device("update_slice", x, from);
+  Backend& backend = route("update_slice", x);
   const bool packs = x.is_quantized() && holds_whole_rows(x, axis);
   if (x.is_quantized() && !packs) x = dense_operand("update_slice", x);
   // Starts on a device stay there: reading them would wait for it.

@@ -45,8 +45,8 @@ Tensor matmul(const Tensor& a, const Tensor& b, const Options& options) {
   }
   // Vectors are a row on the left, a column on the right; the axis vanishes again from the result.
   const bool row = a.ndim() == 1, column = b.ndim() == 1;
-  const Tensor x = row ? expand_dims(a, 0) : a;
-  const Tensor w = column ? expand_dims(b, -1) : b;
+  Tensor x = row ? expand_dims(a, 0) : a;
+  Tensor w = column ? expand_dims(b, -1) : b;
   detail::Backend& backend = detail::route("matmul", x, w);
   Tensor y = backend.allocate(product_shape(x, w), promote(a.dtype(), b.dtype()));
   detail::multiply_into("matmul", x, w, y, options);

@@ -162,8 +162,8 @@ Tensor key_lengths(const std::optional<Position>& length, std::int64_t batch, st
 
 Tensor rms_norm(const Tensor& x, const Tensor& weight, double eps) {
   require_norm_operand("rms_norm", x);
-  const Tensor w = per_channel("rms_norm", x, "weight", weight);
-  const Tensor in = operand_as("rms_norm", x, norm_dtype(x, w));
+  Tensor w = per_channel("rms_norm", x, "weight", weight);
+  Tensor in = operand_as("rms_norm", x, norm_dtype(x, w));
   Backend& backend = w.defined() ? route("rms_norm", in, w) : route("rms_norm", in);
   Tensor out = backend.allocate(in.shape(), in.dtype());
   backend.rms_norm(in, w, eps, out);
@@ -172,10 +172,10 @@ Tensor rms_norm(const Tensor& x, const Tensor& weight, double eps) {
 
 Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps) {
   require_norm_operand("layer_norm", x);
-  const Tensor w = per_channel("layer_norm", x, "weight", weight);
-  const Tensor b = per_channel("layer_norm", x, "bias", bias);
-  const Tensor in = operand_as("layer_norm", x, norm_dtype(x, w));
+  Tensor w = per_channel("layer_norm", x, "weight", weight), b = per_channel("layer_norm", x, "bias", bias);
+  Tensor in = operand_as("layer_norm", x, norm_dtype(x, w));
   Backend& backend = w.defined() ? route("layer_norm", in, w) : route("layer_norm", in);
+  if (b.defined()) bring_together("layer_norm", in, b);
   Tensor out = backend.allocate(in.shape(), in.dtype());
   backend.layer_norm(in, w, b, eps, out);
   return out;
@@ -213,11 +213,12 @@ Tensor rope(const Tensor& x, const Position& positions, const RopeFrequencies& f
     refuse(ErrorCode::shape_mismatch, "rope", fmt::format("x {} · frequencies {}", describe(x), describe(inverse)),
            "x must be (…, T, D), frequencies f32 with one entry for each pair of D");
   }
-  const Tensor in = dense_operand("rope", x);
-  const Tensor at = positions_of(x, positions, x.size(0), x.size(-2));
+  Tensor in = dense_operand("rope", x), turns = dense_operand("rope", inverse);
+  Tensor at = positions_of(x, positions, x.size(0), x.size(-2));
   Backend& backend = route("rope", in, at);
+  bring_together("rope", in, turns);
   Tensor out = backend.allocate(in.shape(), in.dtype());
-  backend.rope(in, at, {dense_operand("rope", inverse), frequencies.scale}, interleaved, out);
+  backend.rope(in, at, {turns, frequencies.scale}, interleaved, out);
   return out;
 }
 
@@ -228,8 +229,10 @@ Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tens
   const double scale = options.scale.value_or(1.0 / std::sqrt(static_cast<double>(q.size(3))));
   const Tensor mask = attention_mask(options.mask, scores);
   const Tensor length = key_lengths(options.key_length, q.size(0), k.size(2), q.device());
-  require_one_device(kAttention, q, k);
-  Backend& backend = route(kAttention, q, v);
+  for (const Tensor* t : {&k, &v, &mask, &length}) {
+    if (t->defined()) require_one_device(kAttention, q, *t);
+  }
+  Backend& backend = route(kAttention, q);
   Tensor out = backend.allocate({q.size(0), q.size(1), q.size(2), v.size(3)}, q.dtype());
   backend.attention(dense_operand(kAttention, q), attention_rows(k), attention_rows(v), scale, options.causal, mask,
                     length, out);

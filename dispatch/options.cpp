@@ -4,6 +4,7 @@
 
 #include "dispatch/route.h"
 #include "nibble/error.h"
+#include "nibble/transfer.h"
 #include "quant_tensor/tensor/counters.h"
 
 namespace nibble {
@@ -70,16 +71,22 @@ Stats stats() noexcept {
   s.bytes_allocated = c.bytes_allocated.load(std::memory_order_relaxed);
   s.peak_bytes_allocated = c.peak_bytes_allocated.load(std::memory_order_relaxed);
   s.ops_cpu = c.ops_cpu.load(std::memory_order_relaxed);
-  s.ops_vulkan = c.ops_vulkan.load(std::memory_order_relaxed);
+  for (const auto& ops : c.ops_vulkan) s.ops_vulkan += ops.load(std::memory_order_relaxed);
   return s;
 }
 
 void reset_stats() noexcept {
   detail::Counters& c = detail::counters();
-  for (auto* counter : {&c.bytes_dequantized, &c.bytes_copied, &c.bytes_moved, &c.ops_cpu, &c.ops_vulkan}) {
+  for (auto* counter : {&c.bytes_dequantized, &c.bytes_copied, &c.bytes_moved, &c.ops_cpu}) {
     counter->store(0, std::memory_order_relaxed);
   }
+  for (auto& ops : c.ops_vulkan) ops.store(0, std::memory_order_relaxed);
   c.peak_bytes_allocated.store(c.bytes_allocated.load(std::memory_order_relaxed), std::memory_order_relaxed);
+}
+
+std::uint64_t operations(Device device) noexcept {
+  const detail::Counters& c = detail::counters();
+  return (device == Device::cpu() ? c.ops_cpu : c.ops_vulkan[device.index]).load(std::memory_order_relaxed);
 }
 
 }  // namespace v0

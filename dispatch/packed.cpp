@@ -106,11 +106,11 @@ Tensor row_numbers(const Tensor& indices, const GatherAxis& axis) {
 
 }  // namespace
 
-Tensor take_packed(const Tensor& x, const Tensor& indices, int axis) {
+Tensor take_packed(const Tensor& x, const Tensor& at, int axis) {
   axis = normalize_axis("take", axis, x.ndim());
   const int packed_axis = x.packing()->axis;
   // Along the packed axis single weights are asked for, not rows.
-  if (axis == packed_axis) return take(dense_operand("take", x), indices, axis);
+  if (axis == packed_axis) return take(dense_operand("take", x), at, axis);
 
   // Rows in row-major order of the other axes, the packed one last.
   const Tensor turned = move_last(x, packed_axis);
@@ -119,9 +119,8 @@ Tensor take_packed(const Tensor& x, const Tensor& indices, int axis) {
   GatherAxis gather{1, x.size(axis), 1};
   for (int i = 0; i < place; ++i) gather.before *= turned.size(i);
   for (int i = place + 1; i < turned.ndim() - 1; ++i) gather.after *= turned.size(i);
-  const Tensor rows = reshape(turned, {gather.before * gather.n * gather.after, k});
-
-  Backend& backend = route("take", x, indices);
+  Tensor rows = reshape(turned, {gather.before * gather.n * gather.after, k}), indices = at;
+  Backend& backend = route("take", rows, indices);
   // Where an index names one row, the gather wraps and checks it itself, and its message gives the index as it was.
   const Tensor numbers = gather.before == 1 && gather.after == 1 ? indices : row_numbers(indices, gather);
   Shape gathered = numbers.shape();

@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include "dispatch/constants.h"
 #include "nibble/error.h"
+#include "nibble/options.h"
 
 namespace nibble {
 inline namespace v0 {
@@ -27,8 +29,21 @@ void require_one_device(std::string_view op, const Tensor& a, const Tensor& b) {
                           nibble::to_string(a.device()), describe(b), nibble::to_string(b.device())));
 }
 
-Backend& route(std::string_view op, const Tensor& a, const Tensor& b) {
-  require_one_device(op, a, b);
+void bring_together(std::string_view op, Tensor& a, Tensor& b) {
+  if (a.device() == b.device()) return;
+  Tensor& mover = is_constant(b) ? b : a;
+  if (!is_constant(mover)) return require_one_device(op, a, b);
+  const Device target = &mover == &b ? a.device() : b.device();
+  if (options().transfer == Transfer::error) {
+    throw Error(ErrorCode::transfer_forbidden,
+                fmt::format("[{}] {} on {}: Transfer::error forbids moving it to {}", op, describe(mover),
+                            nibble::to_string(mover.device()), nibble::to_string(target)));
+  }
+  mover = copy_on(target, mover);
+}
+
+Backend& route(std::string_view op, Tensor& a, Tensor& b) {
+  bring_together(op, a, b);
   return route(op, a);
 }
 

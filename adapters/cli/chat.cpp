@@ -29,7 +29,7 @@ class Chat final : public Command {
     compute_.apply();
     require_at_least(1, "--max-tokens", max_tokens_);
     if (context_) require_at_least(1, "--context", *context_);
-    const LoadedModel loaded = model_.load(compute_.dtype());
+    const LoadedModel loaded = model_.load(compute_);
     llm::GenerateOptions options;
     options.sampling = sampling_.resolve(loaded.checkpoint.generation());
     options.max_tokens = max_tokens_;

@@ -5,6 +5,7 @@
 
 #include "adapters/cli/command.h"
 #include "nibble/device.h"
+#include "nibble/vulkan.h"
 
 namespace nibble::cli {
 namespace {
@@ -24,8 +25,11 @@ class Devices final : public Command {
                       {"features", info.features},
                       {"memory_bytes", info.memory_bytes}});
     }
-    return {
-        {"devices", std::move(rows)}, {"cpu_units", cpu_units()}, {"cpu_unit", cpu_unit()}, {"threads", num_threads()}};
+    return {{"devices", std::move(rows)},
+            {"vulkan_absence", vulkan_absence()},
+            {"cpu_units", cpu_units()},
+            {"cpu_unit", cpu_unit()},
+            {"threads", num_threads()}};
   }
 
   void print(const Json& result) const override {
@@ -38,6 +42,7 @@ class Devices final : public Command {
       }
       fmt::print("      {}\n", fmt::join(row["features"].get<std::vector<std::string>>(), " "));
     }
+    if (const auto why = result["vulkan_absence"].get<std::string>(); !why.empty()) fmt::print("vulkan  {}\n", why);
     fmt::print("units {} (in use: {}), {} threads\n",
                fmt::join(result["cpu_units"].get<std::vector<std::string>>(), " "),
                result["cpu_unit"].get<std::string>(), result["threads"].get<int>());

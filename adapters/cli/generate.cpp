@@ -12,9 +12,20 @@
 #include "adapters/cli/progress.h"
 #include "nibble/error.h"
 #include "nibble/options.h"
+#include "nibble/transfer.h"
 
 namespace nibble::cli {
 namespace {
+
+/// How many each device has run, the CPU's always told.
+Json operations_by_device() {
+  Json counts = Json::object();
+  for (const DeviceInfo& info : devices()) {
+    const std::uint64_t count = operations(info.device);
+    if (count > 0 || info.device == Device::cpu()) counts[to_string(info.device)] = count;
+  }
+  return counts;
+}
 
 class Generate final : public Command {
  public:
@@ -33,7 +44,7 @@ class Generate final : public Command {
     compute_.apply();
     if (context_) require_at_least(1, "--context", *context_);
     require_at_least(1, "--max-tokens", max_tokens_);
-    const LoadedModel loaded = model_.load(compute_.dtype());
+    const LoadedModel loaded = model_.load(compute_);
     const std::vector<std::int32_t> prompt = encode_prompt(loaded);
     const auto asked = static_cast<std::int64_t>(prompt.size());
 
@@ -70,7 +81,7 @@ class Generate final : public Command {
             {"peak_rss_bytes", peak_rss_bytes()},
             {"dequantized_bytes", stats().bytes_dequantized},
             {"moved_bytes", stats().bytes_moved},
-            {"operations", {{"cpu", stats().ops_cpu}, {"vulkan", stats().ops_vulkan}}},
+            {"operations", operations_by_device()},
             {"token_ids", made.tokens},
             {"finish_reason", made.stopped_by ? "stop" : "length"}};
   }

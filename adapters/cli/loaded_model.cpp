@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "adapters/cli/layers.h"
 #include "adapters/cli/options.h"
 #include "adapters/cli/progress.h"
 #include "adapters/llm/loader.h"
@@ -48,11 +49,12 @@ void ModelOptions::declare(Arguments& arguments) {
   arguments.option("--lora", &adapters_, "ADAPTER[:scale], a PEFT or mlx-lm folder; may be repeated");
 }
 
-LoadedModel ModelOptions::load(DType dtype) const {
+LoadedModel ModelOptions::load(const ComputeOptions& compute) const {
   files::Checkpoint checkpoint = files::Checkpoint::open(path_);
   if (!pack_.empty()) checkpoint.pack_while_loading(pack_);
   llm::LoadOptions options;
-  options.dtype = dtype;
+  options.dtype = compute.dtype();
+  if (!compute.layers().empty()) options.layer_devices = place_layers(compute.layers(), checkpoint);
   for (const std::string& text : adapters_) options.adapters.push_back(read_adapter(text));
   return load_model(std::move(checkpoint), std::move(options));
 }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "adapters/cli/arguments.h"
+#include "adapters/cli/options.h"
 #include "adapters/files/checkpoint.h"
 #include "adapters/llm/decoder.h"
 #include "adapters/llm/tokenizer/tokenizer.h"
@@ -30,7 +31,7 @@ class ModelOptions {
  public:
   void declare(Arguments& arguments);
   const std::string& path() const { return path_; }
-  LoadedModel load(DType dtype) const;
+  LoadedModel load(const ComputeOptions& compute) const;
   /// Another model, loaded as it is.
   static LoadedModel load_plain(const std::string& path, DType dtype);
 

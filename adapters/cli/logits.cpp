@@ -29,7 +29,7 @@ class Logits final : public Command {
     compute_.apply();
     if (out_.empty()) refuse("--out: is empty");
     const std::vector<std::int32_t> tokens = parse_tokens();
-    const LoadedModel loaded = model_.load(compute_.dtype());
+    const LoadedModel loaded = model_.load(compute_);
     const std::int64_t vocabulary = loaded.model.config().vocab_size;
     for (const std::int32_t token : tokens) {
       if (token >= 0 && token < vocabulary) continue;

@@ -1,7 +1,6 @@
 #include "adapters/cli/options.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -11,6 +10,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "adapters/cli/layers.h"
 #include "nibble/error.h"
 #include "nibble/quantization.h"
 
@@ -23,17 +23,6 @@ struct PrecisionRow {
 };
 constexpr PrecisionRow kPrecisions[] = {
     {"exact", Precision::exact}, {"standard", Precision::standard}, {"fast", Precision::fast}};
-
-Device find_device(const std::string& text) {
-  const Device wanted = Device::parse(text);
-  std::vector<std::string> found;
-  for (const DeviceInfo& info : devices()) {
-    if (info.device == wanted) return wanted;
-    found.push_back(fmt::format("{} ({})", to_string(info.device), info.name));
-  }
-  throw Error(ErrorCode::unsupported,
-              fmt::format("--device {}: no such device here; found {}", text, fmt::join(found, ", ")));
-}
 
 }  // namespace
 
@@ -76,6 +65,7 @@ DType parse_float_dtype(const char* option, const std::string& text) {
 
 void ComputeOptions::declare(Arguments& arguments) {
   arguments.option("--device", &device_, "where to compute: cpu, vulkan:0, ... (nibble devices lists them)");
+  arguments.option("--layers", &layers_, "where each layer is: vulkan:0=0-15,cpu=16-29, or auto (default: --device)");
   arguments.option("--threads", &threads_, "threads on the CPU (default: the cores that the process may use)");
   arguments.option("--precision", &precision_, "of products with packed weights: exact, standard or fast");
   arguments.option("--dtype", &dtype_, "of activations: f32, f16 or bf16");
@@ -88,7 +78,7 @@ void ComputeOptions::apply() const {
   apply_threads(threads_);
   Options options = nibble::options();
   options.precision = parse_precision(precision_);
-  options.device = find_device(device_);
+  options.device = find_device("--device", device_);
   set_default_options(options);
 }
 

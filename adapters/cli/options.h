@@ -20,11 +20,13 @@ class ComputeOptions {
   void apply() const;
 
   DType dtype() const;
+  /// What --layers says, if anything.
+  const std::string& layers() const { return layers_; }
   /// What --kv-dtype names: a dtype, a packed format, or nothing.
   const std::string& kv_storage() const { return kv_storage_; }
 
  private:
-  std::string device_ = "cpu", precision_ = "standard", dtype_ = "f32", kv_storage_;
+  std::string device_ = "cpu", layers_, precision_ = "standard", dtype_ = "f32", kv_storage_;
   std::optional<std::int64_t> threads_;
 };
 

@@ -33,7 +33,7 @@ class Perplexity final : public Command {
     std::vector<std::string> texts;
     for (const std::string& path : texts_) texts.push_back(read_text(path));
 
-    const LoadedModel loaded = model_.load(compute_.dtype());
+    const LoadedModel loaded = model_.load(compute_);
     std::optional<LoadedModel> reference;
     if (!against_.empty()) reference.emplace(ModelOptions::load_plain(against_, compute_.dtype()));
 

@@ -29,7 +29,26 @@ struct DecoderModel::Step {
   Tensor positions;    // (B, T)
   Tensor key_lengths;  // (B,)
   Tensor window_mask;  // of layers that slide: (B, 1, T, capacity), or undefined
+  RopeFrequencies frequencies;
+
+  /// All of it where the next layer lies.
+  void move_to(Device device) {
+    for (Tensor* t : {&starts, &positions, &key_lengths, &window_mask, &frequencies.inverse}) {
+      if (t->defined()) *t = t->to(device);
+    }
+  }
 };
+
+namespace {
+
+/// What is made in a call is made where its first layer lies, wherever else tensors are made.
+Options made_on(Device device) {
+  Options o = options();
+  o.device = device;
+  return o;
+}
+
+}  // namespace
 
 DecoderModel::DecoderModel(files::ModelConfig config, DecoderWeights weights, DType dtype)
     : config_(std::move(config)),
@@ -40,6 +59,7 @@ DecoderModel::DecoderModel(files::ModelConfig config, DecoderWeights weights, DT
     const Tensor divisors = from_data(std::span(factors), {static_cast<std::int64_t>(factors.size())});
     frequencies_.inverse = frequencies_.inverse / divisors;
   }
+  frequencies_.inverse = frequencies_.inverse.to(weights_.embedding.device());
 }
 
 std::uint64_t DecoderModel::weight_bytes() const {
@@ -57,8 +77,10 @@ std::uint64_t DecoderModel::weight_bytes() const {
 }
 
 KvCache DecoderModel::make_cache(std::int64_t batch, std::int64_t capacity, std::string_view storage) const {
+  std::vector<Device> devices;
+  for (const DecoderLayer& layer : weights_.layers) devices.push_back(place_of(layer));
   return KvCache({config_.num_hidden_layers, batch, config_.num_key_value_heads, capacity, config_.head_dim},
-                 storage.empty() ? name(dtype_) : storage);
+                 storage.empty() ? name(dtype_) : storage, devices);
 }
 
 Tensor DecoderModel::hidden(const Tensor& tokens, KvCache& cache, std::span<const std::int32_t> counts) const {
@@ -69,7 +91,9 @@ Tensor DecoderModel::hidden(const Tensor& tokens, KvCache& cache, std::span<cons
                 fmt::format("[model] {} tokens for each of {} rows: the cache is for {} rows of {} and holds {}",
                             length, batch, cache.batch(), cache.capacity(), longest));
   }
+  const with there(made_on(weights_.embedding.device()));
   Step step;
+  step.frequencies = frequencies_;
   step.starts = cache.lengths_tensor();
   step.positions = expand_dims(step.starts, 1) + arange(0, length);
   step.key_lengths = step.starts + static_cast<int>(length);
@@ -77,9 +101,14 @@ Tensor DecoderModel::hidden(const Tensor& tokens, KvCache& cache, std::span<cons
     step.window_mask = window_mask(step.starts, length, cache.capacity());
   }
 
-  Tensor x = cast(take(weights_.embedding, tokens), dtype_);
+  step.move_to(weights_.embedding.device());
+  Tensor x = cast(take(weights_.embedding, tokens.to(weights_.embedding.device())), dtype_);
   for (std::int64_t index = 0; index < config_.num_hidden_layers; ++index) {
     const DecoderLayer& layer = weights_.layers[static_cast<std::size_t>(index)];
+    if (const Device place = place_of(layer); x.device() != place) {
+      x = x.to(place);
+      step.move_to(place);
+    }
     x = x + attend(layer, index, rms_norm(x, layer.input_norm, config_.rms_norm_eps), step, cache);
     const Tensor normed = rms_norm(x, layer.post_attention_norm, config_.rms_norm_eps);
     x = x + std::visit([&](const auto& network) { return network(normed); }, layer.feed_forward);
@@ -92,7 +121,7 @@ Tensor DecoderModel::hidden(const Tensor& tokens, KvCache& cache, std::span<cons
 Tensor DecoderModel::attend(const DecoderLayer& layer, std::int64_t index, const Tensor& x, const Step& step,
                             KvCache& cache) const {
   const Attention& a = layer.attention;
-  const auto rotate = [&](const Tensor& heads) { return rope(heads, step.positions, frequencies_); };
+  const auto rotate = [&](const Tensor& heads) { return rope(heads, step.positions, step.frequencies); };
   const Tensor q = rotate(to_heads(a.query(x), config_.num_attention_heads, a.query_norm, config_.rms_norm_eps));
   const Tensor k = rotate(to_heads(a.key(x), config_.num_key_value_heads, a.key_norm, config_.rms_norm_eps));
   const Tensor v = to_heads(a.value(x), config_.num_key_value_heads, {}, 0);

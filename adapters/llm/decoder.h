@@ -75,6 +75,8 @@ class DecoderModel {
 
  private:
   struct Step;  // what all layers of one call share
+  /// Where a layer's weights lie, and so its share of every step.
+  Device place_of(const DecoderLayer& layer) const { return layer.input_norm.device(); }
   Tensor attend(const DecoderLayer& layer, std::int64_t index, const Tensor& x, const Step& step, KvCache& cache) const;
   Tensor window_mask(const Tensor& starts, std::int64_t tokens, std::int64_t capacity) const;
 

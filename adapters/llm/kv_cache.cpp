@@ -10,10 +10,13 @@ namespace nibble {
 inline namespace v0 {
 namespace llm {
 
-KvCache::KvCache(const Sizes& sizes, std::string_view storage)
+KvCache::KvCache(const Sizes& sizes, std::string_view storage, std::span<const Device> devices)
     : sizes_(sizes), storage_(storage), lengths_(static_cast<std::size_t>(sizes.batch), 0) {
   const Shape shape{sizes.batch, sizes.heads, sizes.capacity, sizes.head_dim};
+  Options placed = options();
   for (std::int64_t layer = 0; layer < sizes.layers; ++layer) {
+    placed.device = devices[static_cast<std::size_t>(layer)];
+    const with there(placed);
     try {
       layers_.push_back({empty(shape, storage), empty(shape, storage)});
     } catch (const Error& e) {

@@ -19,8 +19,9 @@ class KvCache {
   struct Sizes {
     std::int64_t layers, batch, heads, capacity, head_dim;
   };
-  /// Stored as a dtype's name says, or packed in the format of that name: see nibble::empty.
-  KvCache(const Sizes& sizes, std::string_view storage);
+  /// Stored as a dtype's name says, or packed in the format of that name: see nibble::empty; each layer's on its
+  /// device.
+  KvCache(const Sizes& sizes, std::string_view storage, std::span<const Device> devices);
 
   std::int64_t batch() const { return sizes_.batch; }
   std::int64_t capacity() const { return sizes_.capacity; }

@@ -15,7 +15,10 @@ namespace {
 class ModuleReader {
  public:
   ModuleReader(const files::Checkpoint& checkpoint, const LoadOptions& options)
-      : checkpoint_(checkpoint), options_(options) {}
+      : checkpoint_(checkpoint), options_(options), device_(options.device) {}
+
+  /// Where what is read from now on goes.
+  void place_on(Device device) { device_ = device; }
 
   Tensor tensor(const std::string& name, const Shape& expected) {
     read_.insert(name);
@@ -28,7 +31,7 @@ class ModuleReader {
                   fmt::format("{}: {}: shape {} where the configuration says {}", checkpoint_.path().string(), name,
                               to_string(found.shape()), to_string(expected)));
     }
-    return found.to(options_.device);
+    return found.to(device_);
   }
 
   /// A small tensor that the arithmetic wants in the computation's dtype.
@@ -41,7 +44,7 @@ class ModuleReader {
   }
 
   Linear tied_linear(const std::string& path, const Tensor& weight) {
-    Linear module(weight);
+    Linear module(weight.to(device_));
     join(path, module);
     return module;
   }
@@ -75,8 +78,8 @@ class ModuleReader {
       if (found == loaded.adapter.end()) continue;
       const LoraWeights& update = found->second;
       try {
-        module.add_update({cast(update.a.to(options_.device), options_.dtype),
-                           cast(update.b.to(options_.device), options_.dtype), update.scale * loaded.multiplier});
+        module.add_update({cast(update.a.to(device_), options_.dtype), cast(update.b.to(device_), options_.dtype),
+                           update.scale * loaded.multiplier});
       } catch (const Error& e) {
         throw Error(e.code(), fmt::format("{}: {}: {}", loaded.name, path, e.what()));
       }
@@ -85,6 +88,7 @@ class ModuleReader {
 
   const files::Checkpoint& checkpoint_;
   const LoadOptions& options_;
+  Device device_;
   std::set<std::string> read_, joined_;
 };
 
@@ -148,9 +152,18 @@ DecoderLayer read_layer(ModuleReader& reader, std::int64_t index, const files::M
 DecoderModel load_decoder(const files::Checkpoint& checkpoint, const LoadOptions& options) {
   const files::ModelConfig& c = checkpoint.config();
   ModuleReader reader(checkpoint, options);
+  std::vector<Device> places = options.layer_devices;
+  if (places.empty()) places.assign(static_cast<std::size_t>(c.num_hidden_layers), options.device);
+  if (std::ssize(places) != c.num_hidden_layers) {
+    throw Error(ErrorCode::invalid_argument,
+                fmt::format("[model] places for {} layers: the model {} has {}", places.size(),
+                            checkpoint.path().string(), c.num_hidden_layers));
+  }
   DecoderWeights weights;
+  reader.place_on(places.front());
   weights.embedding = reader.tensor("model.embed_tokens.weight", {c.vocab_size, c.hidden_size});
   for (std::int64_t i = 0; i < c.num_hidden_layers; ++i) {
+    reader.place_on(places[static_cast<std::size_t>(i)]);
     weights.layers.push_back(read_layer(reader, i, c));
     if (options.progress) options.progress(i + 1, c.num_hidden_layers);
   }

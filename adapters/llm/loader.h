@@ -24,6 +24,8 @@ struct LoadedAdapter {
 struct LoadOptions {
   DType dtype = DType::f32;  ///< of activations, norms and biases; large weights stay as they are stored
   Device device = nibble::options().device;  ///< where the weights go, and with them the computation
+  /// Where each layer goes, if not there: the embedding lies with the first, norm and head with the last.
+  std::vector<Device> layer_devices;
   std::vector<LoadedAdapter> adapters;
   /// Told after each layer how many of how many tensors are there.
   std::function<void(std::int64_t done, std::int64_t total)> progress;

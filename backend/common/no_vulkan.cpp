@@ -3,6 +3,7 @@
 
 #include "backend/common/backend.h"
 #include "nibble/error.h"
+#include "nibble/vulkan.h"
 
 namespace nibble {
 inline namespace v0 {
@@ -16,5 +17,19 @@ Backend& vulkan_backend(int index) {
 }
 
 }  // namespace detail
+
+namespace {
+
+[[noreturn]] void refuse() { throw Error(ErrorCode::unsupported, "[device] nibble was built without Vulkan"); }
+
+}  // namespace
+
+std::string vulkan_absence() { return "nibble was built without Vulkan"; }
+Device adopt_vulkan_device(const VulkanHandles&) { refuse(); }
+void release_vulkan_device(Device) { refuse(); }
+void wait_for_semaphore(Device, VkSemaphore_T*, std::uint64_t) { refuse(); }
+void signal_semaphore(Device, VkSemaphore_T*, std::uint64_t) { refuse(); }
+VulkanBuffer vulkan_buffer(const Tensor&) { refuse(); }
+
 }  // namespace v0
 }  // namespace nibble

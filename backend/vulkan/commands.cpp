@@ -30,7 +30,12 @@ Commands::Commands(Gpu& gpu) : gpu_(gpu) {
   }
 }
 
+Commands::~Commands() {
+  for (Slot& slot : slots_) gpu_.call().vkDestroyCommandPool(gpu_.handle(), slot.pool, nullptr);
+}
+
 VkCommandBuffer Commands::recording() {
+  gpu_.require_alive();
   Slot& slot = slots_[open_ % kSlots];
   if (begun_) return slot.buffer;
   if (open_ > kSlots) gpu_.wait(open_ - kSlots);
@@ -107,8 +112,22 @@ void Commands::recorded() {
   if (++count_ >= kBatch) submit();
 }
 
+void Commands::wait_for(Gpu::Moment moment) {
+  submit();
+  recording();
+  gpu_.wait_before_next(moment);
+  host_writes_until_ = open_;
+}
+
+void Commands::signal(Gpu::Moment moment) {
+  recording();
+  gpu_.signal_after_next(moment);
+  submit();
+}
+
 void Commands::submit() {
   if (!begun_) return;
+  gpu_.require_alive();
   barrier(VK_PIPELINE_STAGE_HOST_BIT, VK_ACCESS_HOST_READ_BIT);
   const VkCommandBuffer buffer = slots_[open_ % kSlots].buffer;
   check(gpu_.call().vkEndCommandBuffer(buffer), "ending a batch");

@@ -20,6 +20,7 @@ struct Access {
 class Commands {
  public:
   explicit Commands(Gpu& gpu);
+  ~Commands();
   Commands(const Commands&) = delete;
   Commands& operator=(const Commands&) = delete;
 
@@ -28,6 +29,12 @@ class Commands {
                 const Groups& groups, std::span<const Access> reads, std::span<const Access> writes,
                 std::span<const VkBufferView> texels = {});
   void copy(const Access& from, const Access& to);
+
+  /// What is recorded from now on waits for a moment of the host's; or makes it, when all that is recorded is done.
+  void wait_for(Gpu::Moment moment);
+  void signal(Gpu::Moment moment);
+  /// The batch before whose end the host itself may write to tensors.
+  std::uint64_t host_writes_until() const { return host_writes_until_; }
 
   /// Sends what is recorded to the device.
   void submit();
@@ -58,6 +65,7 @@ class Commands {
   Gpu& gpu_;
   std::array<Slot, kSlots> slots_;
   std::uint64_t open_ = 1;  // the batch that is being recorded
+  std::uint64_t host_writes_until_ = 0;
   bool begun_ = false;
   int count_ = 0;                      // commands in it
   std::vector<Range> read_, written_;  // since the last barrier

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
 #include <vector>
 
@@ -51,20 +52,48 @@ DeviceStorage::~DeviceStorage() {
   context_.release(region);
 }
 
-Context::Context(Device device, const FoundDevice& found)
+Context::Context(Device device, const FoundDevice& found, const VulkanHandles* host)
     : device_(device),
-      gpu_(found),
+      gpu_(found, host),
       memory_(gpu_),
       commands_(gpu_),
       pipelines_(gpu_),
       staging_(memory_, commands_),
       error_(memory_.allocate(16, Memory::Kind::host)) {
   std::memset(error_.mapped(), 0, 16);
+  own_bytes_ = memory_.stats().taken;
+}
+
+void Context::wait_for(Gpu::Moment moment) {
+  const std::lock_guard lock(mutex_);
+  commands_.wait_for(moment);
+}
+
+void Context::signal(Gpu::Moment moment) {
+  const std::lock_guard lock(mutex_);
+  commands_.signal(moment);
+}
+
+VulkanBuffer Context::buffer_of(const Tensor& contiguous) {
+  const Region& region = storage_of(contiguous).region;
+  const auto begin = reinterpret_cast<std::uint64_t>(bytes_of(contiguous));
+  return {region.block->buffer, begin - region.block->address, contiguous.nbytes(), begin};
+}
+
+void Context::close() {
+  const std::lock_guard lock(mutex_);
+  if (memory_.stats().taken != own_bytes_) {
+    throw Error(ErrorCode::invalid_argument,
+                fmt::format("[device] {}: {} bytes of tensors live there", nibble::to_string(device_),
+                            memory_.stats().taken - own_bytes_));
+  }
+  if (!gpu_.is_lost()) commands_.finish();
 }
 
 Tensor Context::allocate(const Shape& shape, DType dtype) {
   const std::size_t bytes = checked_bytes("allocate", shape, dtype);
   const std::lock_guard lock(mutex_);
+  gpu_.require_alive();
   Region region;
   try {
     region = memory_.allocate(bytes);
@@ -88,7 +117,8 @@ void Context::upload(const void* data, const Tensor& to) {
   if (to.numel() == 0) return;
   const std::lock_guard lock(mutex_);
   const Access access = reach(to);
-  if (access.region->mapped() && commands_.reached(access.region->used)) {
+  const std::uint64_t in_use = std::max(access.region->used, commands_.host_writes_until());
+  if (access.region->mapped() && commands_.reached(in_use)) {
     std::memcpy(access.region->mapped() + (access.begin - access.region->address()), data, access.end - access.begin);
   } else {
     staging_.upload(static_cast<const std::byte*>(data), access);
@@ -100,12 +130,13 @@ void Context::download(const Tensor& from, void* out) {
   const std::lock_guard lock(mutex_);
   const Access access = reach(from);
   if (access.region->mapped() && access.region->block->quick_to_read) {
-    wait(access.region->written);
+    wait(std::max(access.region->written, commands_.host_writes_until()));
     std::memcpy(out, access.region->mapped() + (access.begin - access.region->address()), access.end - access.begin);
   } else {
     staging_.download(access, static_cast<std::byte*>(out));
     throw_reported();
   }
+  pipelines_.save();
 }
 
 void Context::dispatch(const Variant& variant, std::span<const std::byte> arguments, const Commands::Groups& groups,

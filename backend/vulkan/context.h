@@ -33,7 +33,7 @@ class DeviceStorage final : public Storage {
 /// Every operation of one device goes through here, from any thread: it records, and waits only where bytes are read.
 class Context {
  public:
-  Context(Device device, const FoundDevice& found);
+  Context(Device device, const FoundDevice& found, const VulkanHandles* host);
 
   Device device() const { return device_; }
   const FoundDevice& found() const { return gpu_.found(); }
@@ -55,6 +55,14 @@ class Context {
     VkDeviceAddress begin;
   };
   std::optional<Texels> texels(const Tensor& t);
+  /// For the host's own work on the device: see nibble/vulkan.h.
+  void wait_for(Gpu::Moment moment);
+  void signal(Gpu::Moment moment);
+  VulkanBuffer buffer_of(const Tensor& contiguous);
+  /// Waits for everything; nothing may follow. Throws Error(invalid_argument) where tensors live here.
+  void close();
+  Gpu& gpu() { return gpu_; }
+
   /// Workgroups in as many dimensions as it takes.
   Commands::Groups spread(std::uint64_t workgroups) const;
 
@@ -87,6 +95,7 @@ class Context {
   Pipelines pipelines_;
   Staging staging_;
   Region error_;
+  std::uint64_t own_bytes_ = 0;  // what is taken without any tensor
   std::uint32_t last_ticket_ = 0;
   std::deque<Ticket> tickets_;
 };

@@ -26,6 +26,12 @@ struct Features {
   bool shuffles = false;  ///< lanes read one another's registers
 
   std::vector<const char*> extensions;  ///< that these need
+
+  /// On a device that somebody else has made, only what needs no extension.
+  void leave_out_extensions() {
+    texels = false;
+    extensions.clear();
+  }
 };
 
 Features probe_features(VkPhysicalDevice device);

@@ -1,5 +1,7 @@
 #include "backend/vulkan/gpu.h"
 
+#include <fmt/format.h>
+
 #include <limits>
 
 #include "nibble/error.h"
@@ -25,10 +27,16 @@ std::uint32_t computing_family(VkPhysicalDevice physical) {
 
 }  // namespace
 
-Gpu::Gpu(const FoundDevice& found)
-    : found_(found), family_(computing_family(found.physical)), device_(create_device(found.physical, found.features, family_)) {
+Gpu::Gpu(const FoundDevice& found, const VulkanHandles* host) : found_(found), own_(host == nullptr) {
+  family_ = own_ ? computing_family(found.physical) : host->queue_family;
+  device_ = own_ ? create_device(found.physical, found.features, family_) : host->device;
   volkLoadDeviceTable(&table_, device_);
-  table_.vkGetDeviceQueue(device_, family_, 0, &queue_);
+  if (own_) {
+    table_.vkGetDeviceQueue(device_, family_, 0, &queue_);
+  } else {
+    queue_ = host->queue;
+    queue_in_use_ = host->queue_in_use;
+  }
   VkSemaphoreTypeCreateInfo type{};
   type.sType = VK_STRUCTURE_TYPE_SEMAPHORE_TYPE_CREATE_INFO;
   type.semaphoreType = VK_SEMAPHORE_TYPE_TIMELINE;
@@ -38,24 +46,60 @@ Gpu::Gpu(const FoundDevice& found)
   check(table_.vkCreateSemaphore(device_, &info, nullptr, &timeline_), "making the timeline");
 }
 
+Gpu::~Gpu() {
+  table_.vkDestroySemaphore(device_, timeline_, nullptr);
+  if (own_) table_.vkDestroyDevice(device_, nullptr);
+}
+
+void Gpu::require_alive() const {
+  if (lost_) throw Error(ErrorCode::device_lost, fmt::format("[vulkan] {}: the device was lost", found_.name));
+}
+
+void Gpu::require(VkResult result, std::string_view what) {
+  lost_ = lost_ || result == VK_ERROR_DEVICE_LOST;
+  check(result, fmt::format("{}: {}", found_.name, what));
+}
+
 void Gpu::submit(VkCommandBuffer commands, std::uint64_t batch) {
+  require_alive();
+  signal_after_next({timeline_, batch});
+  std::vector<VkSemaphore> waits, signals;
+  std::vector<std::uint64_t> awaited, reached;
+  for (const Moment& moment : waits_) {
+    waits.push_back(moment.timeline);
+    awaited.push_back(moment.value);
+  }
+  for (const Moment& moment : signals_) {
+    signals.push_back(moment.timeline);
+    reached.push_back(moment.value);
+  }
+  const std::vector<VkPipelineStageFlags> stages(waits.size(), VK_PIPELINE_STAGE_ALL_COMMANDS_BIT);
+  waits_.clear();
+  signals_.clear();
   VkTimelineSemaphoreSubmitInfo values{};
   values.sType = VK_STRUCTURE_TYPE_TIMELINE_SEMAPHORE_SUBMIT_INFO;
-  values.signalSemaphoreValueCount = 1;
-  values.pSignalSemaphoreValues = &batch;
+  values.waitSemaphoreValueCount = static_cast<std::uint32_t>(awaited.size());
+  values.pWaitSemaphoreValues = awaited.data();
+  values.signalSemaphoreValueCount = static_cast<std::uint32_t>(reached.size());
+  values.pSignalSemaphoreValues = reached.data();
   VkSubmitInfo info{};
   info.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO;
   info.pNext = &values;
   info.commandBufferCount = 1;
   info.pCommandBuffers = &commands;
-  info.signalSemaphoreCount = 1;
-  info.pSignalSemaphores = &timeline_;
-  check(table_.vkQueueSubmit(queue_, 1, &info, nullptr), "submitting");
+  info.waitSemaphoreCount = static_cast<std::uint32_t>(waits.size());
+  info.pWaitSemaphores = waits.data();
+  info.pWaitDstStageMask = stages.data();
+  info.signalSemaphoreCount = static_cast<std::uint32_t>(signals.size());
+  info.pSignalSemaphores = signals.data();
+  const auto alone = queue_in_use_ ? std::unique_lock(*queue_in_use_) : std::unique_lock<std::mutex>();
+  require(table_.vkQueueSubmit(queue_, 1, &info, nullptr), "submitting");
 }
 
 bool Gpu::reached(std::uint64_t batch) {
   if (batch <= reached_) return true;
-  check(table_.vkGetSemaphoreCounterValue(device_, timeline_, &reached_), "asking the timeline");
+  require_alive();
+  require(table_.vkGetSemaphoreCounterValue(device_, timeline_, &reached_), "asking the timeline");
   return batch <= reached_;
 }
 
@@ -66,7 +110,7 @@ void Gpu::wait(std::uint64_t batch) {
   info.semaphoreCount = 1;
   info.pSemaphores = &timeline_;
   info.pValues = &batch;
-  check(table_.vkWaitSemaphores(device_, &info, std::numeric_limits<std::uint64_t>::max()), "waiting");
+  require(table_.vkWaitSemaphores(device_, &info, std::numeric_limits<std::uint64_t>::max()), "waiting");
   reached_ = batch;
 }
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <span>
 #include <utility>
 
 #include "nibble/error.h"
@@ -29,7 +30,15 @@ bool has_layer(const char* name) {
                      [&](const VkLayerProperties& layer) { return std::strcmp(layer.layerName, name) == 0; });
 }
 
-FoundDevice describe(VkPhysicalDevice physical) {
+std::string hexadecimal(std::span<const std::uint8_t> bytes) {
+  std::string text;
+  for (const std::uint8_t b : bytes) text += fmt::format("{:02x}", b);
+  return text;
+}
+
+}  // namespace
+
+FoundDevice describe_device(VkPhysicalDevice physical) {
   FoundDevice found;
   found.physical = physical;
   VkPhysicalDeviceProperties properties{};
@@ -40,11 +49,17 @@ FoundDevice describe(VkPhysicalDevice physical) {
   if (properties.apiVersion >= VK_API_VERSION_1_2) {
     VkPhysicalDeviceDriverProperties driver{};
     driver.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRIVER_PROPERTIES;
+    VkPhysicalDeviceIDProperties id{};
+    id.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_ID_PROPERTIES;
+    driver.pNext = &id;
     VkPhysicalDeviceProperties2 more{};
     more.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2;
     more.pNext = &driver;
     vkGetPhysicalDeviceProperties2(physical, &more);
     found.driver = fmt::format("{} {}", driver.driverName, driver.driverInfo);
+    found.uuid = hexadecimal(id.deviceUUID);
+    found.identity = fmt::format("{} {} {} {} {}", found.uuid, hexadecimal(id.driverUUID), found.driver,
+                                 properties.driverVersion, hexadecimal(properties.pipelineCacheUUID));
   }
   VkPhysicalDeviceMemoryProperties memory{};
   vkGetPhysicalDeviceMemoryProperties(physical, &memory);
@@ -53,6 +68,8 @@ FoundDevice describe(VkPhysicalDevice physical) {
   }
   return found;
 }
+
+namespace {
 
 /// Discrete, integrated, virtual, anything, software.
 int rank(VkPhysicalDevice physical) {
@@ -128,6 +145,13 @@ void Instance::open() {
   }
 }
 
+void Instance::use_loader_of(VkInstance instance) {
+  if (!vkEnumeratePhysicalDevices) {
+    if (volkInitialize() != VK_SUCCESS) throw Error(ErrorCode::unsupported, "[vulkan] " + absence_);
+    volkLoadInstanceOnly(instance);
+  }
+}
+
 void Instance::find_devices() {
   std::uint32_t count = 0;
   check(vkEnumeratePhysicalDevices(instance_, &count, nullptr), "counting devices");
@@ -137,7 +161,7 @@ void Instance::find_devices() {
   std::stable_sort(physical.begin(), physical.end(),
                    [](VkPhysicalDevice a, VkPhysicalDevice b) { return rank(a) < rank(b); });
   for (VkPhysicalDevice device : physical) {
-    FoundDevice found = describe(device);
+    FoundDevice found = describe_device(device);
     if (found.features.lacking.empty()) {
       devices_.push_back(std::move(found));
     } else {

@@ -13,10 +13,14 @@ namespace nibble::inline v0::detail::vulkan {
 struct FoundDevice {
   VkPhysicalDevice physical = nullptr;
   std::string name, driver;
+  std::string uuid;      ///< of the device, in hexadecimal
+  std::string identity;  ///< device, driver and its version: what pipelines are compiled for
   bool software = false;
   std::uint64_t memory_bytes = 0;  ///< of the device's own heaps
   Features features;
 };
+
+FoundDevice describe_device(VkPhysicalDevice physical);
 
 /// The process's one connection to the loader. It is made at first use and never ends: tensors may outlive any order of
 /// destruction.
@@ -29,6 +33,9 @@ class Instance {
   const std::vector<FoundDevice>& devices() const { return devices_; }
   /// What was found where nothing was, or besides: "no Vulkan loader", "lavapipe lacks shaderInt64".
   const std::string& absence() const { return absence_; }
+
+  /// Loads what was not yet: nibble's own instance may have found nothing. Throws where there is no loader.
+  void use_loader_of(VkInstance instance);
 
   /// What the validation layer said since the last call: NIBBLE_VULKAN_VALIDATION=1 turns it on.
   std::string take_messages();

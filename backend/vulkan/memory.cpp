@@ -164,10 +164,19 @@ void Memory::free(const Region& region) noexcept {
   }
 }
 
+Memory::~Memory() {
+  give_back([](const Block&) { return true; });
+}
+
 void Memory::trim() noexcept {
+  give_back([](const Block& block) { return !block.free.empty() && block.free.begin()->second == block.bytes; });
+}
+
+template <class Which>
+void Memory::give_back(Which which) noexcept {
   for (std::list<Block>& blocks : blocks_) {
     blocks.remove_if([&](const Block& block) {
-      if (block.free.empty() || block.free.begin()->second != block.bytes) return false;
+      if (!which(block)) return false;
       gpu_.call().vkDestroyBufferView(gpu_.handle(), block.texels.words, nullptr);
       gpu_.call().vkDestroyBufferView(gpu_.handle(), block.texels.quads, nullptr);
       gpu_.call().vkDestroyBuffer(gpu_.handle(), block.buffer, nullptr);

@@ -52,6 +52,7 @@ class Memory {
   };
 
   explicit Memory(Gpu& gpu) : gpu_(gpu) {}
+  ~Memory();
   Memory(const Memory&) = delete;
   Memory& operator=(const Memory&) = delete;
 
@@ -66,6 +67,9 @@ class Memory {
  private:
   Block& add_block(std::uint64_t bytes, Kind kind);
   std::uint32_t memory_type(std::uint32_t allowed, Kind kind) const;
+  /// Destroys the blocks of which `which` says so.
+  template <class Which>
+  void give_back(Which which) noexcept;
   static bool take(Block& block, std::uint64_t bytes, Region* out);
 
   Gpu& gpu_;

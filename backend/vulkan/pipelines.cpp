@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "backend/vulkan/digest.h"
 #include "nibble/error.h"
 
 namespace nibble::inline v0::detail::vulkan {
@@ -20,7 +21,30 @@ Variant::Variant(std::string name, std::uint32_t workgroup_size, std::initialize
   std::copy(own.begin(), own.end(), constants.begin() + 1);
 }
 
-Pipelines::Pipelines(Gpu& gpu) : gpu_(gpu) {
+std::uint64_t Variant::digest() const {
+  Digest digest;
+  digest.add(shader);
+  digest.add(std::as_bytes(std::span(constants).first(count)));
+  return digest.value();
+}
+
+namespace {
+
+/// A file for each device, of this driver's and these shaders' pipelines.
+CacheFile cache_file(const FoundDevice& found) {
+  const std::filesystem::path folder = user_cache_folder();
+  Digest key;
+  key.add(found.identity);
+  for (const Shader& shader : shader_table()) key.add(std::as_bytes(shader.words));
+  return {folder.empty() ? folder : folder / fmt::format("pipelines-{}.bin", found.uuid), key.value()};
+}
+
+/// Compiling costs more than writing, but not by so much that each pipeline were worth a file.
+constexpr std::chrono::seconds kBetweenSaves{2};
+
+}  // namespace
+
+Pipelines::Pipelines(Gpu& gpu) : gpu_(gpu), file_(cache_file(gpu.found())) {
   const VkPushConstantRange arguments{VK_SHADER_STAGE_COMPUTE_BIT, 0, kPushBytes};
   VkPipelineLayoutCreateInfo layout{};
   layout.sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO;
@@ -30,8 +54,11 @@ Pipelines::Pipelines(Gpu& gpu) : gpu_(gpu) {
   layout.setLayoutCount = bindings ? 1 : 0;
   layout.pSetLayouts = &bindings;
   check(gpu_.call().vkCreatePipelineLayout(gpu_.handle(), &layout, nullptr, &layout_), "making a pipeline layout");
+  const std::vector<std::byte> kept = file_.read();
   VkPipelineCacheCreateInfo cache{};
   cache.sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO;
+  cache.initialDataSize = kept.size();
+  cache.pInitialData = kept.data();
   check(gpu_.call().vkCreatePipelineCache(gpu_.handle(), &cache, nullptr, &cache_), "making a pipeline cache");
 }
 
@@ -45,14 +72,38 @@ VkDescriptorSetLayout Pipelines::texel_bindings() {
   info.flags = VK_DESCRIPTOR_SET_LAYOUT_CREATE_PUSH_DESCRIPTOR_BIT_KHR;
   info.bindingCount = kTexelBindings;
   info.pBindings = bindings.data();
-  VkDescriptorSetLayout layout = nullptr;
-  check(gpu_.call().vkCreateDescriptorSetLayout(gpu_.handle(), &info, nullptr, &layout), "making the bindings");
-  return layout;
+  check(gpu_.call().vkCreateDescriptorSetLayout(gpu_.handle(), &info, nullptr, &bindings_), "making the bindings");
+  return bindings_;
+}
+
+Pipelines::~Pipelines() {
+  const VolkDeviceTable& call = gpu_.call();
+  for (const auto& [digest, pipeline] : made_) call.vkDestroyPipeline(gpu_.handle(), pipeline, nullptr);
+  call.vkDestroyPipelineCache(gpu_.handle(), cache_, nullptr);
+  call.vkDestroyPipelineLayout(gpu_.handle(), layout_, nullptr);
+  call.vkDestroyDescriptorSetLayout(gpu_.handle(), bindings_, nullptr);
 }
 
 VkPipeline Pipelines::get(const Variant& variant) {
-  const auto found = made_.find(variant);
-  return found != made_.end() ? found->second : made_.emplace(variant, make(variant)).first->second;
+  const std::uint64_t digest = variant.digest();
+  const auto found = made_.find(digest);
+  if (found != made_.end()) return found->second;
+  const VkPipeline pipeline = make(variant);
+  grown_ = true;
+  return made_.emplace(digest, pipeline).first->second;
+}
+
+void Pipelines::save() {
+  const auto now = std::chrono::steady_clock::now();
+  if (!grown_ || now - saved_ < kBetweenSaves) return;
+  grown_ = false;
+  saved_ = now;
+  const VolkDeviceTable& call = gpu_.call();
+  std::size_t bytes = 0;
+  if (call.vkGetPipelineCacheData(gpu_.handle(), cache_, &bytes, nullptr) != VK_SUCCESS) return;
+  std::vector<std::byte> data(bytes);
+  if (call.vkGetPipelineCacheData(gpu_.handle(), cache_, &bytes, data.data()) != VK_SUCCESS) return;
+  file_.write(std::span(data).first(bytes));
 }
 
 VkPipeline Pipelines::make(const Variant& variant) {

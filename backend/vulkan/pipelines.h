@@ -1,10 +1,12 @@
 #pragma once
 
 #include <array>
-#include <map>
+#include <chrono>
 #include <span>
 #include <string>
+#include <unordered_map>
 
+#include "backend/vulkan/cache_file.h"
 #include "backend/vulkan/gpu.h"
 #include "backend/vulkan/shader_table.h"
 
@@ -20,7 +22,8 @@ struct Variant {
   std::string shader;
   std::array<std::uint32_t, kMost> constants{};
   std::uint32_t count = 1;
-  auto operator<=>(const Variant&) const = default;
+  /// What tells it from all others.
+  std::uint64_t digest() const;
 };
 
 /// Bytes of arguments that a dispatch may take: what every device has.
@@ -31,6 +34,7 @@ inline constexpr std::size_t kPushBytes = 128;
 class Pipelines {
  public:
   explicit Pipelines(Gpu& gpu);
+  ~Pipelines();
   Pipelines(const Pipelines&) = delete;
   Pipelines& operator=(const Pipelines&) = delete;
 
@@ -38,15 +42,21 @@ class Pipelines {
   VkPipelineLayout layout() const { return layout_; }
   /// Of shaders/texels.glsl.
   static constexpr std::uint32_t kTexelBindings = 8;
+  /// Keeps for the next process what has been compiled since the last time, now and then.
+  void save();
 
  private:
   VkDescriptorSetLayout texel_bindings();
   VkPipeline make(const Variant& variant);
 
   Gpu& gpu_;
+  VkDescriptorSetLayout bindings_ = nullptr;
   VkPipelineLayout layout_ = nullptr;
   VkPipelineCache cache_ = nullptr;
-  std::map<Variant, VkPipeline> made_;
+  CacheFile file_;
+  bool grown_ = false;  // since it was saved
+  std::chrono::steady_clock::time_point saved_{};
+  std::unordered_map<std::uint64_t, VkPipeline> made_;
 };
 
 }  // namespace nibble::inline v0::detail::vulkan

@@ -16,7 +16,8 @@ constexpr std::uint64_t workgroups(std::uint64_t invocations) {
 /// submitted.
 class VulkanBackend final : public HostFallback {
  public:
-  VulkanBackend(Device device, const FoundDevice& found) : context_(device, found) {}
+  /// `host`: handles of a device that is not nibble's own, or null.
+  VulkanBackend(Device device, const FoundDevice& found, const VulkanHandles* host) : context_(device, found, host) {}
 
   Tensor allocate(const Shape& shape, DType dtype) override { return context_.allocate(shape, dtype); }
   void upload(const void* data, const Tensor& to) override { context_.upload(data, to); }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 
@@ -15,7 +16,7 @@ struct Counters {
   std::atomic<std::uint64_t> bytes_allocated{0};
   std::atomic<std::uint64_t> peak_bytes_allocated{0};
   std::atomic<std::uint64_t> ops_cpu{0};
-  std::atomic<std::uint64_t> ops_vulkan{0};
+  std::array<std::atomic<std::uint64_t>, 256> ops_vulkan{};  ///< by the device's index
 };
 Counters& counters() noexcept;
 

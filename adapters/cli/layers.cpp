@@ -1,0 +1,109 @@
+#include "adapters/cli/layers.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <charconv>
+#include <map>
+#include <optional>
+
+#include "adapters/cli/options.h"
+#include "nibble/error.h"
+
+namespace nibble::cli {
+namespace {
+
+constexpr const char* kOption = "--layers";
+/// Of a card's memory: the rest is for the cache, for activations, and for whoever else draws there.
+constexpr double kShareForWeights = 0.75;
+
+struct Span {
+  std::int64_t first = 0, last = 0;
+};
+
+/// "3" or "0-15".
+std::optional<Span> parse_span(std::string_view text) {
+  Span span;
+  const char* const end = text.data() + text.size();
+  const auto first = std::from_chars(text.data(), end, span.first);
+  if (first.ec != std::errc()) return std::nullopt;
+  span.last = span.first;
+  if (first.ptr == end) return span;
+  if (*first.ptr != '-') return std::nullopt;
+  const auto last = std::from_chars(first.ptr + 1, end, span.last);
+  if (last.ec != std::errc() || last.ptr != end) return std::nullopt;
+  return span;
+}
+
+/// Bytes of each layer's weights.
+std::vector<std::uint64_t> layer_bytes(const files::Checkpoint& checkpoint) {
+  std::vector<std::uint64_t> bytes(static_cast<std::size_t>(checkpoint.config().num_hidden_layers), 0);
+  constexpr std::string_view kPrefix = "model.layers.";
+  for (const files::TensorInfo& tensor : checkpoint.tensors()) {
+    if (!tensor.name.starts_with(kPrefix)) continue;
+    std::size_t layer = 0;
+    std::from_chars(tensor.name.data() + kPrefix.size(), tensor.name.data() + tensor.name.size(), layer);
+    if (layer < bytes.size()) bytes[layer] += tensor.bytes;
+  }
+  return bytes;
+}
+
+std::vector<Device> place_by_memory(const files::Checkpoint& checkpoint) {
+  const std::vector<std::uint64_t> bytes = layer_bytes(checkpoint);
+  std::vector<Device> places;
+  for (const DeviceInfo& info : devices()) {
+    if (info.device == Device::cpu() || info.software) continue;
+    double room = kShareForWeights * static_cast<double>(info.memory_bytes);
+    while (places.size() < bytes.size() && room >= static_cast<double>(bytes[places.size()])) {
+      room -= static_cast<double>(bytes[places.size()]);
+      places.push_back(info.device);
+    }
+  }
+  places.resize(bytes.size(), Device::cpu());
+  return places;
+}
+
+}  // namespace
+
+Device find_device(const char* option, const std::string& text) {
+  const Device wanted = Device::parse(text);
+  std::vector<std::string> found;
+  for (const DeviceInfo& info : devices()) {
+    if (info.device == wanted) return wanted;
+    found.push_back(fmt::format("{} ({})", to_string(info.device), info.name));
+  }
+  throw Error(ErrorCode::unsupported,
+              fmt::format("{} {}: no such device here; found {}", option, text, fmt::join(found, ", ")));
+}
+
+std::vector<Device> place_layers(const std::string& text, const files::Checkpoint& checkpoint) {
+  if (text == "auto") return place_by_memory(checkpoint);
+  const std::int64_t count = checkpoint.config().num_hidden_layers;
+  std::vector<std::optional<Device>> places(static_cast<std::size_t>(count));
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t end = std::min(text.find(',', begin), text.size());
+    const std::string part = text.substr(begin, end - begin);
+    begin = end + 1;
+    const std::size_t equals = part.find('=');
+    const std::optional<Span> span =
+        equals == std::string::npos ? std::nullopt : parse_span(std::string_view(part).substr(equals + 1));
+    if (!span) refuse(fmt::format("{} {}: each part names a device and its layers, as vulkan:0=0-15", kOption, part));
+    const Device device = find_device(kOption, part.substr(0, equals));
+    if (span->first < 0 || span->last < span->first || span->last >= count) {
+      refuse(fmt::format("{} {}: the model has layers 0 to {}", kOption, part, count - 1));
+    }
+    for (std::int64_t layer = span->first; layer <= span->last; ++layer) {
+      std::optional<Device>& place = places[static_cast<std::size_t>(layer)];
+      if (place) refuse(fmt::format("{} {}: layer {} has two places", kOption, text, layer));
+      place = device;
+    }
+  }
+  std::vector<Device> all;
+  for (std::size_t layer = 0; layer < places.size(); ++layer) {
+    if (!places[layer]) refuse(fmt::format("{} {}: layer {} has no place", kOption, text, layer));
+    all.push_back(*places[layer]);
+  }
+  return all;
+}
+
+}  // namespace nibble::cli

@@ -1,0 +1,18 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "adapters/files/checkpoint.h"
+#include "nibble/device.h"
+
+namespace nibble::cli {
+
+/// The device of each layer, as --layers names them: "vulkan:0=0-15,cpu=16-29", or "auto": as many as the memory of
+/// graphics cards holds, the rest on the CPU. Throws Error(invalid_argument) where a layer has no place, or two.
+std::vector<Device> place_layers(const std::string& text, const files::Checkpoint& checkpoint);
+
+/// The device of that name. Throws Error(unsupported) in the option's name, and says what was found.
+Device find_device(const char* option, const std::string& text);
+
+}  // namespace nibble::cli

@@ -1,0 +1,104 @@
+// Constants that move to where they are used, up to a budget.
+#include "nibble/transfer.h"
+
+#include <gmock/gmock.h>
+
+#include <cstdlib>
+#include <limits>
+
+#include "nibble/error.h"
+#include "nibble/ops.h"
+
+namespace nibble::tests {
+namespace {
+
+class Transfers : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (!std::getenv("NIBBLE_DEVICE")) GTEST_SKIP() << "skipped: NIBBLE_DEVICE names no device";
+    device_ = Device::parse(std::getenv("NIBBLE_DEVICE"));
+    x_ = random_normal({2, 64}, 1).to(device_);
+    reset_stats();
+  }
+  void TearDown() override { set_transfer_budget(std::numeric_limits<std::uint64_t>::max()); }
+  static Tensor packed(std::uint64_t seed) { return transpose(quantize(random_normal({96, 64}, seed))); }
+
+  Device device_;
+  Tensor x_;
+};
+
+TEST_F(Transfers, APackedWeightMovesOnce) {
+  const Tensor w = packed(2);
+  const Tensor y = matmul(x_, w);
+  EXPECT_EQ(y.device(), device_);
+  EXPECT_EQ(stats().bytes_moved, w.nbytes());
+  matmul(x_, w);
+  matmul(x_, slice(w, 1, 8, 40));  // a view of the same
+  EXPECT_EQ(stats().bytes_moved, w.nbytes());
+  EXPECT_EQ(transferred_bytes(device_), w.nbytes());
+  EXPECT_EQ(operations(device_), 3u);
+  const std::vector<float> want = matmul(x_.to(Device::cpu()), w).to_vector<float>();
+  EXPECT_THAT(y.to_vector<float>(), testing::Pointwise(testing::FloatNear(1e-3f), want));
+}
+
+TEST_F(Transfers, SoDoesMemoryThatNobodyWrites) {
+  const std::vector<float> numbers(64, 2);
+  const Tensor scale = from_borrowed(nullptr, numbers.data(), {64}, DType::f32);
+  EXPECT_EQ((x_ * scale).device(), device_);
+  EXPECT_EQ(rms_norm(x_, scale).device(), device_);
+  EXPECT_EQ(stats().bytes_moved, scale.nbytes());
+}
+
+TEST_F(Transfers, RowsOfATableFollowTheirIndices) {
+  const Tensor table = quantize(random_normal({10, 64}, 3)), rows = tensor<std::int32_t>({1, 9}, {2}).to(device_);
+  EXPECT_EQ(take(table, rows).device(), device_);
+}
+
+TEST_F(Transfers, WhatWasUsedLongestAgoLeavesFirst) {
+  const Tensor a = packed(2), b = packed(3), c = packed(4);
+  set_transfer_budget(2 * a.nbytes());
+  for (const Tensor& w : {a, b, a, c}) matmul(x_, w);  // b leaves
+  EXPECT_EQ(transferred_bytes(device_), 2 * a.nbytes());
+  reset_stats();
+  matmul(x_, a);
+  EXPECT_EQ(stats().bytes_moved, 0u);
+  matmul(x_, b);
+  EXPECT_EQ(stats().bytes_moved, b.nbytes());
+  set_transfer_budget(0);
+  EXPECT_EQ(transferred_bytes(device_), 0u);
+  EXPECT_EQ(matmul(x_, a).device(), device_);  // for one operation
+  EXPECT_EQ(transferred_bytes(device_), 0u);
+}
+
+TEST_F(Transfers, CopiesGoWithWhatTheyAreOf) {
+  {
+    const Tensor w = packed(2);
+    matmul(x_, w);
+    EXPECT_GT(transferred_bytes(device_), 0u);
+  }
+  EXPECT_EQ(transferred_bytes(device_), 0u);
+}
+
+TEST_F(Transfers, APackedTensorThatIsWrittenMovesAgain) {
+  Tensor w = quantize(random_normal({4, 64}, 2), {.format = "q8_0"});
+  matmul(x_, transpose(w));
+  w = update_slice(std::move(w), full({1, 64}, 3), 0, 0);
+  const Tensor sums = slice(matmul(x_, transpose(w)), 1, 0, 1), want = 3 * sum(x_, {1}, true);
+  EXPECT_THAT(sums.to_vector<float>(), testing::Pointwise(testing::FloatNear(0.05f), want.to_vector<float>()));
+}
+
+TEST_F(Transfers, MayBeForbidden) {
+  Options strict = options();
+  strict.transfer = Transfer::error;
+  const with in_force(strict);
+  try {
+    matmul(x_, packed(2));
+    FAIL() << "did not throw";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ErrorCode::transfer_forbidden);
+    EXPECT_THAT(e.what(), testing::StartsWith("[matmul] affine4-g64 (96, 64)ᵀ on cpu: Transfer::error forbids"));
+  }
+}
+
+}  // namespace
+}  // namespace nibble::tests
