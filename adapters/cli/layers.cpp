@@ -9,6 +9,7 @@
 
 #include "adapters/cli/options.h"
 #include "nibble/error.h"
+#include "nibble/vulkan.h"
 
 namespace nibble::cli {
 namespace {
@@ -72,8 +73,9 @@ Device find_device(const char* option, const std::string& text) {
     if (info.device == wanted) return wanted;
     found.push_back(fmt::format("{} ({})", to_string(info.device), info.name));
   }
-  throw Error(ErrorCode::unsupported,
-              fmt::format("{} {}: no such device here; found {}", option, text, fmt::join(found, ", ")));
+  const std::string why = vulkan_absence();
+  throw Error(ErrorCode::unsupported, fmt::format("{} {}: no such device here; found {}{}{}", option, text,
+                                                  fmt::join(found, ", "), why.empty() ? "" : "; ", why));
 }
 
 std::vector<Device> place_layers(const std::string& text, const files::Checkpoint& checkpoint) {
