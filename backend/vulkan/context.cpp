@@ -146,6 +146,11 @@ void Context::dispatch(const Variant& variant, std::span<const std::byte> argume
   std::vector<Access> read, written;
   for (const Tensor& t : reads) append(read, t);
   for (const Tensor& t : writes) append(written, t);
+  // Views begin with the buffer, and what a validation layer knows of them is that they see all of it.
+  for (Access& access : read) {
+    const Block& block = *access.region->block;
+    if (!texels.empty()) access = {access.region, block.address, block.address + block.bytes};
+  }
   commands_.dispatch(pipelines_.get(variant), pipelines_.layout(), arguments, groups, read, written, texels);
 }
 
