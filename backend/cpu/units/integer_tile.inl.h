@@ -19,7 +19,7 @@ bool pack(const float* x, std::int64_t k, int block, int zero, unsigned char* q,
     const float unit = most / Scheme::kMost;
     const std::int32_t total = Scheme::round(x + i, block, bits == 0 ? 0.f : Scheme::kMost / most, q, k);
     *scale++ = unit;
-    *sum++ = zero == 0 ? unit * static_cast<float>(total) : __builtin_bit_cast(float, -zero* total);
+    *sum++ = zero == 0 ? unit * static_cast<float>(total) : __builtin_bit_cast(float, total * -zero);
   }
   return true;
 }
@@ -107,9 +107,9 @@ void multiply_tile(const IntegerProduct& a, std::int64_t panel, std::int64_t row
   each<kRows>([&](auto n) { each<kPanels>([&](auto v) { store_f32(acc + v * a.acc_panel + n * kLanes, ys[n][v]); }); });
 }
 
-/// Weights of a row for which two panels of x meet all rows of w before more follow: their activations should stay in
-/// the first cache.
-constexpr std::int64_t kPiece = 256;
+/// Bytes of a panel of x that meet all rows of w before more follow: those of two should stay in the first cache. Fewer
+/// would cost calls.
+constexpr std::int64_t kPieceBytes = 8192;
 
 /// Asks for bytes that are read soon, into the second cache: the first has no room for more.
 inline void fetch(const void* p, std::int64_t bytes) {
@@ -133,7 +133,7 @@ void fetch_x(const IntegerProduct& a, std::int64_t panel, std::int64_t first, st
 template <class Scheme, bool kZero>
 void multiply_all(const IntegerProduct& a) {
   constexpr int kRows = Scheme::kTileRows;
-  const std::int64_t piece = kPiece / a.block, tiles = a.rows / kRows;
+  const std::int64_t piece = kPieceBytes / (a.block * kLanes * Scheme::kBytes), tiles = a.rows / kRows;
   const std::int64_t calls = tiles * ((a.blocks + piece - 1) / piece);
   std::int64_t call = 0, fetched = 0;
   for (std::int64_t panel = 0; panel < a.panels; panel += 2) {
