@@ -145,11 +145,6 @@ void Context::dispatch(const Variant& variant, std::span<const std::byte> argume
   const std::lock_guard lock(mutex_);
   std::vector<Access> read, written;
   for (const Tensor& t : reads) append(read, t);
-  // A view is of a whole block, and whoever checks the order of commands takes all of it for read.
-  for (Access& access : read) {
-    const Block& block = *access.region->block;
-    if (!texels.empty()) access = {access.region, block.address, block.address + block.bytes};
-  }
   for (const Tensor& t : writes) append(written, t);
   // Views begin with the buffer, and what a validation layer knows of them is that they see all of it.
   for (Access& access : read) {
