@@ -23,6 +23,7 @@ inline bool all_finite(const float* values, std::int64_t count) {
 /// The result of a product, which notes whether every sum that it was given is finite.
 struct Output : Matrix {
   using Matrix::Matrix;
+  explicit Output(const Matrix& matrix) : Matrix(matrix) {}
   /// `count` sums of row m from column n on.
   void store(const Unit& unit, std::int64_t m, std::int64_t n, std::int64_t count, const float* sums) const {
     unit.store(sums, count, at(m, n), element, column_stride);

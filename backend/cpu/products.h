@@ -25,7 +25,7 @@ void multiply_across(const Unit& unit, const Matrix& x, const WeightRows& w, con
 void multiply_along_few(const Unit& unit, const Matrix& x, const WeightRows& w, const Output& y);
 void multiply_across_few(const Unit& unit, const Matrix& x, const WeightRows& w, const Output& y);
 
-/// y = x · wᵀ with x rounded to integers; rows that the scheme cannot represent are computed in fp32.
+/// y = x · wᵀ with x rounded to integers; rows that the scheme does not represent well enough take a more precise path.
 void multiply_along_integer(const Unit& unit, const IntegerScheme& scheme, const Matrix& x, const PackedRows& w,
                             const Output& y);
 /// The same by the unit's few_rows. If `deterministic`, a row of x has the same bits however many there are.
@@ -35,6 +35,9 @@ void multiply_few_rows(const Unit& unit, FewScheme scheme, const Matrix& x, cons
 inline std::int64_t most_few_rows(const FewRowsUnit& few, const Format& format) {
   return format.group_size > kFewBlock ? few.most_rows : few.most_rows_of_small_groups;
 }
+/// The rows listed, which `scheme` does not represent well enough, by the next more precise path.
+void multiply_refused(const Unit& unit, FewScheme scheme, const Matrix& x, const PackedRows& w, const Output& y,
+                      std::span<const std::int64_t> rows);
 /// What follows a product with packed weights: sums that scales which are infinite or NaN have gone into become those
 /// of the format's own decode.
 void mend_along(const Unit& unit, const Matrix& x, const PackedRows& w, const Output& y);

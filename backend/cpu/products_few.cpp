@@ -186,6 +186,11 @@ void multiply_few_rows(const Unit& unit, FewScheme scheme, const Matrix& x, cons
   const std::int64_t weights = w.rows() * w.length();
   const std::int64_t most = std::min(lines / 2 + 1, weights / kLeastWeights + 1);
   const std::int64_t threads = num_threads(), rounds = weights / (threads * kTaskWeights) + 1;
+  std::vector<std::int64_t> refused;
+  for (std::int64_t m = 0; m < x.rows; ++m) {
+    if (!activations.fits(m)) refused.push_back(m);
+  }
+  if (static_cast<std::int64_t>(refused.size()) == x.rows) return multiply_refused(unit, scheme, x, w, y, refused);
   const std::int64_t tasks = std::min(most, threads * rounds);
   parallel_for(tasks, [&](std::int64_t i) {
     const std::int64_t begin = lines * i / tasks, end = lines * (i + 1) / tasks;
@@ -193,11 +198,7 @@ void multiply_few_rows(const Unit& unit, FewScheme scheme, const Matrix& x, cons
       multiply_range(product, first, begin, end);
     }
   });
-  std::vector<std::int64_t> exact;
-  for (std::int64_t m = 0; m < x.rows; ++m) {
-    if (!activations.fits(m)) exact.push_back(m);
-  }
-  if (!exact.empty()) multiply_along(unit, x, w, y, true, exact);
+  multiply_refused(unit, scheme, x, w, y, refused);
 }
 
 }  // namespace cpu

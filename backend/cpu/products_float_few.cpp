@@ -14,6 +14,7 @@ namespace {
 constexpr std::int64_t kTask = 1 << 15;   // multiply-adds that are worth a thread
 constexpr std::int64_t kDecodeCost = 8;   // of a weight, in multiply-adds
 constexpr std::int64_t kRows = 8;         // rows of w that are decoded at once
+constexpr std::int64_t kRun = 256;        // rows of w whose sums are added to those before: short chains lose little
 constexpr std::int64_t kMostSums = 4096;  // of a row, so that they stay in the first cache
 
 /// x as fp32, row by row.
@@ -87,13 +88,19 @@ void multiply_across_few(const Unit& unit, const Matrix& x, const WeightRows& w,
   const FloatProducts& floats = *unit.floats;
   const XRows xs(unit, x);
   const auto add = [&](std::int64_t first, std::int64_t count, float* sums, std::int64_t width) {
-    Scratch scratch(Scratch::need<float>(kRows * kChunk));
+    Scratch scratch(Scratch::need<float>(kRows * kChunk) + Scratch::need<float>(x.rows * width));
     float* room = scratch.get<float>(kRows * kChunk);
-    for (std::int64_t n = 0; n < w.rows(); n += kRows) {
-      const std::int64_t here = std::min(kRows, w.rows() - n);
-      const Lines lines = w.lines(n, here, first, count, room);
-      multiply_rows(floats.accumulate, floats.few_rows, x.rows,
-                    {xs.at(0, n), xs.pitch(), 0, lines.data, lines.element, lines.pitch, here, count, sums, width});
+    float* part = scratch.get<float>(x.rows * width);
+    for (std::int64_t run = 0; run < w.rows(); run += kRun) {
+      std::fill_n(part, x.rows * width, 0.f);
+      const std::int64_t end = std::min(run + kRun, w.rows());
+      for (std::int64_t n = run; n < end; n += kRows) {
+        const std::int64_t here = std::min(kRows, end - n);
+        const Lines lines = w.lines(n, here, first, count, room);
+        multiply_rows(floats.accumulate, floats.few_rows, x.rows,
+                      {xs.at(0, n), xs.pitch(), 0, lines.data, lines.element, lines.pitch, here, count, part, width});
+      }
+      for (std::int64_t i = 0; i < x.rows * width; ++i) sums[i] += part[i];
     }
   };
   const std::int64_t step = std::max<std::int64_t>(64, w.cut());

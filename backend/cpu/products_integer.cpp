@@ -220,7 +220,7 @@ bool suits_integers(const Format& format) {
 void multiply_along_integer(const Unit& unit, const IntegerScheme& scheme, const Matrix& x, const PackedRows& w,
                             const Output& y) {
   const int block = std::min(w.format().group_size, 64);
-  std::vector<std::int64_t> exact;
+  std::vector<std::int64_t> refused;
   for (std::int64_t first = 0; first < x.rows; first += kRowBlock) {
     const std::int64_t rows = std::min(kRowBlock, x.rows - first);
     const auto store = [&](std::int64_t m, std::int64_t n, std::int64_t count, const float* sums) {
@@ -231,10 +231,10 @@ void multiply_along_integer(const Unit& unit, const IntegerScheme& scheme, const
     panels.pack(unit, scheme, x, first);
     if (w.rows() > 0) IntegerTiles(unit, scheme, cut, panels, w, store).run();
     for (std::int64_t m = 0; m < rows; ++m) {
-      if (!panels.fits[m]) exact.push_back(first + m);
+      if (!panels.fits[m]) refused.push_back(first + m);
     }
   }
-  if (!exact.empty()) multiply_along(unit, x, w, y, true, exact);
+  multiply_refused(unit, scheme.bytes == 1 ? FewScheme::fast : FewScheme::standard, x, w, y, refused);
 }
 
 }  // namespace cpu

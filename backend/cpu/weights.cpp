@@ -56,6 +56,15 @@ Matrix::Matrix(const Tensor& t, std::span<const std::int64_t> row_offsets)
       column_stride(t.impl().strides[1]),
       offsets(row_offsets.empty() ? nullptr : row_offsets.data()) {}
 
+Matrix Matrix::part(std::span<const std::int64_t> listed, std::vector<std::int64_t>& begins) const {
+  begins.clear();
+  for (const std::int64_t row : listed) begins.push_back(offsets != nullptr ? offsets[row] : row * row_stride);
+  Matrix some = *this;
+  some.rows = static_cast<std::int64_t>(listed.size());
+  some.offsets = begins.data();
+  return some;
+}
+
 Lines WeightRows::lines(std::int64_t row, std::int64_t rows, std::int64_t begin, std::int64_t count,
                         float* room) const {
   for (std::int64_t r = 0; r < rows; ++r) values(row + r, begin, count, room + r * kChunk);

@@ -29,6 +29,8 @@ struct Matrix {
     const std::int64_t begin = offsets ? offsets[row] : row * row_stride;
     return data + (begin + column * column_stride) * size;
   }
+  /// The rows listed; `offsets` is where they begin, to be kept as long.
+  Matrix part(std::span<const std::int64_t> listed, std::vector<std::int64_t>& offsets) const;
   std::byte* data;
   Element element;
   std::int64_t size;  ///< bytes of an element

@@ -2,6 +2,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <random>
 
 #include "backend/cpu/kernel_table.h"
 #include "backend/cpu/matmul.h"
@@ -34,16 +35,23 @@ const std::vector<UnitUnderTest>& units_under_test() {
   return units;
 }
 
-int repetitions(int all) {
+namespace {
+
+bool soaks() {
   const char* soak = std::getenv("NIBBLE_SOAK");
-  return soak != nullptr && *soak == '1' ? all : (all + 49) / 50;
+  return soak != nullptr && *soak == '1';
 }
+
+}  // namespace
+
+int repetitions(int all) { return soaks() ? all : (all + 49) / 50; }
 
 unsigned seed() {
   static const unsigned value = [] {
     const char* given = std::getenv("NIBBLE_SEED");
-    const unsigned chosen = given != nullptr ? static_cast<unsigned>(std::strtoul(given, nullptr, 10)) : 20240607u;
-    std::printf("seed %u\n", chosen);
+    const unsigned own = soaks() ? std::random_device()() : 20240607u;
+    const unsigned chosen = given != nullptr ? static_cast<unsigned>(std::strtoul(given, nullptr, 10)) : own;
+    std::printf("NIBBLE_SEED=%u\n", chosen);
     return chosen;
   }();
   return value;

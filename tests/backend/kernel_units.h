@@ -18,9 +18,9 @@ struct UnitUnderTest {
 };
 const std::vector<UnitUnderTest>& units_under_test();
 
-/// NIBBLE_SOAK=1 runs every random case, else a fiftieth.
+/// NIBBLE_SOAK=1 runs every random case, else a fiftieth. Of units through SIMDe, which are slow, tests ask for fewer.
 int repetitions(int all);
-/// Of this run's random cases: NIBBLE_SEED, else a fixed one; printed once.
+/// Of this run's random cases: NIBBLE_SEED, else a fixed one, or another at each soak; printed once.
 unsigned seed();
 
 }  // namespace nibble_test

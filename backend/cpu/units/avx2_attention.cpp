@@ -18,7 +18,6 @@ constexpr int kFewRows = 2, kFewColumns = 4;
 
 /// Of a NaN and a number the second.
 inline F larger(F a, F b) { return {_mm256_max_ps(a.v, b.v)}; }
-inline F round(F a) { return {_mm256_round_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)}; }
 /// p · 2ⁿ for n ≤ 0; 0 where 2ⁿ would be subnormal.
 inline F scale_by_power_of_two(F p, F n) {
   const __m256i power = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n.v), _mm256_set1_epi32(127)), 23);

@@ -65,17 +65,19 @@ constexpr int lane_of(int b) { return b % 2 * kChunkPairs + b / 2; }
 /// Block `b` of a chunk, in the half of its pair's vectors. The sum is that of the rounded activations, exact: with the
 /// original ones their rounding would meet uncentred codes.
 template <class Scheme>
-bool pack_block(const float* x, const std::uint8_t* order, int b, unsigned char* chunk) {
+bool pack_block(const float* x, const std::uint8_t* order, int b, unsigned char* chunk, Rounding& rounding) {
   const std::uint32_t bits = max_magnitude(x, kFewBlock);
   const float most = __builtin_bit_cast(float, bits);
   if (!has_integers(bits)) return false;
   float ordered[kFewBlock];
   for (int i = 0; i < kFewBlock; ++i) ordered[i] = x[order[i]];
   unsigned char block[kFewBlock * Scheme::kSize];
-  const std::int32_t total = Scheme::round(ordered, bits == 0 ? 0.f : Scheme::kMost / most, block);
+  const float unit = most / Scheme::kMost, inverse = bits == 0 ? 0.f : Scheme::kMost / most;
+  const std::int32_t total = Scheme::round(ordered, inverse, block);
+  const float sum = unit * static_cast<float>(total);
+  rounding.add(x, kFewBlock, inverse, unit);
   unsigned char* half = chunk + b / 2 * 2 * sizeof(block) + b % 2 * 16;
   for (unsigned i = 0; i < sizeof(block); i += 16) store128(half + 2 * i, load128(block + i));
-  const float unit = most / Scheme::kMost, sum = unit * static_cast<float>(total);
   __builtin_memcpy(chunk + kUnits<Scheme> + 4 * lane_of(b), &unit, 4);
   __builtin_memcpy(chunk + kUnits<Scheme> + 4 * (kLanes + lane_of(b)), &sum, 4);
   return true;

@@ -18,6 +18,7 @@ namespace {
 #include "backend/cpu/units/avx2_integers.inl.h"
 #include "backend/cpu/units/each.inl.h"
 #include "backend/cpu/units/integer_range.inl.h"
+#include "backend/cpu/units/rounding.inl.h"
 
 constexpr int kPackedRows = 1;  // sixteen registers hold no second one
 

@@ -7,7 +7,6 @@ constexpr int kFewRows = 4, kFewColumns = 4;
 
 /// Of a NaN and a number the second.
 inline F larger(F a, F b) { return {_mm512_max_ps(a.v, b.v)}; }
-inline F round(F a) { return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)}; }
 /// p · 2ⁿ.
 inline F scale_by_power_of_two(F p, F n) { return {_mm512_scalef_ps(p.v, n.v)}; }
 /// x in the lanes where place < limit, −∞ in the others.

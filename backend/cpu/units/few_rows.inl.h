@@ -13,6 +13,7 @@
 
 #include "backend/cpu/units/integer_range.inl.h"
 #include "backend/cpu/units/packed_rows.inl.h"
+#include "backend/cpu/units/rounding.inl.h"
 
 /// The order in which codes of 2 and 4 bits come out of eight bytes by shifts alone; others are brought into natural
 /// order.
@@ -40,13 +41,15 @@ constexpr int kXBytes = 2 * kHalfBytes<Scheme> + 2 * kVectorBytes;
 /// Block `j` of a chunk. The sum is that of the rounded activations, exact: with the original ones their rounding would
 /// meet uncentred codes.
 template <class Scheme>
-bool pack_block(const float* x, const std::uint8_t* order, int j, unsigned char* out) {
+bool pack_block(const float* x, const std::uint8_t* order, int j, unsigned char* out, Rounding& rounding) {
   const std::uint32_t bits = max_magnitude(x, kFewBlock);
   const float most = __builtin_bit_cast(float, bits);
   if (!has_integers(bits)) return false;
   unsigned char* half = out + j / kHalfBlocks * kHalfBytes<Scheme>;
-  const std::int32_t total = Scheme::round(x, bits == 0 ? 0.f : Scheme::kMost / most, order, j % kHalfBlocks, half);
-  const float unit = most / Scheme::kMost, sum = unit * static_cast<float>(total);
+  const float unit = most / Scheme::kMost, inverse = bits == 0 ? 0.f : Scheme::kMost / most;
+  const std::int32_t total = Scheme::round(x, inverse, order, j % kHalfBlocks, half);
+  const float sum = unit * static_cast<float>(total);
+  rounding.add(x, kFewBlock, inverse, unit);
   unsigned char* tail = out + 2 * kHalfBytes<Scheme> + 4 * lane_of(j);
   __builtin_memcpy(tail, &unit, 4);
   __builtin_memcpy(tail + kVectorBytes, &sum, 4);

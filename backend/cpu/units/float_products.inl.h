@@ -75,6 +75,9 @@ void expand(const PanelCodes& a) {
 
 constexpr int kDotColumns = 4;       // rows of w at once, each a stream of memory and a chain of sums
 constexpr int kAccumulatedRows = 4;  // rows of w added at once
+/// Weights after which lanes are added to a total: of terms of one sign, a long chain loses far more than two short
+/// ones.
+constexpr std::int64_t kDotRun = 64 * kLanes;
 
 inline const unsigned char* row_of(const RowProduct& a, std::int64_t n) {
   return static_cast<const unsigned char*>(a.w) + n * a.w_pitch;
@@ -84,26 +87,30 @@ template <class T, int kRows, int kColumns>
 void dot_tile(const RowProduct& a, std::int64_t first) {
   const unsigned char* w[kColumns];
   for (int n = 0; n < kColumns; ++n) w[n] = row_of(a, first + n);
-  F sums[kRows][kColumns];
-  for (int m = 0; m < kRows; ++m)
-    for (int n = 0; n < kColumns; ++n) sums[m][n] = broadcast(0.f);
-  std::int64_t k = 0;
-  for (; k + kLanes <= a.length; k += kLanes) {
-    F ws[kColumns];
-    for (int n = 0; n < kColumns; ++n) ws[n] = T::load(at<T>(w[n], k));
-    for (int m = 0; m < kRows; ++m) {
-      const F xs = load_f32(a.x + m * a.x_pitch + k);
-      for (int n = 0; n < kColumns; ++n) sums[m][n] = fma(xs, ws[n], sums[m][n]);
+  F totals[kRows][kColumns] = {};
+  for (std::int64_t k = 0; k < a.length;) {
+    F sums[kRows][kColumns];
+    for (int m = 0; m < kRows; ++m)
+      for (int n = 0; n < kColumns; ++n) sums[m][n] = broadcast(0.f);
+    const std::int64_t end = a.length - k < kDotRun ? a.length : k + kDotRun;
+    for (; k + kLanes <= end; k += kLanes) {
+      F ws[kColumns];
+      for (int n = 0; n < kColumns; ++n) ws[n] = T::load(at<T>(w[n], k));
+      for (int m = 0; m < kRows; ++m) {
+        const F xs = load_f32(a.x + m * a.x_pitch + k);
+        for (int n = 0; n < kColumns; ++n) sums[m][n] = fma(xs, ws[n], sums[m][n]);
+      }
     }
-  }
-  if (k < a.length) {
-    for (int m = 0; m < kRows; ++m) {
-      const F xs = load_some<Single>(a.x + m * a.x_pitch + k, a.length - k);
-      for (int n = 0; n < kColumns; ++n) sums[m][n] = fma(xs, load_some<T>(at<T>(w[n], k), a.length - k), sums[m][n]);
+    for (int m = 0; k < end && m < kRows; ++m) {
+      const F xs = load_some<Single>(a.x + m * a.x_pitch + k, end - k);
+      for (int n = 0; n < kColumns; ++n) sums[m][n] = fma(xs, load_some<T>(at<T>(w[n], k), end - k), sums[m][n]);
     }
+    k = end;
+    for (int m = 0; m < kRows; ++m)
+      for (int n = 0; n < kColumns; ++n) totals[m][n] = add(totals[m][n], sums[m][n]);
   }
   for (int m = 0; m < kRows; ++m)
-    for (int n = 0; n < kColumns; ++n) a.y[m * a.y_pitch + first + n] += sum(sums[m][n]);
+    for (int n = 0; n < kColumns; ++n) a.y[m * a.y_pitch + first + n] += sum(totals[m][n]);
 }
 struct Dot {
   template <class T, int kRows>

@@ -9,19 +9,22 @@
 
 #include "backend/cpu/units/each.inl.h"
 #include "backend/cpu/units/integer_range.inl.h"
+#include "backend/cpu/units/rounding.inl.h"
 
 template <class Scheme>
 bool pack(const float* x, std::int64_t k, int block, int zero, unsigned char* q, float* scale, float* sum) {
+  Rounding rounding;
   for (std::int64_t i = 0; i < k; i += block, q += block * Scheme::kStep) {
     const std::uint32_t bits = max_magnitude(x + i, block);
     const float most = __builtin_bit_cast(float, bits);
     if (!has_integers(bits)) return false;
-    const float unit = most / Scheme::kMost;
-    const std::int32_t total = Scheme::round(x + i, block, bits == 0 ? 0.f : Scheme::kMost / most, q, k);
+    const float unit = most / Scheme::kMost, inverse = bits == 0 ? 0.f : Scheme::kMost / most;
+    const std::int32_t total = Scheme::round(x + i, block, inverse, q, k);
+    rounding.add(x + i, block, inverse, unit);
     *scale++ = unit;
     *sum++ = zero == 0 ? unit * static_cast<float>(total) : __builtin_bit_cast(float, total * -zero);
   }
-  return true;
+  return rounding.stays_below(kMostLost<Scheme>);
 }
 
 /// Rows of w that a scheme multiplies together: each Sums then is of all of them, and `total` tells them apart.

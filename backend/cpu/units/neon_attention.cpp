@@ -16,7 +16,6 @@ constexpr int kFewRows = 4, kFewColumns = 4;
 inline F select(uint32x4_t condition, F a, F b) { return {vbslq_f32(condition, a.v, b.v)}; }
 /// Of a NaN and a number the second.
 inline F larger(F a, F b) { return select(vcgtq_f32(a.v, b.v), a, b); }
-inline F round(F a) { return {vrndnq_f32(a.v)}; }
 /// p · 2ⁿ for n ≤ 0; 0 where 2ⁿ would be subnormal.
 inline F scale_by_power_of_two(F p, F n) {
   const int32x4_t power = vshlq_n_s32(vaddq_s32(vcvtq_s32_f32(n.v), vdupq_n_s32(127)), 23);

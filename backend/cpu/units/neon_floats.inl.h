@@ -13,6 +13,7 @@ inline F broadcast(float a) { return {vdupq_n_f32(a)}; }
 inline F mul(F a, F b) { return {vmulq_f32(a.v, b.v)}; }
 inline F add(F a, F b) { return {vaddq_f32(a.v, b.v)}; }
 inline F fma(F a, F b, F c) { return {vfmaq_f32(c.v, a.v, b.v)}; }
+inline F round(F a) { return {vrndnq_f32(a.v)}; }
 inline float sum(F a) { return vaddvq_f32(a.v); }
 /// The sum of each vector's lanes.
 inline void sums_of_four(const F (&x)[4], float* out) {

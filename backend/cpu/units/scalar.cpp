@@ -41,6 +41,15 @@ F add(const F& a, const F& b) {
 F fma(const F& a, const F& b, const F& c) {
   return each_lane([&](int i) { return a.v[i] * b.v[i] + c.v[i]; });
 }
+/// For |a| < 2²²: adding 1.5 · 2²³ leaves no place for a fraction.
+F round(const F& a) {
+  return each_lane([&](int i) { return (a.v[i] + 0x1.8p23f) - 0x1.8p23f; });
+}
+float sum(const F& a) {
+  float total = 0;
+  for (const float lane : a.v) total += lane;
+  return total;
+}
 F from_bytes(const std::uint8_t* p) {
   return each_lane([=](int i) { return static_cast<float>(p[i]); });
 }

@@ -65,8 +65,8 @@ struct IntegerProduct {
 struct IntegerScheme {
   int bytes;  ///< of one activation
   int step;   ///< bytes from one activation to the next
-  /// Rounds a row of k activations. False where the row cannot be represented (not finite, or of extreme magnitude):
-  /// it must take the exact path.
+  /// Rounds a row of k activations. False where the row cannot be represented (not finite, of extreme magnitude, or
+  /// off by more than the precision allows): it must take a more precise path.
   bool (*pack)(const float* x, std::int64_t k, int block, int zero, unsigned char* q, float* scale, float* sum);
   void (*multiply)(const IntegerProduct& args);
   int code_bytes;  ///< of a code in IntegerProduct
