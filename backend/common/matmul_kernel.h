@@ -1,8 +1,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
-#include <string_view>
+#include <string>
 
 #include "nibble/options.h"
 #include "nibble/tensor.h"
@@ -44,11 +45,11 @@ struct MatmulArgs {
 
 /// A row of a device's kernel table. A kernel is stateless; `run` splits the outputs over the executor.
 struct MatmulKernel {
-  std::string_view name;  ///< tile, family, precision, ISA: "along_affine_standard_avx512"
-  Precision precision;    ///< what it guarantees
-  int priority;           ///< the highest of those that support a query is taken
-  bool (*supports)(const MatmulQuery& query);
-  void (*run)(const MatmulArgs& args);
+  std::string name;     ///< tile, family, precision, ISA: "along_affine_standard_avx512"
+  Precision precision;  ///< what it guarantees
+  int priority;         ///< the highest of those that support a query is taken
+  std::function<bool(const MatmulQuery& query)> supports;
+  std::function<void(const MatmulArgs& args)> run;
 };
 
 /// The kernel for a query that is precise enough and has the highest priority; null where none supports it.

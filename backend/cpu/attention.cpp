@@ -1,3 +1,5 @@
+#include "backend/cpu/units/attention.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -9,7 +11,6 @@
 #include "backend/cpu/cpu_backend.h"
 #include "backend/cpu/scratch.h"
 #include "backend/cpu/strided.h"
-#include "backend/cpu/units/attention_select.h"
 #include "backend/cpu/units/select.h"
 #include "nibble/error.h"
 
@@ -17,6 +18,12 @@ namespace nibble {
 inline namespace v0 {
 namespace detail {
 namespace {
+
+/// How panels are computed: in fp32, or where the caller asks for speed in anything narrower that is faster.
+const cpu::PanelKernel& panel_kernel(const cpu::Unit& unit, Precision precision) {
+  const cpu::Bf16Unit* bf16 = precision == Precision::fast ? cpu::bf16_of(unit) : nullptr;
+  return bf16 != nullptr && bf16->attention != nullptr ? *bf16->attention : unit.attention->exact;
+}
 
 using cpu::kTileKeys;
 
@@ -375,8 +382,8 @@ class Attention {
   }
 
   const cpu::Unit& unit_ = cpu::current_unit();
-  const cpu::AttentionUnit& attention_ = cpu::attention_unit(unit_.name);
-  const cpu::PanelKernel& panel_ = cpu::panel_kernel(attention_, options().precision);
+  const cpu::AttentionUnit& attention_ = *unit_.attention;
+  const cpu::PanelKernel& panel_ = panel_kernel(unit_, options().precision);
   Sizes s_;
   std::vector<std::int64_t> lengths_;  ///< keys of each batch entry
   Plan plan_;

@@ -33,7 +33,7 @@ std::int64_t AttentionCache::place(std::int64_t b, std::int64_t h, std::int64_t 
 
 std::optional<CacheElement> AttentionCache::in_vectors(std::int64_t lanes) const {
   if (length_ % lanes != 0) return std::nullopt;
-  if (packed_) return packed_->format().name == "q8_0" ? std::optional(CacheElement::q8_0) : std::nullopt;
+  if (packed_) return packed_->format().signed_bytes ? std::optional(CacheElement::q8_0) : std::nullopt;
   return t_.impl().strides[3] == 1 ? std::optional(dense_element(t_.dtype())) : std::nullopt;
 }
 

@@ -21,38 +21,16 @@ namespace {
 
 using cpu::Probes;
 
-bool always() { return true; }
-#if defined(__x86_64__)
-bool has_avx512_bf16() { return __builtin_cpu_supports("avx512bf16"); }
-#endif
-
-/// A row counts where the unit that it names runs and `runs_here` says yes.
-struct Row {
-  const Probes* probes;
-  bool (*runs_here)();
-};
-constexpr Row kTable[] = {
-#if defined(__x86_64__)
-    {&cpu::kAvx512Probes, always},
-    {&cpu::kAvx512Bf16Probes, has_avx512_bf16},
-    {&cpu::kAvx2Probes, always},
-#elif defined(__aarch64__)
-    {&cpu::kNeonProbes, always},
-#endif
-    {&cpu::kScalarProbes, always},
-};
-
-/// Calls visit(probes) for each row of the unit; of the one in use where none is named.
+/// Calls visit(probes) for what the unit has; for the one in use where none is named.
 template <class Visit>
-void for_each_probes(std::string_view unit, Visit&& visit) {
-  const std::string_view wanted = unit.empty() ? cpu::current_unit().name : unit;
-  const auto units = cpu::available_units();
-  if (std::none_of(units.begin(), units.end(), [&](const cpu::Unit* u) { return wanted == u->name; })) {
-    throw Error(ErrorCode::invalid_argument, fmt::format("[limits] {}: no unit of this machine", unit));
+void for_each_probes(std::string_view name, Visit&& visit) {
+  const cpu::Unit* unit = name.empty() ? &cpu::current_unit() : cpu::find_unit(name);
+  if (unit == nullptr) {
+    throw Error(ErrorCode::invalid_argument, fmt::format("[limits] {}: no unit of this machine", name));
   }
-  for (const Row& row : kTable) {
-    if (wanted == row.probes->unit && row.runs_here()) visit(*row.probes);
-  }
+  visit(*unit->probes);
+  const cpu::Bf16Unit* bf16 = cpu::bf16_of(*unit);
+  if (bf16 != nullptr && bf16->probes != nullptr) visit(*bf16->probes);
 }
 
 double seconds_since(std::chrono::steady_clock::time_point begin) {

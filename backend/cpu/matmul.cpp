@@ -3,11 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <string_view>
 
-#include "backend/cpu/kernel_table.h"
 #include "backend/cpu/products.h"
 #include "backend/cpu/units/select.h"
-#include "nibble/error.h"
 #include "quant_tensor/tensor/tensor_impl.h"
 
 namespace nibble {
@@ -124,9 +123,17 @@ constexpr auto kFast = Precision::fast;
 constexpr auto kAlong = Orientation::along;
 constexpr auto kAcross = Orientation::across;
 
-}  // namespace
-
-const std::array<KernelRow, kKernelRows> kKernelTable = {{
+/// A row that every unit has; its functions take the unit.
+struct KernelRow {
+  std::string_view name;  ///< the unit's name follows it
+  Precision precision;
+  int priority;
+  bool (*supports)(const Unit& unit, const MatmulQuery& query);
+  void (*run)(const Unit& unit, const MatmulArgs& args);
+  /// Whether the unit has it; null: every unit does.
+  bool (*available)(const Unit& unit) = nullptr;
+};
+constexpr KernelRow kRows[] = {
     {"few_affine_fast", kFast, 60, supports<kFast, kAlong, is_affine_few>, few_along<FewScheme::fast>, has_few_rows},
     {"few_affine_standard", kStandard, 50, supports<kStandard, kAlong, is_affine_few>, few_along<FewScheme::standard>,
      has_few_rows},
@@ -140,42 +147,26 @@ const std::array<KernelRow, kKernelRows> kKernelTable = {{
     {"across_packed_exact", kExact, 10, supports<kExact, kAcross, is_packed>, packed_across},
     {"along_dense_exact", kExact, 10, supports<kExact, kAlong, is_dense>, dense_along},
     {"across_dense_exact", kExact, 10, supports<kExact, kAcross, is_dense>, dense_across},
-}};
-
-namespace {
-
-struct UnitTable {
-  const Unit* unit;
-  std::span<const MatmulKernel> (*kernels)();
 };
-constexpr UnitTable kTables[] = {
-#if defined(__x86_64__)
-    {&kAvx512Unit, UnitKernels<kAvx512Unit>::all},
-    {&kAvx2Unit, UnitKernels<kAvx2Unit>::all},
-#elif defined(__aarch64__)
-    {&kNeonUnit, UnitKernels<kNeonUnit>::all},
-#endif
-    {&kScalarUnit, UnitKernels<kScalarUnit>::all},
-};
-
-std::span<const MatmulKernel> table_of(const Unit& unit) {
-  return std::find_if(std::begin(kTables), std::end(kTables), [&](const UnitTable& t) { return t.unit == &unit; })
-      ->kernels();
-}
 
 }  // namespace
-}  // namespace cpu
 
-std::span<const MatmulKernel> cpu_matmul_kernels() {
-  static const std::span<const MatmulKernel> kernels = cpu::table_of(cpu::current_unit());
+std::vector<MatmulKernel> kernels_of(const Unit& unit) {
+  std::vector<MatmulKernel> kernels;
+  for (const KernelRow& row : kRows) {
+    if (row.available != nullptr && !row.available(unit)) continue;
+    kernels.push_back({fmt::format("{}_{}", row.name, unit.name), row.precision, row.priority,
+                       [&row, &unit](const MatmulQuery& query) { return row.supports(unit, query); },
+                       [&row, &unit](const MatmulArgs& args) { row.run(unit, args); }});
+  }
   return kernels;
 }
 
-std::span<const MatmulKernel> cpu_matmul_kernels(std::string_view name) {
-  for (const cpu::Unit* unit : cpu::available_units()) {
-    if (unit->name == name) return cpu::table_of(*unit);
-  }
-  throw Error(ErrorCode::invalid_argument, fmt::format("[cpu] {}: no unit of this machine", name));
+}  // namespace cpu
+
+std::span<const MatmulKernel> cpu_matmul_kernels() {
+  static const std::vector<MatmulKernel> kernels = cpu::kernels_of(cpu::current_unit());
+  return kernels;
 }
 
 }  // namespace detail

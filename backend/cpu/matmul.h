@@ -1,9 +1,10 @@
 #pragma once
 
 #include <span>
-#include <string_view>
+#include <vector>
 
 #include "backend/common/matmul_kernel.h"
+#include "backend/cpu/units/unit.h"
 
 namespace nibble {
 inline namespace v0 {
@@ -13,9 +14,12 @@ namespace detail {
 /// NIBBLE_ISA names no unit of this machine.
 std::span<const MatmulKernel> cpu_matmul_kernels();
 
-/// The table of one unit that this processor runs, by name: for tests and benchmarks, which walk them all.
-std::span<const MatmulKernel> cpu_matmul_kernels(std::string_view unit);
+namespace cpu {
 
+/// The kernel table of a unit: for tests, which walk them all.
+std::vector<MatmulKernel> kernels_of(const Unit& unit);
+
+}  // namespace cpu
 }  // namespace detail
 }  // namespace v0
 }  // namespace nibble

@@ -4,6 +4,7 @@
 #include "backend/common/executor.h"
 #include "backend/cpu/products.h"
 #include "backend/cpu/scratch.h"
+#include "backend/cpu/units/select.h"
 
 namespace nibble {
 inline namespace v0 {
@@ -139,7 +140,7 @@ class PanelsAcross final : public Panels {
 class Pairs : public Panels {
  public:
   std::int64_t steps() const override { return 2; }
-  void multiply(const PanelProduct& args) const override { unit_.pairs->multiply(args); }
+  void multiply(const PanelProduct& args) const override { unit_.bf16->multiply(args); }
 
  protected:
   Pairs(const Unit& unit, const Matrix& w, std::int64_t outputs, std::int64_t contracted, std::int64_t least)
@@ -300,7 +301,7 @@ void multiply_panels(const Unit& unit, const Rows& rows, const Panels& panels) {
 const Matrix* pairs_of(const Unit& unit, const Matrix& x, const WeightRows& w) {
   const Matrix* matrix = w.in_place();
   const bool suits = matrix != nullptr && matrix->element == Element::bf16 && x.element == Element::bf16 &&
-                     x.columns % 2 == 0 && unit.pairs != nullptr && unit.pairs->runs_here();
+                     x.columns % 2 == 0 && bf16_of(unit) != nullptr;
   return suits ? matrix : nullptr;
 }
 

@@ -176,21 +176,20 @@ bool lanes_take(const MatmulQuery& q) { return takes(q, "lanes"); }
 bool host_takes(const MatmulQuery& q) { return q.orientation == Orientation::along || !q.format; }
 void run_on_host(const MatmulArgs& args) { backend_of(args.y).multiply(args); }
 
-constexpr MatmulKernel kGemm{"gemm_vulkan", Precision::exact, 10, gemm_takes, product<launch_gemm>};
-constexpr MatmulKernel kHost{"host", Precision::exact, 0, host_takes, run_on_host};
-constexpr MatmulKernel kKernels[] = {
-    {"gemv_vulkan", Precision::exact, 20, gemv_takes, product<launch_gemv>}, kGemm, kHost};
-/// Where the processor plays the device; the others are there to be tested.
-constexpr MatmulKernel kSoftwareKernels[] = {{"lanes_vulkan", Precision::exact, 30, lanes_take, product<launch_lanes>},
-                                             {"gemv_vulkan", Precision::exact, 5, gemv_takes, product<launch_gemv>},
-                                             kGemm,
-                                             kHost};
-
 }  // namespace
 
 std::span<const MatmulKernel> VulkanBackend::matmul_kernels() {
-  if (context_.found().software) return kSoftwareKernels;
-  return kKernels;
+  static const MatmulKernel gemm{"gemm_vulkan", Precision::exact, 10, gemm_takes, product<launch_gemm>};
+  static const MatmulKernel host{"host", Precision::exact, 0, host_takes, run_on_host};
+  static const MatmulKernel kernels[] = {
+      {"gemv_vulkan", Precision::exact, 20, gemv_takes, product<launch_gemv>}, gemm, host};
+  // Where the processor plays the device; the others are there to be tested.
+  static const MatmulKernel software[] = {{"lanes_vulkan", Precision::exact, 30, lanes_take, product<launch_lanes>},
+                                          {"gemv_vulkan", Precision::exact, 5, gemv_takes, product<launch_gemv>},
+                                          gemm,
+                                          host};
+  if (context_.found().software) return software;
+  return kernels;
 }
 
 }  // namespace nibble::inline v0::detail::vulkan

@@ -61,6 +61,8 @@ struct Format {
   /// rounding; false where a number has no exact place in the format. Null where there is none.
   bool (*assemble)(const std::uint8_t* codes, const float* scales, const float* biases, std::int64_t k,
                    const MutablePackedRow& row) = nullptr;
+  /// A block is one component: an f16 scale, then each weight as a signed byte.
+  bool signed_bytes = false;
   double bits_per_weight = 0;
   std::string_view specification;
 };

@@ -48,8 +48,14 @@ struct Q8_0Block {
 
 }  // namespace
 
+constexpr Format q8_0() {
+  Format format = gguf_format<Q8_0Block>("q8_0", 8);
+  format.signed_bytes = true;
+  return format;
+}
+
 extern const Format q8_0_format;
-constexpr Format q8_0_format = gguf_format<Q8_0Block>("q8_0", 8);
+constexpr Format q8_0_format = q8_0();
 
 }  // namespace detail
 }  // namespace v0

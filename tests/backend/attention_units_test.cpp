@@ -9,7 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "backend/cpu/units/attention_select.h"
+#include "backend/cpu/units/attention.h"
+#include "backend/cpu/units/select.h"
 #include "nibble/device.h"
 #include "nibble/error.h"
 #include "nibble/ops.h"
@@ -31,7 +32,7 @@ struct UnitUnderTest {
 
 std::vector<UnitUnderTest> units() {
   std::vector<UnitUnderTest> found;
-  for (const std::string& name : cpu_units()) found.push_back({name, &attention_unit(name)});
+  for (const Unit* unit : available_units()) found.push_back({unit->name, unit->attention});
 #ifdef NIBBLE_TEST_SIMDE_AVX2
   found.push_back({"avx2_simde", &kAvx2AttentionSimde});
 #endif
@@ -52,10 +53,10 @@ std::vector<PanelUnderTest> panels() {
   constexpr double kExact = 1e-5, kFast = 5e-2;
   std::vector<PanelUnderTest> found;
   for (const UnitUnderTest& u : units()) found.push_back({u.name, &u.unit->exact, u.unit->panel, kExact});
-  for (const std::string& name : cpu_units()) {
-    const AttentionUnit& unit = attention_unit(name);
-    const PanelKernel& fast = panel_kernel(unit, Precision::fast);
-    if (&fast != &unit.exact) found.push_back({name + " fast", &fast, unit.panel, kFast});
+  for (const Unit* unit : available_units()) {
+    const Bf16Unit* bf16 = bf16_of(*unit);
+    if (bf16 == nullptr || bf16->attention == nullptr) continue;
+    found.push_back({std::string(unit->name) + " fast", bf16->attention, unit->attention->panel, kFast});
   }
 #ifdef NIBBLE_TEST_SIMDE_AVX512
   found.push_back({"avx512_bf16_simde", &kAvx512Bf16PanelSimde, kAvx512AttentionSimde.panel, kFast});
@@ -250,7 +251,6 @@ TEST(AttentionUnits, PanelsMatchFp64) {
     check_panel(u, {kTileKeys, 1}, 7, 5);
     check_panel(u, {17, 50, 3}, 37, 67);
   }
-  EXPECT_THROW(attention_unit("none"), Error);
 }
 
 /// exp must be 0 for what is unseen, and a NaN must not be lost.

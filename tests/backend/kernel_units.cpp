@@ -4,7 +4,6 @@
 #include <cstdlib>
 #include <random>
 
-#include "backend/cpu/kernel_table.h"
 #include "backend/cpu/matmul.h"
 #include "backend/cpu/units/select.h"
 
@@ -22,13 +21,13 @@ const std::vector<UnitUnderTest>& units_under_test() {
     std::vector<UnitUnderTest> found;
     const bool emulated = std::getenv("NIBBLE_EMULATED") != nullptr;  // the whole processor, for tests of another one
     for (const cpu::Unit* unit : cpu::available_units()) {
-      found.push_back({unit->name, unit, nibble::detail::cpu_matmul_kernels(unit->name), emulated});
+      found.push_back({unit->name, unit, cpu::kernels_of(*unit), emulated});
     }
 #ifdef NIBBLE_TEST_SIMDE_AVX2
-    found.push_back({"avx2_simde", &cpu::kAvx2Simde, cpu::UnitKernels<cpu::kAvx2Simde>::all(), true});
+    found.push_back({"avx2_simde", &cpu::kAvx2Simde, cpu::kernels_of(cpu::kAvx2Simde), true});
 #endif
 #ifdef NIBBLE_TEST_SIMDE_AVX512
-    found.push_back({"avx512_simde", &cpu::kAvx512Simde, cpu::UnitKernels<cpu::kAvx512Simde>::all(), true});
+    found.push_back({"avx512_simde", &cpu::kAvx512Simde, cpu::kernels_of(cpu::kAvx512Simde), true});
 #endif
     return found;
   }();

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <span>
 #include <string>
 #include <vector>
 
@@ -13,7 +12,7 @@ namespace nibble_test {
 struct UnitUnderTest {
   std::string name;
   const nibble::detail::cpu::Unit* unit;
-  std::span<const nibble::detail::MatmulKernel> kernels;
+  std::vector<nibble::detail::MatmulKernel> kernels;
   bool emulated;
 };
 const std::vector<UnitUnderTest>& units_under_test();

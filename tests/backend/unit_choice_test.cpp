@@ -4,6 +4,7 @@
 #include <string>
 
 #include "backend/cpu/matmul.h"
+#include "backend/cpu/units/select.h"
 #include "nibble/device.h"
 #include "nibble/error.h"
 #include "nibble/ops.h"
@@ -19,12 +20,14 @@ TEST(UnitChoice, ListsUnitsBestFirstAndEndsWithScalar) {
   EXPECT_EQ(units.back(), "scalar");
   const char* forced = std::getenv("NIBBLE_ISA");
   EXPECT_EQ(nb::cpu_unit(), forced != nullptr && *forced != '\0' ? forced : units.front());
-  for (const std::string& unit : units) {
-    for (const auto& kernel : nb::detail::cpu_matmul_kernels(unit)) {
-      EXPECT_TRUE(kernel.name.ends_with("_" + unit)) << kernel.name;
+  for (const std::string& name : units) {
+    const nb::detail::cpu::Unit* unit = nb::detail::cpu::find_unit(name);
+    ASSERT_NE(unit, nullptr);
+    for (const auto& kernel : nb::detail::cpu::kernels_of(*unit)) {
+      EXPECT_TRUE(kernel.name.ends_with("_" + name)) << kernel.name;
     }
   }
-  EXPECT_THROW(nb::detail::cpu_matmul_kernels("mmx"), nb::Error);
+  EXPECT_EQ(nb::detail::cpu::find_unit("mmx"), nullptr);
 }
 
 /// The first operation of a fresh process under that NIBBLE_ISA; exits with 0 where it throws as promised.

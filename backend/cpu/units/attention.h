@@ -66,9 +66,8 @@ struct PanelKernel {
 };
 
 struct AttentionUnit {
-  const char* name;  ///< of the unit
-  int lanes;         ///< floats in a vector
-  int panel;         ///< queries in a panel
+  int lanes;  ///< floats in a vector
+  int panel;  ///< queries in a panel
   void (*few[static_cast<int>(CacheElement::count_)])(const FewQueries& queries);
   PanelKernel exact;
 };

@@ -271,9 +271,8 @@ void attend_few(const FewQueries& t) {
   }
 }
 
-constexpr AttentionUnit unit_of(const char* name) {
-  return {name,
-          kLanes,
+constexpr AttentionUnit attention_unit() {
+  return {kLanes,
           kPanel,
           {attend_few<F32Row>, attend_few<F16Row>, attend_few<Bf16Row>, attend_few<Q8Row>},
           {1, attend_panel<Fp32Words>, nullptr, nullptr}};

@@ -3,10 +3,13 @@
 #define NIBBLE_UNIT kAvx2Unit
 #define NIBBLE_FLOATS kAvx2Floats
 #define NIBBLE_FEW_ROWS kAvx2FewRows
+#define NIBBLE_ATTENTION kAvx2Attention
 #include <immintrin.h>
 #endif
 
+#include "backend/cpu/units/attention.h"
 #include "backend/cpu/units/blocks.h"
+#include "backend/cpu/units/probe.h"
 #include "backend/cpu/units/unit.h"
 
 namespace nibble {
@@ -197,21 +200,24 @@ void multiply_fast(const IntegerProduct& a) {
 
 extern const FloatProducts NIBBLE_FLOATS;
 extern const FewRowsUnit NIBBLE_FEW_ROWS;
+extern const AttentionUnit NIBBLE_ATTENTION;
 extern const Unit NIBBLE_UNIT;
 const Unit NIBBLE_UNIT = {
-    "avx2",
-    kLanes,
-    kDecoders<scatter_scales>,
-    kDecoderCount,
-    load_floats,
-    store_floats,
-    expand,
-    transpose,
-    scheme<Standard>(),
-    scheme<FastRun<4, 32>>(multiply_fast),
-    &NIBBLE_FLOATS,
-    &NIBBLE_FEW_ROWS,
-    quantize,
+    .name = "avx2",
+    .lanes = kLanes,
+    .decoders = kDecoders<scatter_scales>,
+    .decoder_count = kDecoderCount,
+    .load = load_floats,
+    .store = store_floats,
+    .expand = expand,
+    .transpose = transpose,
+    .standard = scheme<Standard>(),
+    .fast = scheme<FastRun<4, 32>>(multiply_fast),
+    .floats = &NIBBLE_FLOATS,
+    .few_rows = &NIBBLE_FEW_ROWS,
+    .attention = &NIBBLE_ATTENTION,
+    .probes = &kAvx2Probes,
+    .quantize = quantize,
 };
 
 }  // namespace cpu

@@ -40,7 +40,7 @@ inline F from_signed_bytes(const unsigned char* p) { return {_mm256_cvtepi32_ps(
 }  // namespace
 
 extern const AttentionUnit NIBBLE_UNIT;
-constexpr AttentionUnit NIBBLE_UNIT = unit_of("avx2");
+constexpr AttentionUnit NIBBLE_UNIT = attention_unit();
 
 }  // namespace cpu
 }  // namespace detail

@@ -51,7 +51,7 @@ constexpr ArithmeticLoop kLoops[] = {
 
 }  // namespace
 
-const Probes kAvx2Probes = {"avx2", kReaders, kReaderCount, kLoops, sizeof(kLoops) / sizeof(ArithmeticLoop)};
+const Probes kAvx2Probes = {kReaders, kReaderCount, kLoops, sizeof(kLoops) / sizeof(ArithmeticLoop)};
 
 }  // namespace cpu
 }  // namespace detail

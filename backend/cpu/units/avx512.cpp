@@ -3,11 +3,14 @@
 #define NIBBLE_UNIT kAvx512Unit
 #define NIBBLE_FLOATS kAvx512Floats
 #define NIBBLE_FEW_ROWS kAvx512FewRows
-#define NIBBLE_PAIRS kAvx512Bf16Pairs
+#define NIBBLE_ATTENTION kAvx512Attention
+#define NIBBLE_BF16 kAvx512Bf16
 #include <immintrin.h>
 #endif
 
+#include "backend/cpu/units/attention.h"
 #include "backend/cpu/units/blocks.h"
+#include "backend/cpu/units/probe.h"
 #include "backend/cpu/units/unit.h"
 
 namespace nibble {
@@ -194,12 +197,26 @@ struct Fast {
 
 extern const FloatProducts NIBBLE_FLOATS;
 extern const FewRowsUnit NIBBLE_FEW_ROWS;
-extern const PairProducts NIBBLE_PAIRS;
+extern const AttentionUnit NIBBLE_ATTENTION;
+extern const Bf16Unit NIBBLE_BF16;
 extern const Unit NIBBLE_UNIT;
 const Unit NIBBLE_UNIT = {
-    "avx512", kLanes,        kDecoders<transpose_scales>, kDecoderCount,  load_floats,    store_floats,
-    expand,   transpose,     scheme<Standard>(),          scheme<Fast>(), &NIBBLE_FLOATS, &NIBBLE_FEW_ROWS,
-    quantize, &NIBBLE_PAIRS,
+    .name = "avx512",
+    .lanes = kLanes,
+    .decoders = kDecoders<transpose_scales>,
+    .decoder_count = kDecoderCount,
+    .load = load_floats,
+    .store = store_floats,
+    .expand = expand,
+    .transpose = transpose,
+    .standard = scheme<Standard>(),
+    .fast = scheme<Fast>(),
+    .floats = &NIBBLE_FLOATS,
+    .few_rows = &NIBBLE_FEW_ROWS,
+    .attention = &NIBBLE_ATTENTION,
+    .probes = &kAvx512Probes,
+    .quantize = quantize,
+    .bf16 = &NIBBLE_BF16,
 };
 
 }  // namespace cpu

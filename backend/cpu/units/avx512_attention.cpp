@@ -14,7 +14,7 @@ namespace {
 }  // namespace
 
 extern const AttentionUnit NIBBLE_UNIT;
-constexpr AttentionUnit NIBBLE_UNIT = unit_of("avx512");
+constexpr AttentionUnit NIBBLE_UNIT = attention_unit();
 
 }  // namespace cpu
 }  // namespace detail

@@ -27,7 +27,7 @@ constexpr ArithmeticLoop kLoops[] = {{ProbedArithmetic::bf16, "vdpbf16ps", 2 * 3
 
 }  // namespace
 
-const Probes kAvx512Bf16Probes = {"avx512", nullptr, 0, kLoops, sizeof(kLoops) / sizeof(ArithmeticLoop)};
+const Probes kAvx512Bf16Probes = {nullptr, 0, kLoops, sizeof(kLoops) / sizeof(ArithmeticLoop)};
 
 }  // namespace cpu
 }  // namespace detail

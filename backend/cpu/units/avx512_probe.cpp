@@ -42,7 +42,7 @@ constexpr ArithmeticLoop kLoops[] = {accumulating<Fp32, 12>(ProbedArithmetic::fp
 
 }  // namespace
 
-const Probes kAvx512Probes = {"avx512", kReaders, kReaderCount, kLoops, sizeof(kLoops) / sizeof(ArithmeticLoop)};
+const Probes kAvx512Probes = {kReaders, kReaderCount, kLoops, sizeof(kLoops) / sizeof(ArithmeticLoop)};
 
 }  // namespace cpu
 }  // namespace detail

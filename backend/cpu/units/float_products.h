@@ -67,20 +67,11 @@ struct FloatProducts {
   void (*accumulate)(const RowProduct& args);
 };
 
-/// Products of bf16 with bf16, of processors that have instructions for them: in a PanelProduct each float is then the
-/// place of two neighbouring steps, the even one low. Sums are fp32; denormals count as zeros.
-struct PairProducts {
-  void (*multiply)(const PanelProduct& args);
-  bool (*runs_here)();
-};
-
 extern const FloatProducts kScalarFloats;
 #if defined(__x86_64__)
-extern const PairProducts kAvx512Bf16Pairs;
 extern const FloatProducts kAvx2Floats;
 extern const FloatProducts kAvx512Floats;
 #elif defined(__aarch64__)
-extern const PairProducts kNeonBf16Pairs;
 extern const FloatProducts kNeonFloats;
 #endif
 

@@ -1,8 +1,10 @@
 // NEON with the dot products of bytes: in integer products a row of x has a lane.
 #include <arm_neon.h>
 
+#include "backend/cpu/units/attention.h"
 #include "backend/cpu/units/blocks.h"
 #include "backend/cpu/units/few_rows.h"
+#include "backend/cpu/units/probe.h"
 #include "backend/cpu/units/unit.h"
 
 namespace nibble {
@@ -164,7 +166,9 @@ const Unit kNeonUnit = {
     .fast = scheme<Fast<0>>(multiply_signed<Fast>),
     .floats = &kNeonFloats,
     .few_rows = &kNeonFewRows,
-    .pairs = &kNeonBf16Pairs,
+    .attention = &kNeonAttention,
+    .probes = &kNeonProbes,
+    .bf16 = &kNeonBf16,
     .matrices = &kNeonI8mmMatrices,
 };
 

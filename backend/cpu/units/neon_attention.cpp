@@ -38,7 +38,7 @@ inline F from_signed_bytes(const unsigned char* p) {
 
 }  // namespace
 
-constexpr AttentionUnit kNeonAttention = unit_of("neon");
+constexpr AttentionUnit kNeonAttention = attention_unit();
 
 }  // namespace cpu
 }  // namespace detail

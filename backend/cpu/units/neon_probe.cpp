@@ -46,7 +46,7 @@ constexpr ArithmeticLoop kLoops[] = {
 
 }  // namespace
 
-const Probes kNeonProbes = {"neon", kReaders, kReaderCount, kLoops, sizeof(kLoops) / sizeof(ArithmeticLoop)};
+const Probes kNeonProbes = {kReaders, kReaderCount, kLoops, sizeof(kLoops) / sizeof(ArithmeticLoop)};
 
 }  // namespace cpu
 }  // namespace detail

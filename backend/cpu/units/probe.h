@@ -26,7 +26,6 @@ struct ArithmeticLoop {
 };
 
 struct Probes {
-  const char* unit;
   const Reader* readers;
   int reader_count;
   const ArithmeticLoop* loops;

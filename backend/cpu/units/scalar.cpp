@@ -1,5 +1,7 @@
 // The unit for every processor: plain loops over short arrays, which compilers vectorise as far as the baseline goes.
+#include "backend/cpu/units/attention.h"
 #include "backend/cpu/units/blocks.h"
+#include "backend/cpu/units/probe.h"
 #include "backend/cpu/units/unit.h"
 
 namespace nibble {
@@ -175,18 +177,20 @@ struct Standard {
 }  // namespace
 
 const Unit kScalarUnit = {
-    "scalar",
-    kLanes,
-    kDecoders<scatter_scales>,
-    kDecoderCount,
-    load_floats,
-    store_floats,
-    expand,
-    transpose,
-    scheme<Standard>(),
-    {},
-    &kScalarFloats,
-    nullptr,
+    .name = "scalar",
+    .lanes = kLanes,
+    .decoders = kDecoders<scatter_scales>,
+    .decoder_count = kDecoderCount,
+    .load = load_floats,
+    .store = store_floats,
+    .expand = expand,
+    .transpose = transpose,
+    .standard = scheme<Standard>(),
+    .fast = {},
+    .floats = &kScalarFloats,
+    .few_rows = nullptr,
+    .attention = &kScalarAttention,
+    .probes = &kScalarProbes,
 };
 
 }  // namespace cpu

@@ -77,7 +77,7 @@ inline F from_signed_bytes(const unsigned char* p) {
 }  // namespace
 
 extern const AttentionUnit kScalarAttention;
-constexpr AttentionUnit kScalarAttention = unit_of("scalar");
+constexpr AttentionUnit kScalarAttention = attention_unit();
 
 }  // namespace cpu
 }  // namespace detail

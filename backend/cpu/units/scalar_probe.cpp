@@ -38,7 +38,7 @@ constexpr ArithmeticLoop kLoops[] = {accumulating<Fp32, 10>(ProbedArithmetic::fp
 
 }  // namespace
 
-const Probes kScalarProbes = {"scalar", kReaders, kReaderCount, kLoops, sizeof(kLoops) / sizeof(ArithmeticLoop)};
+const Probes kScalarProbes = {kReaders, kReaderCount, kLoops, sizeof(kLoops) / sizeof(ArithmeticLoop)};
 
 }  // namespace cpu
 }  // namespace detail

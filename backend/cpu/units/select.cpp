@@ -59,9 +59,7 @@ std::string names() {
 const Unit& choose() {
   const char* forced = std::getenv("NIBBLE_ISA");
   if (forced == nullptr || *forced == '\0') return *available_units().front();
-  for (const Unit* unit : available_units()) {
-    if (std::string_view(forced) == unit->name) return *unit;
-  }
+  if (const Unit* unit = find_unit(forced)) return *unit;
   throw Error(ErrorCode::invalid_argument,
               fmt::format("[cpu] NIBBLE_ISA={}: this machine runs the units {}", forced, names()));
 }
@@ -77,6 +75,13 @@ std::span<const Unit* const> available_units() {
     return found;
   }();
   return units;
+}
+
+const Unit* find_unit(std::string_view name) {
+  for (const Unit* unit : available_units()) {
+    if (name == unit->name) return unit;
+  }
+  return nullptr;
 }
 
 const Unit& current_unit() {

@@ -82,6 +82,19 @@ struct MatrixIntegers {
 };
 
 struct FewRowsUnit;
+struct AttentionUnit;
+struct PanelKernel;
+struct Probes;
+
+/// Products of bf16 with bf16, of processors that have instructions for them beside what their unit needs: in a
+/// PanelProduct each float is then the place of two neighbouring steps, the even one low. Sums are fp32; denormals
+/// count as zeros.
+struct Bf16Unit {
+  bool (*runs_here)();
+  void (*multiply)(const PanelProduct& args);
+  const PanelKernel* attention;  ///< of precision fast; null where there is none
+  const Probes* probes;          ///< null where there are none
+};
 
 struct Unit {
   const char* name;
@@ -104,11 +117,13 @@ struct Unit {
 
   const FloatProducts* floats;
   const FewRowsUnit* few_rows;  ///< products with few rows of x; null where there are none
+  const AttentionUnit* attention;
+  const Probes* probes;
   /// `count` weights in MLX's affine format: codes, one a byte, and the scale and bias of each group, as the format's
   /// own encoder chooses them. Null where that one serves.
   void (*quantize)(const float* weights, std::int64_t count, int group, int bits, std::uint8_t* codes, float* scales,
                    float* biases) = nullptr;
-  const PairProducts* pairs = nullptr;       ///< null where there are none
+  const Bf16Unit* bf16 = nullptr;            ///< null where there is none
   const MatrixIntegers* matrices = nullptr;  ///< null where there are none
 };
 
@@ -116,9 +131,11 @@ extern const Unit kScalarUnit;
 #if defined(__x86_64__)
 extern const Unit kAvx2Unit;
 extern const Unit kAvx512Unit;
+extern const Bf16Unit kAvx512Bf16;
 #elif defined(__aarch64__)
 extern const Unit kNeonUnit;
 extern const MatrixIntegers kNeonI8mmMatrices;
+extern const Bf16Unit kNeonBf16;
 #endif
 
 }  // namespace cpu

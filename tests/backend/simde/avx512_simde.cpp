@@ -3,5 +3,6 @@
 #define NIBBLE_UNIT kAvx512Simde
 #define NIBBLE_FLOATS kAvx512FloatsSimde
 #define NIBBLE_FEW_ROWS kAvx512FewRowsSimde
-#define NIBBLE_PAIRS kAvx512Bf16PairsSimde
+#define NIBBLE_ATTENTION kAvx512AttentionSimde
+#define NIBBLE_BF16 kAvx512Bf16Simde
 #include "backend/cpu/units/avx512.cpp"

@@ -1,8 +1,8 @@
 // Products of pairs of bf16, of processors that have BF16 beside what the unit neon needs.
 #include <arm_neon.h>
 
-#include "backend/cpu/units/float_products.h"
 #include "backend/cpu/units/neon_features.h"
+#include "backend/cpu/units/unit.h"
 
 namespace nibble {
 inline namespace v0 {
@@ -22,7 +22,7 @@ inline F multiply_add(F a, F b, F c) {
 
 }  // namespace
 
-const PairProducts kNeonBf16Pairs = {multiply_at_most<kPanelRows>, has_bf16_products};
+const Bf16Unit kNeonBf16 = {has_bf16_products, multiply_at_most<kPanelRows>, nullptr, nullptr};
 
 }  // namespace cpu
 }  // namespace detail

@@ -1,11 +1,14 @@
 // Products of pairs of bf16, of processors that have AVX-512 BF16 beside what the unit avx512 needs.
-#ifndef NIBBLE_PAIRS  // the tests define it to compile this file again through SIMDe
-#define NIBBLE_PAIRS kAvx512Bf16Pairs
+#ifndef NIBBLE_BF16  // the tests define it to compile this file again through SIMDe
+#define NIBBLE_BF16 kAvx512Bf16
+#define NIBBLE_BF16_PANEL kAvx512Bf16Panel
 #define NIBBLE_HAS_BF16 (__builtin_cpu_supports("avx512bf16") != 0)
 #include <immintrin.h>
 #endif
 
-#include "backend/cpu/units/float_products.h"
+#include "backend/cpu/units/attention.h"
+#include "backend/cpu/units/probe.h"
+#include "backend/cpu/units/unit.h"
 
 namespace nibble {
 inline namespace v0 {
@@ -28,8 +31,9 @@ bool runs_here() { return NIBBLE_HAS_BF16; }
 
 }  // namespace
 
-extern const PairProducts NIBBLE_PAIRS;
-const PairProducts NIBBLE_PAIRS = {multiply_at_most<kPanelRows>, runs_here};
+extern const PanelKernel NIBBLE_BF16_PANEL;
+extern const Bf16Unit NIBBLE_BF16;
+const Bf16Unit NIBBLE_BF16 = {runs_here, multiply_at_most<kPanelRows>, &NIBBLE_BF16_PANEL, &kAvx512Bf16Probes};
 
 }  // namespace cpu
 }  // namespace detail
