@@ -111,12 +111,7 @@ const std::array<DTypeRow<2>, kDTypeCount> kConversions = conversions(Stored{});
 
 RunKernel<2> copy_kernel(DType from, DType to) {
   if (from != to) return kConversions[static_cast<std::size_t>(from)][static_cast<std::size_t>(to)];
-  switch (itemsize(from)) {
-    case 1: return move_run<std::uint8_t>;
-    case 2: return move_run<std::uint16_t>;
-    case 4: return move_run<std::uint32_t>;
-    default: return move_run<std::uint64_t>;
-  }
+  return with_word(from, []<class Word>(Word) -> RunKernel<2> { return move_run<Word>; });
 }
 
 /// A number as one element of a dtype, from the widest type of its kind.

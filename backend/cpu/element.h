@@ -1,26 +1,17 @@
 #pragma once
 
-#include <bit>
 #include <cstdint>
 #include <limits>
 #include <type_traits>
 
+#include "backend/cpu/units/halves.h"
 #include "nibble/dtype.h"
 
 namespace nibble {
 inline namespace v0 {
 namespace detail {
 
-// Conversions of 16-bit floats without branches, so that loops over them vectorise (those of dtype.h are calls).
-
-inline float widen(float16 h) {
-  const std::uint32_t sign = (h.bits & 0x8000u) << 16;
-  // A half's exponent and fraction, moved to a float's place, are 2^112 too small: one exact product also makes
-  // subnormals normal. What lands at 65536 or above was Inf or NaN.
-  const float value = std::bit_cast<float>((h.bits & 0x7fffu) << 13) * 0x1p112f;
-  const std::uint32_t bits = std::bit_cast<std::uint32_t>(value);
-  return std::bit_cast<float>(sign | (bits >= 0x47800000u ? bits | 0x7f800000u : bits));
-}
+inline float widen(float16 h) { return cpu::widen_half(h.bits); }
 inline float widen(bfloat16 h) { return static_cast<float>(h); }
 inline float widen(float x) { return x; }
 
@@ -36,18 +27,8 @@ inline bfloat16 narrow<bfloat16>(float x) {
 }
 template <>
 inline float16 narrow<float16>(float x) {
-  const auto u = std::bit_cast<std::uint32_t>(x);
-  const std::uint32_t sign = u >> 16 & 0x8000u;
-  const std::uint32_t magnitude = u & 0x7fffffffu;
-  const std::uint32_t normal = (magnitude - (112u << 23) + 0xfffu + (magnitude >> 13 & 1u)) >> 13;
-  // Adding 0.5 aligns the last place of a subnormal half with the last of a float: the sum rounds to nearest even.
-  const std::uint32_t subnormal = std::bit_cast<std::uint32_t>(std::bit_cast<float>(magnitude) + 0.5f) - 0x3f000000u;
-  const std::uint32_t nan = 0x7e00u | (magnitude >> 13 & 0x3ffu);
-  std::uint32_t bits = magnitude < 0x38800000u ? subnormal : normal;
-  bits = magnitude >= 0x47800000u ? 0x7c00u : bits;
-  bits = magnitude > 0x7f800000u ? nan : bits;
   float16 h;
-  h.bits = static_cast<std::uint16_t>(sign | bits);
+  h.bits = cpu::narrow_to_half(x);
   return h;
 }
 
@@ -88,6 +69,17 @@ using ArithmeticElements =
 template <class... T, class Visit>
 bool visit_dtype(TypeList<T...>, DType dtype, Visit&& visit) {
   return ((dtype_of<T> == dtype && (visit(T{}), true)) || ...);
+}
+
+/// visit(Word{}) with the unsigned integer of as many bytes as an element has.
+template <class Visit>
+auto with_word(DType dtype, Visit&& visit) {
+  switch (itemsize(dtype)) {
+    case 1: return visit(std::uint8_t{});
+    case 2: return visit(std::uint16_t{});
+    case 4: return visit(std::uint32_t{});
+    default: return visit(std::uint64_t{});
+  }
 }
 
 /// x with wraparound instead of undefined overflow.

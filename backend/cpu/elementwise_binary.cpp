@@ -199,12 +199,7 @@ void CpuBackend::binary(BinaryOp op, const Tensor& a, const Tensor& b, const Ten
 
 void CpuBackend::where(const Tensor& condition, const Tensor& a, const Tensor& b, const Tensor& out) {
   const Loop<4> loop(out.shape(), {&condition, &a, &b, &out});
-  switch (itemsize(out.dtype())) {
-    case 1: return loop.run(where_run<std::uint8_t>);
-    case 2: return loop.run(where_run<std::uint16_t>);
-    case 4: return loop.run(where_run<std::uint32_t>);
-    default: return loop.run(where_run<std::uint64_t>);
-  }
+  with_word(out.dtype(), [&]<class Word>(Word) { loop.run(where_run<Word>); });
 }
 
 }  // namespace detail

@@ -5,6 +5,7 @@
 #include "backend/common/indices.h"
 #include "backend/cpu/codec.h"
 #include "backend/cpu/cpu_backend.h"
+#include "backend/cpu/element.h"
 #include "backend/cpu/strided.h"
 
 namespace nibble {
@@ -20,16 +21,6 @@ auto operands(const char* op, const Tensor& in) {
 template <class Word>
 void gather_row(const Word* in, std::int64_t in_stride, const std::int64_t* at, std::int64_t m, Word* out) {
   for (std::int64_t j = 0; j < m; ++j) out[j] = in[at[j] * in_stride];
-}
-
-template <class Visit>
-void with_word(DType dtype, Visit&& visit) {
-  switch (itemsize(dtype)) {
-    case 1: return visit(std::uint8_t{});
-    case 2: return visit(std::uint16_t{});
-    case 4: return visit(std::uint32_t{});
-    default: return visit(std::uint64_t{});
-  }
 }
 
 }  // namespace

@@ -84,10 +84,9 @@ inline __m256i block_of(const unsigned char* in) {
   const __m128i bytes = load128(in + B::low);
   const __m256i low = _mm256_and_si256(_mm256_set_m128i(_mm_srli_epi16(bytes, 4), bytes), _mm256_set1_epi8(15));
   if constexpr (B::high == 0) return low;
-  std::int32_t bits;
-  __builtin_memcpy(&bits, in + B::high, 4);
-  const __m256i spread = _mm256_shuffle_epi8(
-      _mm256_set1_epi32(bits), _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303));
+  const __m256i spread =
+      _mm256_shuffle_epi8(_mm256_set1_epi32(load32(in + B::high)),
+                          _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303));
   const __m256i one_each = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201));
   const __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(spread, one_each), one_each);
   return _mm256_or_si256(low, _mm256_and_si256(set, _mm256_set1_epi8(16)));
@@ -103,7 +102,7 @@ inline void transpose(const void* in, std::int64_t in_pitch, std::int64_t words,
   for (; words >= 8; words -= 8, from += 32) {
     __m256i r[8];
     for (int i = 0; i < 8; ++i) r[i] = load256(from + i * in_pitch);
-    transpose8(r);
+    transpose_words(r);
     for (int i = 0; i < 8; ++i, to += out_pitch) store256(to, r[i]);
   }
   for (; words > 0; --words, from += 4, to += out_pitch) {
@@ -124,11 +123,7 @@ inline __m128i round_eight(const float* x, float inverse, __m256i& total) {
   total = _mm256_add_epi32(total, v);
   return _mm_packs_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
 }
-inline __m256i broadcast_four(const std::uint8_t* codes) {
-  std::int32_t four;
-  __builtin_memcpy(&four, codes, 4);
-  return _mm256_set1_epi32(four);
-}
+inline __m256i broadcast_four(const std::uint8_t* codes) { return _mm256_set1_epi32(load32(codes)); }
 
 /// 16-bit activations; codes are widened, so that no sum of two products saturates.
 struct Standard {

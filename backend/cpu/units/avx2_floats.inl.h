@@ -54,3 +54,26 @@ inline void store_bf16(std::uint16_t* p, F a) {
   const __m256i words = _mm256_srli_epi32(_mm256_blendv_epi8(even, quiet, nan), 16);
   store128(p, _mm_packus_epi32(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)));
 }
+
+using WordVector = __m256i;
+inline WordVector words_of(F a) { return _mm256_castps_si256(a.v); }
+inline F floats_of(WordVector a) { return {_mm256_castsi256_ps(a)}; }
+/// In place: row i, column j becomes row j, column i.
+inline void transpose_words(WordVector (&r)[8]) {
+  __m256i t[8];
+  for (int i = 0; i < 8; i += 2) {
+    t[i] = _mm256_unpacklo_epi32(r[i], r[i + 1]);
+    t[i + 1] = _mm256_unpackhi_epi32(r[i], r[i + 1]);
+  }
+  for (int i = 0; i < 8; i += 4) {  // r[i + j] has in its half h column 4h + j of rows i … i + 3
+    r[i] = _mm256_unpacklo_epi64(t[i], t[i + 2]);
+    r[i + 1] = _mm256_unpackhi_epi64(t[i], t[i + 2]);
+    r[i + 2] = _mm256_unpacklo_epi64(t[i + 1], t[i + 3]);
+    r[i + 3] = _mm256_unpackhi_epi64(t[i + 1], t[i + 3]);
+  }
+  for (int j = 0; j < 4; ++j) {
+    const __m256i low = _mm256_permute2x128_si256(r[j], r[4 + j], 0x20);
+    r[4 + j] = _mm256_permute2x128_si256(r[j], r[4 + j], 0x31);
+    r[j] = low;
+  }
+}

@@ -67,9 +67,7 @@ inline __m256i block_of(const unsigned char* in) {
   const __m128i bytes = load128(in + B::low);
   const __m256i low = _mm256_and_si256(_mm256_set_m128i(_mm_srli_epi16(bytes, 4), bytes), _mm256_set1_epi8(15));
   if constexpr (B::high == 0) return low;
-  std::uint32_t bits;
-  __builtin_memcpy(&bits, in + B::high, 4);
-  return _mm256_mask_add_epi8(low, bits, low, _mm256_set1_epi8(16));
+  return _mm256_mask_add_epi8(low, static_cast<__mmask32>(load32(in + B::high)), low, _mm256_set1_epi8(16));
 }
 template <class B>
 inline void unpack_block(const unsigned char* in, std::uint8_t* codes) {
@@ -94,7 +92,7 @@ inline void transpose_scales(const RowBytes* rows, int n, int component, std::in
     for (int i = 0; i < 16; ++i) {
       r[i] = _mm512_castps_si512(load_some(rows[first + i].component[component] + skip, element, some));
     }
-    transpose16(r);
+    transpose_words(r);
     for (int g = 0; g < count; ++g) _mm512_storeu_si512(out + g * pitch + first, r[g]);
   }
 }
@@ -107,7 +105,7 @@ inline void transpose(const void* in, std::int64_t in_pitch, std::int64_t words,
     const auto some = static_cast<__mmask16>((1u << count) - 1);
     __m512i r[16];
     for (int i = 0; i < 16; ++i) r[i] = _mm512_maskz_loadu_epi32(some, from + i * in_pitch);
-    transpose16(r);
+    transpose_words(r);
     for (int i = 0; i < count; ++i, to += out_pitch) _mm512_storeu_si512(to, r[i]);
   }
 }
@@ -122,11 +120,7 @@ inline void dot_four(Ints& sum, __m512i codes, __m512i x) {
   sum = reinterpret_cast<Ints>(_mm512_dpbusd_epi32(reinterpret_cast<__m512i>(sum), codes, x));
 }
 
-inline __m512i broadcast_four(const std::uint8_t* codes) {
-  std::int32_t four;
-  __builtin_memcpy(&four, codes, 4);
-  return _mm512_set1_epi32(four);
-}
+inline __m512i broadcast_four(const std::uint8_t* codes) { return _mm512_set1_epi32(load32(codes)); }
 
 /// x = 256 · high + low, both int8: a row has first all high halves, then all low ones.
 struct Standard {

@@ -16,12 +16,6 @@ namespace {
 
 constexpr int kFewRows = 4;
 
-inline void transpose(F (&r)[kLanes]) {
-  __m512i words[kLanes];
-  for (int i = 0; i < kLanes; ++i) words[i] = _mm512_castps_si512(r[i].v);
-  transpose16(words);
-  for (int i = 0; i < kLanes; ++i) r[i].v = _mm512_castsi512_ps(words[i]);
-}
 template <int i>
 inline F byte(F a) {
   const __m512i low = _mm512_srli_epi32(_mm512_castps_si512(a.v), 8 * i);

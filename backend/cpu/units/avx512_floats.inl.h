@@ -57,8 +57,11 @@ inline void store_bf16(std::uint16_t* p, F a) {
   store256(p, _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded, 16)));
 }
 
+using WordVector = __m512i;
+inline WordVector words_of(F a) { return _mm512_castps_si512(a.v); }
+inline F floats_of(WordVector a) { return {_mm512_castsi512_ps(a)}; }
 /// In place: row i, column j becomes row j, column i.
-inline void transpose16(__m512i (&r)[16]) {
+inline void transpose_words(WordVector (&r)[16]) {
   __m512i t[16];
   for (int i = 0; i < 16; i += 2) {
     t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);

@@ -12,12 +12,8 @@ struct Half {
 };
 struct Bfloat {
   using Word = std::uint16_t;
-  static float widen(Word w) { return __builtin_bit_cast(float, static_cast<std::uint32_t>(w) << 16); }
-  static Word narrow(float f) {
-    const auto u = __builtin_bit_cast(std::uint32_t, f);
-    const bool nan = (u & 0x7fffffffu) > 0x7f800000u;
-    return static_cast<Word>(nan ? (u >> 16) | 0x40u : (u + 0x7fffu + ((u >> 16) & 1u)) >> 16);
-  }
+  static float widen(Word w) { return widen_bfloat(w); }
+  static Word narrow(float f) { return narrow_to_bfloat(f); }
   static F load(const void* p) { return load_bf16(p); }
   static void store(Word* p, F v) { store_bf16(p, v); }
 };

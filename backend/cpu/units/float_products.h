@@ -2,6 +2,8 @@
 
 #include <cstdint>
 
+#include "backend/cpu/units/halves.h"
+
 /// What an instruction set contributes to products in floating point: narrow functions, as in unit.h.
 namespace nibble {
 inline namespace v0 {

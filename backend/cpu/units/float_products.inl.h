@@ -1,8 +1,16 @@
 // Products in floating point, written once. Included inside a unit's unnamed namespace, after elements.inl.h and
 //   kPanelVectors, kPanelRows, kFewRows: rows of x whose sums registers hold,
-//   sum (of lanes), transpose (kLanes vectors in place), byte<i> (byte i of each 32-bit lane as a float).
+//   sum (of lanes), words_of, floats_of, transpose_words (kLanes vectors in place), byte<i> (byte i of each 32-bit lane
+//   as a float).
 
 inline F multiply_add(F a, F b, F c) { return fma(a, b, c); }
+
+inline void transpose(F (&r)[kLanes]) {
+  WordVector words[kLanes];
+  for (int i = 0; i < kLanes; ++i) words[i] = words_of(r[i]);
+  transpose_words(words);
+  for (int i = 0; i < kLanes; ++i) r[i] = floats_of(words[i]);
+}
 
 #include "backend/cpu/units/panel_product.inl.h"
 

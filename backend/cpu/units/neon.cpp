@@ -68,7 +68,7 @@ inline void transpose(const void* in, std::int64_t in_pitch, std::int64_t words,
   for (; words >= 4; words -= 4, from += 16) {
     uint32x4_t r[4];
     for (int i = 0; i < 4; ++i) r[i] = vreinterpretq_u32_u8(vld1q_u8(from + i * in_pitch));
-    transpose4(r);
+    transpose_words(r);
     for (int i = 0; i < 4; ++i, to += out_pitch) vst1q_u8(to, vreinterpretq_u8_u32(r[i]));
   }
   for (; words > 0; --words, from += 4, to += out_pitch) {

@@ -47,3 +47,15 @@ inline void store_bf16(std::uint16_t* p, F a) {
   const uint32x4_t quiet = vorrq_u32(u, vdupq_n_u32(0x400000));
   vst1_u16(p, vshrn_n_u32(vbslq_u32(vceqq_f32(a.v, a.v), even, quiet), 16));
 }
+
+using WordVector = uint32x4_t;
+inline WordVector words_of(F a) { return vreinterpretq_u32_f32(a.v); }
+inline F floats_of(WordVector a) { return {vreinterpretq_f32_u32(a)}; }
+/// In place: row i, column j becomes row j, column i.
+inline void transpose_words(WordVector (&r)[4]) {
+  const uint32x4x2_t even = vtrnq_u32(r[0], r[1]), odd = vtrnq_u32(r[2], r[3]);
+  r[0] = vcombine_u32(vget_low_u32(even.val[0]), vget_low_u32(odd.val[0]));
+  r[1] = vcombine_u32(vget_low_u32(even.val[1]), vget_low_u32(odd.val[1]));
+  r[2] = vcombine_u32(vget_high_u32(even.val[0]), vget_high_u32(odd.val[0]));
+  r[3] = vcombine_u32(vget_high_u32(even.val[1]), vget_high_u32(odd.val[1]));
+}

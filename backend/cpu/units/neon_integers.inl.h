@@ -1,15 +1,6 @@
 // Integers in vectors of NEON. Included inside a unit's unnamed namespace, after its vectors of floats, so that what
 // the unit's files share is written once and still has no external linkage.
 
-/// In place: row i, column j becomes row j, column i.
-inline void transpose4(uint32x4_t (&r)[4]) {
-  const uint32x4x2_t even = vtrnq_u32(r[0], r[1]), odd = vtrnq_u32(r[2], r[3]);
-  r[0] = vcombine_u32(vget_low_u32(even.val[0]), vget_low_u32(odd.val[0]));
-  r[1] = vcombine_u32(vget_low_u32(even.val[1]), vget_low_u32(odd.val[1]));
-  r[2] = vcombine_u32(vget_high_u32(even.val[0]), vget_high_u32(odd.val[0]));
-  r[3] = vcombine_u32(vget_high_u32(even.val[1]), vget_high_u32(odd.val[1]));
-}
-
 /// The largest magnitude's bits; n is a multiple of 4.
 inline std::uint32_t max_magnitude(const float* x, int n) {
   uint32x4_t most = vdupq_n_u32(0);

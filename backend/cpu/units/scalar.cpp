@@ -56,7 +56,8 @@ F from_bytes(const std::uint8_t* p) {
   return each_lane([=](int i) { return static_cast<float>(p[i]); });
 }
 
-#include "backend/cpu/units/scalar_halves.inl.h"
+float half_to_float(std::uint16_t h) { return widen_half(h); }
+std::uint16_t float_to_half(float f) { return narrow_to_half(f); }
 
 struct Halves {
   std::uint16_t v[kLanes];
@@ -75,14 +76,10 @@ void store_f16(std::uint16_t* p, const F& a) {
 }
 F load_bf16(const void* p) {
   const Halves h = load_halves(p);
-  return each_lane([&](int i) { return __builtin_bit_cast(float, static_cast<std::uint32_t>(h.v[i]) << 16); });
+  return each_lane([&](int i) { return widen_bfloat(h.v[i]); });
 }
 void store_bf16(std::uint16_t* p, const F& a) {
-  for (int i = 0; i < kLanes; ++i) {
-    const auto u = __builtin_bit_cast(std::uint32_t, a.v[i]);
-    const bool nan = (u & 0x7fffffffu) > 0x7f800000u;
-    p[i] = static_cast<std::uint16_t>(nan ? (u >> 16) | 0x40u : (u + 0x7fffu + ((u >> 16) & 1u)) >> 16);
-  }
+  for (int i = 0; i < kLanes; ++i) p[i] = narrow_to_bfloat(a.v[i]);
 }
 
 /// Eight codes of b bits are b bytes.

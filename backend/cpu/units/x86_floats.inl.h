@@ -10,6 +10,11 @@ inline float greatest(F a) {
   return fold(a, [](__m128 p, __m128 q) { return _mm_max_ps(p, q); });
 }
 
+inline std::int32_t load32(const void* p) {
+  std::int32_t four;
+  __builtin_memcpy(&four, p, sizeof four);
+  return four;
+}
 inline __m128i load128(const void* p) { return _mm_loadu_si128(static_cast<const __m128i*>(p)); }
 inline void store128(void* p, __m128i a) { _mm_storeu_si128(static_cast<__m128i*>(p), a); }
 inline __m256i load256(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
