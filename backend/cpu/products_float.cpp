@@ -17,8 +17,10 @@ constexpr std::int64_t kSlab = 256;        // outputs of a task: their panels pa
 constexpr std::int64_t kAcrossStep = 128;  // outputs side by side in memory that are read together
 constexpr std::int64_t kAhead = 8;  // rows asked for before they are read, in runs too short for processors to foresee
 constexpr std::int64_t kLine = 64;  // bytes that memory gives at once
-constexpr std::int64_t kTask = 1 << 15;  // multiply-adds that are worth a thread
-constexpr std::int64_t kFewRows = 4;     // for so few, panels are not worth their making
+constexpr std::int64_t kTask = 1 << 15;                       // multiply-adds that are worth a thread
+constexpr std::int64_t kFewRows = 4;                          // for so few, panels are not worth their making
+constexpr std::int64_t kFewOutputs = 128;                     // for so few, threads share the contracted axis
+constexpr std::int64_t kSplitDepth = 2048, kMostSplits = 16;  // of it, steps of a share, and shares
 
 std::int64_t round_up(std::int64_t value, std::int64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
@@ -218,11 +220,21 @@ class Ahead {
   const std::byte* at_;
 };
 
-/// Outputs [begin, end) of rows [first, first + rows) of a block of x.
+/// A part of a line of places.
+struct Range {
+  std::int64_t begin, end;
+};
+
+/// Outputs of some rows of a block of x, summed over a part of the contracted axis that begins at a panel.
 class Slab {
  public:
-  Slab(const Unit& unit, const Panels& panels, const XBlock& x, std::int64_t first, std::int64_t rows)
-      : floats_(*unit.floats), panels_(panels), x_(x), first_(first), rows_(rows) {}
+  Slab(const Unit& unit, const Panels& panels, const XBlock& x, Range rows, Range depth)
+      : floats_(*unit.floats),
+        panels_(panels),
+        x_(x),
+        first_(rows.begin),
+        rows_(rows.end - rows.begin),
+        depth_(depth) {}
 
   template <class Store>
   void run(std::int64_t begin, std::int64_t end, Store&& store) const {
@@ -231,9 +243,9 @@ class Slab {
     float* panels = scratch.get<float>(step * kPanelDepth);
     float* acc = scratch.get<float>(rows_ * width);
     zero(acc, rows_ * width);
-    for (std::int64_t k = 0; k < panels_.depth(); k += kPanelDepth) {
+    for (std::int64_t k = depth_.begin; k < depth_.end; k += kPanelDepth) {
       for (std::int64_t n = begin; n < end; n += step) {
-        panels_.fill(n, k, std::min(kPanelDepth, panels_.depth() - k), panels);
+        panels_.fill(n, k, std::min(kPanelDepth, depth_.end - k), panels);
         const bool last = n + step >= end;
         Ahead ahead(panels_, last ? begin : n + step, std::min(last ? k + kPanelDepth : k, panels_.depth()));
         for (std::int64_t c = 0; c < step && n + c < end; c += floats_.panel_columns) {
@@ -247,7 +259,7 @@ class Slab {
  private:
   /// All rows with one panel, in tiles of about as many rows each.
   void multiply(std::int64_t k, const float* panel, float* acc, std::int64_t width, Ahead& ahead) const {
-    const std::int64_t count = std::min(kPanelDepth, panels_.depth() - k), tiles = pieces(rows_, floats_.panel_rows);
+    const std::int64_t count = std::min(kPanelDepth, depth_.end - k), tiles = pieces(rows_, floats_.panel_rows);
     const std::int64_t share = pieces(ahead.lines(), tiles);
     for (std::int64_t t = 0; t < tiles; ++t) {
       const std::int64_t row = rows_ * t / tiles, end = rows_ * (t + 1) / tiles;
@@ -265,15 +277,55 @@ class Slab {
   const Panels& panels_;
   const XBlock& x_;
   std::int64_t first_, rows_;
+  Range depth_;
 };
+
+/// task(i) for each i in [0, count), by several threads where that is worth it.
+void run_tasks(std::int64_t count, bool worth, TaskRef task) {
+  if (worth) return parallel_for(count, task);
+  for (std::int64_t i = 0; i < count; ++i) task(i);
+}
+
+/// By sizes of w alone: bits must depend neither on threads nor on other rows.
+std::int64_t splits_of(const Panels& panels) {
+  return panels.outputs() > kFewOutputs ? 1 : std::clamp<std::int64_t>(panels.depth() / kSplitDepth, 1, kMostSplits);
+}
+
+/// The sums of shares of the contracted axis, which are added in their order.
+template <class Store>
+void multiply_split(const Unit& unit, const XBlock& x, const Panels& panels, std::int64_t splits, bool worth,
+                    Store&& store) {
+  const std::int64_t outputs = panels.outputs(), size = x.rows() * outputs, whole = pieces(panels.depth(), kPanelDepth);
+  Scratch scratch(Scratch::need<float>(splits * size));
+  float* sums = scratch.get<float>(splits * size);
+  run_tasks(splits, worth, [&](std::int64_t i) {
+    const Range depth{whole * i / splits * kPanelDepth,
+                      std::min(whole * (i + 1) / splits * kPanelDepth, panels.depth())};
+    Slab(unit, panels, x, {0, x.rows()}, depth)
+        .run(0, outputs, [&](std::int64_t m, std::int64_t, std::int64_t count, const float* part) {
+          std::copy_n(part, count, sums + i * size + m * outputs);
+        });
+  });
+  for (std::int64_t i = 1; i < splits; ++i) {
+    for (std::int64_t j = 0; j < size; ++j) sums[j] += sums[i * size + j];
+  }
+  for (std::int64_t m = 0; m < x.rows(); ++m) store(m, 0, outputs, sums + m * outputs);
+}
 
 void multiply_panels(const Unit& unit, const Rows& rows, const Panels& panels) {
   const Output& y = rows.y;
   if (y.columns == 0) return;
   for (std::int64_t first = 0; first < rows.count(); first += kRowBlock) {
     const XBlock x(unit, rows, first, std::min(kRowBlock, rows.count() - first), panels.steps());
+    const auto store = [&](std::int64_t m, std::int64_t n, std::int64_t count, const float* sums) {
+      y.store(unit, rows.at(first + m), n, count, sums);
+    };
     const std::int64_t work = panels.outputs() * panels.depth() * x.rows();
     const std::int64_t threads = std::clamp<std::int64_t>(work / kTask, 1, num_threads());
+    if (const std::int64_t splits = splits_of(panels); splits > 1) {
+      multiply_split(unit, x, panels, splits, threads > 1, store);
+      continue;
+    }
     // As many slabs for each thread, all alike; where outputs are few, threads share out rows.
     const std::int64_t wanted = round_up(pieces(panels.outputs(), kSlab), threads);
     const std::int64_t width = round_up(pieces(panels.outputs(), wanted), panels.step());
@@ -283,17 +335,10 @@ void multiply_panels(const Unit& unit, const Rows& rows, const Panels& panels) {
     const auto task = [&](std::int64_t i) {
       const std::int64_t part = i % parts, begin = i / parts * width;
       const std::int64_t row = x.rows() * part / parts, end = x.rows() * (part + 1) / parts;
-      Slab(unit, panels, x, row, end - row)
-          .run(begin, std::min(begin + width, panels.outputs()),
-               [&](std::int64_t m, std::int64_t n, std::int64_t count, const float* sums) {
-                 y.store(unit, rows.at(first + m), n, count, sums);
-               });
+      Slab(unit, panels, x, {row, end}, {0, panels.depth()})
+          .run(begin, std::min(begin + width, panels.outputs()), store);
     };
-    if (threads > 1) {
-      parallel_for(slabs * parts, task);
-    } else {
-      for (std::int64_t i = 0; i < slabs * parts; ++i) task(i);
-    }
+    run_tasks(slabs * parts, threads > 1, task);
   }
 }
 

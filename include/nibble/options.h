@@ -8,12 +8,15 @@ namespace nibble {
 inline namespace v0 {
 
 /// How exactly a matmul with a packed operand is computed. With y* the fp64 product of x with the fp32-decoded
-/// weights and e = |y − y*| / (‖x‖₂·‖w‖₂) for each element:
+/// weights and e = |y − y*| / (‖x‖₂·‖w‖₂) for each element, of sums of up to 16,384 terms:
 enum class Precision : std::uint8_t {
-  exact,     ///< fp32 arithmetic: e ≤ 1e-6
+  exact,     ///< fp32 arithmetic: e ≤ 1e-6; where all terms have one sign, and roundings add up, e ≤ 5e-6
   standard,  ///< e ≤ 1e-4, and ‖y − y*‖/‖y*‖ ≤ 1e-4 also for activations with outlier channels
   fast,      ///< any narrower arithmetic: e ≤ 2e-2
 };
+// The bounds of standard and fast hold for every x and w: a row of x that would miss them takes a more precise path, as
+// one does that is not finite. Dense products are exact; of bf16 with bf16, processors that multiply pairs of them take
+// denormals for zeros.
 
 /// Whether an operation that has no packed kernel may dequantize what it needs (counted in stats()).
 enum class Fallback : std::uint8_t { allow, error };

@@ -380,6 +380,32 @@ TEST(Attention, LongCachesHaveTheSameBitsOnAnyNumberOfThreads) {
   }
 }
 
+/// Of caches in bf16, which fast takes in pairs, and in bytes.
+TEST(Attention, NarrowCachesHaveTheSameBitsOnAnyNumberOfThreads) {
+  const int before = nb::num_threads();
+  for (const nb::Precision precision : {nb::Precision::exact, nb::Precision::fast}) {
+    const nb::with options({.precision = precision});
+    for (const bool packed : {false, true}) {
+      const auto cache = [&](unsigned seed) {
+        const Tensor t = nb::random_normal({2, 2, 1500, 64}, seed);
+        return packed ? nb::quantize(t, {.format = "q8_0"}) : nb::cast(t, DType::bf16);
+      };
+      const Tensor k = cache(2), v = cache(3);
+      for (const std::int64_t queries : {1, 2, 100}) {
+        const Tensor q = nb::random_normal({2, 6, queries, 64}, 1);
+        std::vector<float> first;
+        for (const int threads : {1, 2, 5}) {
+          nb::set_num_threads(threads);
+          const auto bits = nb::scaled_dot_product_attention(q, k, v).to_vector<float>();
+          if (first.empty()) first = bits;
+          ASSERT_EQ(bits, first) << threads << " threads, " << queries << " queries, packed " << packed;
+        }
+      }
+    }
+  }
+  nb::set_num_threads(before);
+}
+
 TEST(Attention, FastStaysWithinItsPrecision) {
   const nb::with fast({.precision = nb::Precision::fast});
   for (const std::int64_t depth : {64, 37}) {

@@ -103,6 +103,11 @@ TEST_F(SmolLm2Model, LogitsAtExactPrecision) {
 
 TEST_F(SmolLm2Model, LogitsAtStandardPrecision) { expect_logits_within(1e-2, kSanitized ? 1 : 4); }
 
+TEST_F(SmolLm2Model, LogitsAtFastPrecision) {
+  const with fast({.precision = Precision::fast});
+  expect_logits_within(1.0, kSanitized ? 1 : 4);
+}
+
 TEST_F(SmolLm2Model, GreedyTextEqualsTheReference) {
   const files::Checkpoint checkpoint = files::Checkpoint::open(path_);
   const llm::DecoderModel model = llm::load_decoder(checkpoint);
