@@ -6,9 +6,9 @@
 
 #include <algorithm>
 #include <chrono>
-#include <fstream>
 
 #include "backend/common/executor.h"
+#include "backend/cpu/blocking.h"
 #include "backend/cpu/cpu_backend.h"
 #include "backend/cpu/units/probe.h"
 #include "backend/cpu/units/select.h"
@@ -66,16 +66,7 @@ static_assert(static_cast<int>(Arithmetic::fp32) == static_cast<int>(cpu::Probed
 
 }  // namespace
 
-std::uint64_t CpuBackend::cache_bytes() {
-  // Not sysconf: on a virtual machine it counts what other machines' cores have too.
-  std::uint64_t largest = 0;
-  for (int index = 0; index < 8; ++index) {
-    std::ifstream file(fmt::format("/sys/devices/system/cpu/cpu0/cache/index{}/size", index));
-    std::uint64_t kibibytes = 0;
-    if (file >> kibibytes) largest = std::max(largest, kibibytes << 10);  // "32768K"
-  }
-  return largest;
-}
+std::uint64_t CpuBackend::cache_bytes() { return static_cast<std::uint64_t>(cpu::caches().largest); }
 
 std::vector<LoopRate> CpuBackend::measure_reading(const Tensor& buffer, std::string_view unit) {
   const auto* bytes = static_cast<const unsigned char*>(buffer.raw_data());

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "backend/common/executor.h"
+#include "backend/cpu/blocking.h"
 #include "backend/cpu/products.h"
 #include "backend/cpu/scratch.h"
 
@@ -14,13 +15,11 @@ namespace detail {
 namespace cpu {
 namespace {
 
-constexpr std::int64_t kActivationBytes = 12288;  // packed x that should stay in the first cache
-constexpr std::int64_t kSumBytes = 8192;          // the same of sums
-constexpr std::int64_t kAhead = 4096;             // bytes of packed rows that are asked for before they are read
-constexpr std::int64_t kTaskWeights = 1 << 18;    // of a task, so that threads that started late still share
-constexpr std::int64_t kLeastWeights = 1 << 16;   // that are worth a thread
-constexpr std::int64_t kSerialPack = 1 << 16;     // activations that are rounded without help
-constexpr double kWorthJoining = 1.05;            // of a row's chunks to what it fills of them
+constexpr std::int64_t kAhead = 4096;            // bytes of packed rows that are asked for before they are read
+constexpr std::int64_t kTaskWeights = 1 << 18;   // of a task, so that threads that started late still share
+constexpr std::int64_t kLeastWeights = 1 << 16;  // that are worth a thread
+constexpr std::int64_t kSerialPack = 1 << 16;    // activations that are rounded without help
+constexpr double kWorthJoining = 1.05;           // of a row's chunks to what it fills of them
 
 /// Rows of x packed, in groups whose rows lie beside one another for each chunk.
 class FewActivations {
@@ -102,8 +101,8 @@ void multiply_range(const FewProduct& p, std::int64_t first, std::int64_t begin,
                      lanes = p.unit.lanes;
   const std::int64_t half = (end - begin + 1) / 2, starts[2] = {begin, end - half};
   const std::int64_t step_floats = m * p.joined * lanes, columns = half * p.joined;
-  const std::int64_t steps = std::clamp<std::int64_t>(kSumBytes / (2 * step_floats * 4), 1, half);
-  const std::int64_t piece = std::max<std::int64_t>(1, kActivationBytes / (m * p.scheme.chunk_bytes)) * chunk;
+  const std::int64_t steps = std::clamp<std::int64_t>(blocking().few_sums / (2 * step_floats * 4), 1, half);
+  const std::int64_t piece = std::max<std::int64_t>(1, blocking().few_activations / (m * p.scheme.chunk_bytes)) * chunk;
   const std::int64_t repeated = p.joined > 1 ? p.part.count / chunk * p.scheme.chunk_bytes : 0;
   Scratch scratch(Scratch::need<float>(2 * steps * step_floats) + Scratch::need<float>(2 * columns * m) +
                   Scratch::need<unsigned char>(repeated));
@@ -162,7 +161,7 @@ std::int64_t rows_joined(const FewRowsUnit& few, const FewRowsScheme& scheme, co
   const bool worth = static_cast<double>(chunks * few.chunk) > kWorthJoining * static_cast<double>(length);
   const bool can = scheme.repeat != nullptr && length >= few.chunk && length <= kMostJoinedBlocks * kFewBlock &&
                    w.rows() % joined == 0 && w.contiguous();
-  return worth && can && line / few.chunk * scheme.chunk_bytes <= kActivationBytes ? joined : 1;
+  return worth && can && line / few.chunk * scheme.chunk_bytes <= blocking().few_activations ? joined : 1;
 }
 
 }  // namespace

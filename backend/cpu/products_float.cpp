@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "backend/common/executor.h"
+#include "backend/cpu/blocking.h"
 #include "backend/cpu/products.h"
 #include "backend/cpu/scratch.h"
 #include "backend/cpu/units/select.h"
@@ -13,7 +14,6 @@ namespace cpu {
 namespace {
 
 constexpr std::int64_t kRowBlock = 512;    // rows of x that one decoding of w serves
-constexpr std::int64_t kSlab = 256;        // outputs of a task: their panels pass by the same piece of x
 constexpr std::int64_t kAcrossStep = 128;  // outputs side by side in memory that are read together
 constexpr std::int64_t kAhead = 8;  // rows asked for before they are read, in runs too short for processors to foresee
 constexpr std::int64_t kLine = 64;  // bytes that memory gives at once
@@ -326,8 +326,10 @@ void multiply_panels(const Unit& unit, const Rows& rows, const Panels& panels) {
       multiply_split(unit, x, panels, splits, threads > 1, store);
       continue;
     }
+    // Outputs of a task: their panels pass by the same piece of x, and their sums stay near.
+    const std::int64_t slab = std::max(panels.step(), blocking().slab / (kRowBlock * std::int64_t{sizeof(float)}));
     // As many slabs for each thread, all alike; where outputs are few, threads share out rows.
-    const std::int64_t wanted = round_up(pieces(panels.outputs(), kSlab), threads);
+    const std::int64_t wanted = round_up(pieces(panels.outputs(), slab), threads);
     const std::int64_t width = round_up(pieces(panels.outputs(), wanted), panels.step());
     const std::int64_t slabs = pieces(panels.outputs(), width);
     const std::int64_t parts =

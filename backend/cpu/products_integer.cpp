@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "backend/common/executor.h"
+#include "backend/cpu/blocking.h"
 #include "backend/cpu/integer_panels.h"
 #include "backend/cpu/products.h"
 #include "backend/cpu/scratch.h"
@@ -30,12 +31,15 @@ constexpr std::int64_t kShortRows = 128;
 
 Cut cut_of(std::int64_t x_rows, const IntegerScheme& scheme) {
   const std::int64_t at_once = scheme.rows;
+  const auto sheet_of = [&](std::int64_t bytes, std::int64_t depth) {
+    return std::max<std::int64_t>(bytes / depth / at_once, 1) * at_once;
+  };
   if (x_rows > kShortRows) {  // many rows of x pass over a sheet, so they must not come from far
-    const std::int64_t sheet = 64 / at_once * at_once;
+    const std::int64_t sheet = sheet_of(blocking().tall_sheet, kTallDepth);
     return {sheet, sheet, kTallDepth};
   }
-  const std::int64_t sheet = std::max<std::int64_t>(8 / at_once, 1) * at_once;  // few do, so it must be read soon
-  return {32 / sheet * sheet, sheet, kMostDepth};
+  const std::int64_t sheet = sheet_of(blocking().short_sheet, kMostDepth);  // few do, so it must be read soon
+  return {std::max(32 / sheet, std::int64_t{1}) * sheet, sheet, kMostDepth};
 }
 
 constexpr std::int64_t kLine = 64;  // bytes that memory is fetched by

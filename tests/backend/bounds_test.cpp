@@ -87,7 +87,7 @@ TEST_P(Bounds, HoldWhereEveryRoundingErrsOneWay) {
 TEST_P(Bounds, HoldAtEveryMagnitude) {
   Random random(seed());
   const Tensor w = packed_matrix(*nb::detail::find_format("q4_0"), 5, 256, DType::f32, random);
-  for (int exponent = -36; exponent <= 36; exponent += 3) {
+  for (int exponent = -36; exponent <= 33; exponent += 3) {
     const Tensor x = dense_matrix(3, 256, DType::f32, Layout::contiguous);
     fill_normal(x, random, Values::outliers, std::pow(10.f, static_cast<float>(exponent)));
     for_each_kernel(x, w, [&](const MatmulKernel& kernel, double worst) {
@@ -107,7 +107,6 @@ TEST_P(Bounds, OfExactGrowWithTermsOfOneSign) {
     const Tensor x = dense_matrix(rows, length, DType::f32, Layout::contiguous);
     for (std::int64_t i = 0; i < x.numel(); ++i) write(x, 3 + i, 0.1f);
     for_each_kernel(x, w, [&](const MatmulKernel& kernel, double worst) {
-      if (getenv("SHOW")) printf("%s %ld rows %g\n", std::string(kernel.name).c_str(), (long)rows, worst);
       EXPECT_LE(worst, 5e-6) << kernel.name << ' ' << rows;
     });
   }

@@ -77,7 +77,8 @@ TEST(CpuElement, HalvesWidenAndNarrowAsTheTypeDoes) {
     float16 h;
     h.bits = static_cast<std::uint16_t>(bits);
     const float a = widen(h), b = static_cast<float>(h);
-    ASSERT_EQ(std::bit_cast<std::uint32_t>(a), std::bit_cast<std::uint32_t>(b)) << bits;
+    const std::uint32_t quiet = std::isnan(b) ? 0x400000 : 0;  // as processors' instructions make it
+    ASSERT_EQ(std::bit_cast<std::uint32_t>(a), std::bit_cast<std::uint32_t>(b) | quiet) << bits;
     ASSERT_EQ(narrow<float16>(a).bits, float16(b).bits) << bits;
   }
   for (std::uint64_t bits = 0; bits <= 0xffffffffu; bits += 1021) {
