@@ -12,7 +12,7 @@ namespace nibble::cli {
 namespace {
 
 /// As the models' own config.json say.
-struct Shape {
+struct ModelShape {
   const char* name;
   files::Architecture architecture;
   std::int64_t layers, hidden, intermediate, heads, kv_heads, head_dim, vocabulary;
@@ -21,21 +21,21 @@ struct Shape {
 };
 constexpr auto kLlama = files::Architecture::llama;
 constexpr auto kQwen3 = files::Architecture::qwen3;
-constexpr Shape kShapes[] = {
+constexpr ModelShape kShapes[] = {
     {"smollm2-135m", kLlama, 30, 576, 1536, 9, 3, 64, 49152, false, true, 1e5},
     {"qwen3-0.6b", kQwen3, 28, 1024, 3072, 16, 8, 128, 151936, true, true, 1e6},
     {"qwen3-8b", kQwen3, 36, 4096, 12288, 32, 8, 128, 151936, true, false, 1e6},
     {"llama-3.2-1b", kLlama, 16, 2048, 8192, 32, 8, 64, 128256, false, true, 5e5},
 };
 
-const Shape& find_shape(const std::string& name) {
-  for (const Shape& shape : kShapes) {
+const ModelShape& find_shape(const std::string& name) {
+  for (const ModelShape& shape : kShapes) {
     if (name == shape.name) return shape;
   }
   throw Error(ErrorCode::invalid_argument, fmt::format("--shape {}: there are {}", name, shape_names()));
 }
 
-files::ModelConfig config_of(const Shape& shape) {
+files::ModelConfig config_of(const ModelShape& shape) {
   files::ModelConfig config;
   config.architecture = shape.architecture;
   config.num_hidden_layers = shape.layers;
@@ -90,7 +90,7 @@ llm::DecoderLayer random_layer(const files::ModelConfig& c, Weights& draw) {
 
 std::string shape_names() {
   std::string names;
-  for (const Shape& shape : kShapes) names += fmt::format("{}{}", names.empty() ? "" : ", ", shape.name);
+  for (const ModelShape& shape : kShapes) names += fmt::format("{}{}", names.empty() ? "" : ", ", shape.name);
   return names;
 }
 
