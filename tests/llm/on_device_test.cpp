@@ -27,10 +27,10 @@ class OnDevice : public ::testing::Test {
 };
 
 /// Every kind of model that there are goldens of; those with experts need a kernel for grouped products.
-const char* const kModels[] = {"llama", "llama_bias", "mistral", "qwen2", "qwen3"};
+const char* const kDenseModels[] = {"llama", "llama_bias", "mistral", "qwen2", "qwen3"};
 
 TEST_F(OnDevice, EveryModelGivesWhatItGivesOnTheCpu) {
-  for (const char* name : kModels) {
+  for (const char* name : kDenseModels) {
     const Tensor want = load_model(models() / name).logits_of(tokens());
     const llm::DecoderModel model = load_model(models() / name, there());
     reset_stats();
