@@ -137,12 +137,13 @@ class FolderSource : public WeightSource {
     if (!layer.packed) bad_file(path_of(codes), name, "has .scales, but config.json says that it is not packed");
     Recipe recipe{.main = codes, .scales = find(stem_of(name), "scales"), .biases = find(stem_of(name), "biases")};
     const auto [bits, group] = layer.params;
-    if (layer.mode == "affine") {
-      recipe.format = fmt::format("affine{}-g{}", bits, group);
-      if (!find_format_info(recipe.format))
+    if (is_mlx_mode(layer.mode)) {
+      const FormatInfo* format = find_mlx_format(layer.mode, bits, group);
+      if (!format)
         refuse(ErrorCode::unsupported, path_of(codes), name,
                fmt::format("bits {} with group_size {} is not supported", bits, group));
       if (!recipe.biases.entry) bad_file(path_of(codes), name, "is packed, but its .biases are missing");
+      recipe.format = format->name;
     } else {
       recipe.refusal = fmt::format("quantization mode {} is not supported (affine is)", shown(layer.mode));
     }
@@ -195,10 +196,11 @@ class FolderSource : public WeightSource {
     if (!format)
       refuse(ErrorCode::unsupported, path_of(place), name, fmt::format("format {} is unknown", shown(note.format)));
     const SafetensorsEntry& entry = *place.entry;
-    if (format->name.starts_with("affine")) {
+    if (!format->mlx_mode.empty()) {
       Place scales = find(stem_of(name), "scales");
       if (!scales.entry) bad_file(path_of(place), name, "is packed, but its .scales are missing");
-      return add_mlx(name, place, {.packed = true, .params = {format->bits, format->group_size}, .mode = "affine"});
+      return add_mlx(name, place,
+                     {.packed = true, .params = {format->bits, format->group_size}, .mode = format->mlx_mode});
     }
     const std::int64_t weights =
         entry.shape.rank() > 0 && entry.dtype == DType::u8 ? weights_in_row(*format, entry.shape.back()) : 0;

@@ -99,7 +99,7 @@ class FolderWriter {
         source_(CheckpointAccess::source(checkpoint)),
         options_(options),
         out_(replaceable(out, checkpoint), options.force) {
-    if (options.plan && !options.plan->format.starts_with("affine")) {
+    if (options.plan && !is_mlx_format(options.plan->format)) {
       throw Error(
           ErrorCode::unsupported,
           fmt::format("[write] {} cannot be stored in a model folder (affine formats can)", options.plan->format));
@@ -137,7 +137,7 @@ class FolderWriter {
 
   Decision decide(const TensorInfo& tensor) const {
     const auto dtype = model_dtype();
-    const bool is_mlx = tensor.packed && tensor.format.starts_with("affine");
+    const bool is_mlx = tensor.packed && is_mlx_format(tensor.format);
     const bool is_planned = options_.plan && options_.plan->packs(tensor);
     if (is_planned && tensor.format != options_.plan->format)
       return {Treatment::pack, packable_dtype(dtype.value_or(tensor.packed ? DType::bf16 : tensor.dtype))};

@@ -33,7 +33,7 @@ bool PackPlan::packs(const TensorInfo& tensor) const {
   if (!tensor.name.ends_with(".weight") || rank < 2 || rank > 3 || tensor.shape.numel() == 0) return false;
   if (!tensor.packed && !is_floating(tensor.dtype)) return false;
   if (is_router(stem_of(tensor.name))) return false;
-  if (tensor.shape.back() % find_format_info(format)->group_size != 0) return false;
+  if (tensor.shape.back() % find_format_info(format)->block != 0) return false;
   return std::none_of(keep.begin(), keep.end(), [&](const std::string& glob) { return keeps(tensor.name, glob); });
 }
 
@@ -67,12 +67,7 @@ TensorInfo packed_info(const PackPlan& plan, const TensorInfo& tensor, DType sca
   packed.format = info.name;
   packed.dtype = scale_dtype;
   const auto weights = static_cast<std::uint64_t>(tensor.shape.numel());
-  if (info.name.starts_with("affine")) {
-    packed.bytes = weights * static_cast<std::uint64_t>(info.bits) / 8 +
-                   weights / static_cast<std::uint64_t>(info.group_size) * 2 * itemsize(scale_dtype);
-  } else {
-    packed.bytes = static_cast<std::uint64_t>(static_cast<double>(weights) * info.bits_per_weight / 8);
-  }
+  packed.bytes = weights / static_cast<std::uint64_t>(info.block) * block_bytes(info, scale_dtype);
   return packed;
 }
 

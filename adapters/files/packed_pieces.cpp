@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <cmath>
+#include <algorithm>
 
 #include "adapters/files/file_error.h"
 
@@ -53,20 +53,43 @@ std::map<std::string, PackedNote, std::less<>> packed_notes(const std::map<std::
   return notes;
 }
 
-const FormatInfo* find_format_info(std::string_view format) {
+const std::vector<FormatInfo>& known_formats() {
   static const std::vector<FormatInfo> all = formats();
-  for (const FormatInfo& info : all) {
-    if (info.name == format) return &info;
+  return all;
+}
+
+const FormatInfo* find_format_info(std::string_view format) {
+  const auto found = std::ranges::find(known_formats(), format, &FormatInfo::name);
+  return found == known_formats().end() ? nullptr : &*found;
+}
+
+bool is_mlx_mode(std::string_view mode) {
+  return !mode.empty() && std::ranges::find(known_formats(), mode, &FormatInfo::mlx_mode) != known_formats().end();
+}
+
+const FormatInfo* find_mlx_format(std::string_view mode, int bits, int group_size) {
+  const auto found = std::ranges::find_if(known_formats(), [&](const FormatInfo& info) {
+    return !mode.empty() && info.mlx_mode == mode && info.bits == bits && info.group_size == group_size;
+  });
+  return found == known_formats().end() ? nullptr : &*found;
+}
+
+bool is_mlx_format(std::string_view format) {
+  const FormatInfo* info = find_format_info(format);
+  return info != nullptr && !info->mlx_mode.empty();
+}
+
+std::uint64_t block_bytes(const FormatInfo& format, DType own) {
+  std::uint64_t bytes = 0;
+  for (const ComponentInfo& component : format.components) {
+    bytes += static_cast<std::uint64_t>(component.width) * itemsize(component.dtype.value_or(own));
   }
-  return nullptr;
+  return bytes;
 }
 
 std::int64_t weights_in_row(const FormatInfo& format, std::int64_t width) {
-  const bool in_words = format.name.starts_with("affine");
-  const double weights = in_words ? static_cast<double>(width) * 32 / format.bits
-                                  : static_cast<double>(width) * 8 / format.bits_per_weight;
-  const auto whole = static_cast<std::int64_t>(std::llround(weights));
-  return static_cast<double>(whole) == weights && whole % format.group_size == 0 ? whole : 0;
+  const std::int64_t in_block = format.components.front().width;
+  return width % in_block == 0 ? width / in_block * format.block : 0;
 }
 
 }  // namespace files

@@ -32,8 +32,16 @@ struct PackedNote {
 /// By tensor name.
 std::map<std::string, PackedNote, std::less<>> packed_notes(const std::map<std::string, std::string>& metadata);
 
-/// The row of that name among formats(), or null.
+/// formats(), asked for once.
+const std::vector<FormatInfo>& known_formats();
+/// The row of that name, or null.
 const FormatInfo* find_format_info(std::string_view format);
+/// Whether MLX packs in such a mode; its format of that mode, or null; whether a format is one of MLX's.
+bool is_mlx_mode(std::string_view mode);
+const FormatInfo* find_mlx_format(std::string_view mode, int bits, int group_size);
+bool is_mlx_format(std::string_view format);
+/// What a block of weights takes, all components together, where the weight's own float type is `own`.
+std::uint64_t block_bytes(const FormatInfo& format, DType own);
 /// The weights in a row of a format whose codes (u32) or blocks (bytes) number `width`; 0 where that does not come out
 /// even.
 std::int64_t weights_in_row(const FormatInfo& format, std::int64_t width);

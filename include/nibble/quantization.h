@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -19,14 +20,25 @@ enum class Family : std::uint8_t {
   grid,       ///< scale · (grid[q] · sign + delta); one code names several weights
 };
 
+/// One named buffer of a format.
+struct ComponentInfo {
+  std::string name;            ///< "codes", "scales", "blocks"
+  std::optional<DType> dtype;  ///< none: the weight's own float type
+  int width;                   ///< elements for each `FormatInfo::block` weights
+};
+
 /// One row of the format table.
 struct FormatInfo {
   std::string name;  ///< "affine4-g64", "q4_0"
   Family family;
-  int bits;                   ///< of one code
-  int group_size;             ///< weights that share a scale
-  double bits_per_weight;     ///< all components together; for affine with 16-bit scales
-  std::string specification;  ///< where the format is defined
+  int bits;                                ///< of one code
+  int group_size;                          ///< weights that share a scale
+  int block;                               ///< the fewest weights that a row can be cut at: rows are whole blocks
+  std::vector<ComponentInfo> components;   ///< the first holds the codes
+  double bits_per_weight;                  ///< all components together; for affine with 16-bit scales
+  std::string mlx_mode;                    ///< what MLX calls it in config.json ("affine"); empty where it has it not
+  std::optional<std::uint32_t> ggml_type;  ///< its number among GGUF's tensor types
+  std::string specification;               ///< where the format is defined
 };
 /// Every format that this build reads and computes with.
 NIBBLE_API std::vector<FormatInfo> formats();

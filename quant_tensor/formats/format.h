@@ -3,6 +3,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -31,30 +32,35 @@ struct ComponentSpec {
   DType dtype = DType::u8;
 };
 
-/// By which rule weights become codes and scales. Units have faster versions of the rules that are named here.
-enum class QuantizeRule : std::uint8_t { own, mlx_affine };
+/// By which rule weights become codes and scales.
+enum class QuantizeRule : std::uint8_t {
+  own,         ///< the bytes of the format's reference implementation
+  mlx_affine,  ///< the same, which units have a faster version of
+  search,      ///< a search of our own, with no larger error than the reference's
+};
 
 /// A weight format: what its bytes mean, and a scalar reference codec, which is the oracle for every kernel.
 /// To add one, write one file that defines its rows and name it in format_table.cpp.
 struct Format {
   std::string_view name;  ///< "affine4-g64", "q4_0"
   Family family = Family::affine;
-  int bits = 4;         ///< of a code
-  int group_size = 32;  ///< weights that share a scale
-  int block = 32;       ///< the fewest weights that can be cut from a row: whole groups and component elements
+  int bits = 4;          ///< of a code
+  int code_bits = bits;  ///< of what `codes` gives: a table may stand between
+  int group_size = 32;   ///< weights that share a scale
+  int block = 32;        ///< the fewest weights that can be cut from a row: whole groups and component elements
   std::span<const ComponentSpec> components;
   /// Elements (of the component's dtype) that component `c` has for a row of k weights.
   std::int64_t (*width)(int c, std::int64_t k) = nullptr;
   /// fp32 values of weights [begin, begin + count) of a row, both multiples of `block`: the bits that the format's own
   /// reference implementation gives.
   void (*decode)(const PackedRow& row, std::int64_t begin, std::int64_t count, float* out) = nullptr;
-  /// Packs a row of k weights, to the bytes that the format's own reference implementation gives; null where there is
-  /// no encoder. A group with a weight that is not finite decodes to no finite value, so it cannot pass unseen.
+  /// Packs a row of k weights by `rule`; null where there is no encoder. A group with a weight that is not finite
+  /// decodes to no finite value, so it cannot pass unseen.
   void (*encode)(const float* weights, std::int64_t k, const MutablePackedRow& row) = nullptr;
   QuantizeRule rule = QuantizeRule::own;  ///< of `encode`
-  /// Affine formats: unsigned codes, one a byte, and fp32 scale and bias of each group, so that value == scale · code +
-  /// bias (one product, one sum, each rounded). The sum has no -0 where decode gives d · 0 for a negative d; where a
-  /// scale is not finite, no value is, but an infinity of decode may be a NaN here.
+  /// Formats whose values are scaled integers: unsigned codes, one a byte, and fp32 scale and bias of each group, so
+  /// that value == scale · code + bias (one product, one sum, each rounded). The sum has no -0 where decode gives d · 0
+  /// for a negative d; where a scale is not finite, no value is, but an infinity of decode may be a NaN here.
   void (*codes)(const PackedRow& row, std::int64_t begin, std::int64_t count, std::uint8_t* codes, float* scales,
                 float* biases) = nullptr;
   /// The inverse of `codes` for a whole row: builds it from codes and the scale and bias of each group without
@@ -64,6 +70,8 @@ struct Format {
   /// A block is one component: an f16 scale, then each weight as a signed byte.
   bool signed_bytes = false;
   double bits_per_weight = 0;
+  std::string_view mlx_mode = {};  ///< see FormatInfo
+  std::optional<std::uint32_t> ggml_type = {};
   std::string_view specification;
 };
 

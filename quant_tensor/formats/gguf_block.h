@@ -54,7 +54,7 @@ struct GgufRow {
 };
 
 template <class Block>
-constexpr Format gguf_format(std::string_view name, int bits) {
+constexpr Format gguf_format(std::string_view name, int bits, std::uint32_t ggml_type) {
   using Row = GgufRow<Block>;
   return {.name = name,
           .family = Family::affine,
@@ -68,6 +68,7 @@ constexpr Format gguf_format(std::string_view name, int bits) {
           .codes = Row::codes,
           .assemble = Row::assemble,
           .bits_per_weight = Block::kBytes * 8.0 / kGgufBlock,
+          .ggml_type = ggml_type,
           .specification = "ggml-org/llama.cpp: gguf-py/gguf/quants.py"};
 }
 

@@ -8,7 +8,7 @@ inline namespace v0 {
 namespace detail {
 
 extern const Format q4_0_format;
-constexpr Format q4_0_format = gguf_format<SymmetricBlock<FourBits>>("q4_0", 4);
+constexpr Format q4_0_format = gguf_format<SymmetricBlock<FourBits>>("q4_0", 4, 2);
 
 }  // namespace detail
 }  // namespace v0

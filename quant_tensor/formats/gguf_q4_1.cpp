@@ -8,7 +8,7 @@ inline namespace v0 {
 namespace detail {
 
 extern const Format q4_1_format;
-constexpr Format q4_1_format = gguf_format<OffsetBlock<FourBits>>("q4_1", 4);
+constexpr Format q4_1_format = gguf_format<OffsetBlock<FourBits>>("q4_1", 4, 3);
 
 }  // namespace detail
 }  // namespace v0

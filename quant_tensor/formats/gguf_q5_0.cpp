@@ -8,7 +8,7 @@ inline namespace v0 {
 namespace detail {
 
 extern const Format q5_0_format;
-constexpr Format q5_0_format = gguf_format<SymmetricBlock<FiveBits>>("q5_0", 5);
+constexpr Format q5_0_format = gguf_format<SymmetricBlock<FiveBits>>("q5_0", 5, 6);
 
 }  // namespace detail
 }  // namespace v0

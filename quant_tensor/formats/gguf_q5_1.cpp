@@ -8,7 +8,7 @@ inline namespace v0 {
 namespace detail {
 
 extern const Format q5_1_format;
-constexpr Format q5_1_format = gguf_format<OffsetBlock<FiveBits>>("q5_1", 5);
+constexpr Format q5_1_format = gguf_format<OffsetBlock<FiveBits>>("q5_1", 5, 7);
 
 }  // namespace detail
 }  // namespace v0

@@ -49,7 +49,7 @@ struct Q8_0Block {
 }  // namespace
 
 constexpr Format q8_0() {
-  Format format = gguf_format<Q8_0Block>("q8_0", 8);
+  Format format = gguf_format<Q8_0Block>("q8_0", 8, 8);
   format.signed_bytes = true;
   return format;
 }

@@ -14,8 +14,23 @@ namespace {
 using detail::Format;
 
 FormatInfo describe_format(const Format& format) {
-  return {std::string(format.name), format.family,          format.bits,
-          format.group_size,        format.bits_per_weight, std::string(format.specification)};
+  FormatInfo info{.name = std::string(format.name),
+                  .family = format.family,
+                  .bits = format.bits,
+                  .group_size = format.group_size,
+                  .block = format.block,
+                  .components = {},
+                  .bits_per_weight = format.bits_per_weight,
+                  .mlx_mode = std::string(format.mlx_mode),
+                  .ggml_type = format.ggml_type,
+                  .specification = std::string(format.specification)};
+  for (std::size_t c = 0; c < format.components.size(); ++c) {
+    const detail::ComponentSpec& spec = format.components[c];
+    info.components.push_back({.name = std::string(spec.name),
+                               .dtype = spec.is_scale ? std::nullopt : std::optional(spec.dtype),
+                               .width = static_cast<int>(format.width(static_cast<int>(c), format.block))});
+  }
+  return info;
 }
 
 /// A component as the view sees it: the view's rows, and of each the part that it covers.

@@ -32,6 +32,13 @@ std::vector<float> row_of(const Tensor& matrix, std::int64_t row) {
   return reshape(dequantize(slice(matrix, 0, row, row + 1), DType::f32), {-1}).to_vector<float>();
 }
 
+/// Whether some component is stored in the weight's own float type.
+bool has_own_scales(std::string_view format) {
+  const std::vector<FormatInfo> known = formats();
+  const auto info = std::ranges::find(known, format, &FormatInfo::name);
+  return info != known.end() && std::ranges::any_of(info->components, [](const auto& c) { return !c.dtype; });
+}
+
 }  // namespace
 
 std::vector<std::string> weight_formats() {
@@ -58,10 +65,10 @@ Tensor random_weights(const std::string& format, std::int64_t count, std::int64_
   require_memory(what, sizeof(float) * static_cast<double>(distinct) * static_cast<double>(k));
   const double deviation = drawn.deviation > 0 ? drawn.deviation : 1 / std::sqrt(static_cast<double>(k));
   const Tensor values = random_normal({distinct, k}, drawn.seed, 0, deviation);
-  const bool dense = is_dense_format(format), affine = format.starts_with("affine");
-  const Tensor stored = dense    ? cast(values, *parse_dtype(format))
-                        : affine ? quantize(cast(values, DType::bf16), {.format = format})
-                                 : quantize(values, {.format = format});
+  const bool dense = is_dense_format(format), own = has_own_scales(format);
+  const Tensor stored = dense ? cast(values, *parse_dtype(format))
+                        : own ? quantize(cast(values, DType::bf16), {.format = format})
+                              : quantize(values, {.format = format});
   const double bytes_a_row = static_cast<double>(stored.nbytes()) / static_cast<double>(distinct);
   require_memory(what, bytes_a_row * static_cast<double>(count) * static_cast<double>(n));
   const Tensor rows = broadcast_to(remainder(arange(0, n), static_cast<int>(distinct)), {count, n});
