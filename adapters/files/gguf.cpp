@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <cstdlib>
 #include <cstring>
 
 #include "adapters/files/file_error.h"
+#include "adapters/files/packed_pieces.h"
 #include "nibble/quantization.h"
 
 namespace nibble {
@@ -15,25 +17,36 @@ inline namespace v0 {
 namespace files {
 namespace {
 
-// ggml.h's enum ggml_type; sizes as in gguf-py's GGML_QUANT_SIZES.
-constexpr std::array<GgmlType, 34> kTypes{{
-    {0, "F32", 1, 4, DType::f32},    {1, "F16", 1, 2, DType::f16},    {2, "Q4_0", 32, 18, {}, "q4_0"},
-    {3, "Q4_1", 32, 20, {}, "q4_1"}, {6, "Q5_0", 32, 22, {}, "q5_0"}, {7, "Q5_1", 32, 24, {}, "q5_1"},
-    {8, "Q8_0", 32, 34, {}, "q8_0"}, {9, "Q8_1", 32, 36, {}},         {10, "Q2_K", 256, 84, {}},
-    {11, "Q3_K", 256, 110, {}},      {12, "Q4_K", 256, 144, {}},      {13, "Q5_K", 256, 176, {}},
-    {14, "Q6_K", 256, 210, {}},      {15, "Q8_K", 256, 292, {}},      {16, "IQ2_XXS", 256, 66, {}},
-    {17, "IQ2_XS", 256, 74, {}},     {18, "IQ3_XXS", 256, 98, {}},    {19, "IQ1_S", 256, 50, {}},
-    {20, "IQ4_NL", 32, 18, {}},      {21, "IQ3_S", 256, 110, {}},     {22, "IQ2_S", 256, 82, {}},
-    {23, "IQ4_XS", 256, 136, {}},    {24, "I8", 1, 1, DType::i8},     {25, "I16", 1, 2, DType::i16},
-    {26, "I32", 1, 4, DType::i32},   {27, "I64", 1, 8, DType::i64},   {28, "F64", 1, 8, DType::f64},
-    {29, "IQ1_M", 256, 56, {}},      {30, "BF16", 1, 2, DType::bf16}, {34, "TQ1_0", 256, 54, {}},
-    {35, "TQ2_0", 256, 66, {}},      {39, "MXFP4", 32, 17, {}},       {40, "NVFP4", 64, 36, {}},
-    {41, "Q1_0", 128, 18, {}},
-}};
+/// ggml.h's enum ggml_type but for the formats that nibble computes with, sizes as in gguf-py's GGML_QUANT_SIZES.
+const GgmlType kOtherTypes[] = {
+    {0, "F32", 1, 4, DType::f32},  {1, "F16", 1, 2, DType::f16},  {9, "Q8_1", 32, 36},
+    {24, "I8", 1, 1, DType::i8},   {25, "I16", 1, 2, DType::i16}, {26, "I32", 1, 4, DType::i32},
+    {27, "I64", 1, 8, DType::i64}, {28, "F64", 1, 8, DType::f64}, {30, "BF16", 1, 2, DType::bf16},
+    {41, "Q1_0", 128, 18},
+};
+
+/// A format that GGUF has a number for; GGUF writes the same name in capitals.
+GgmlType type_of(const FormatInfo& info) {
+  std::string name;
+  std::ranges::transform(info.name, std::back_inserter(name), [](unsigned char c) { return std::toupper(c); });
+  return {*info.ggml_type,
+          name,
+          static_cast<std::uint32_t>(info.block),
+          static_cast<std::uint32_t>(block_bytes(info, DType::f32)),
+          {},
+          info.name};
+}
 
 const GgmlType* find_type(std::uint32_t id) {
-  const auto found = std::ranges::find(kTypes, id, &GgmlType::id);
-  return found == kTypes.end() ? nullptr : &*found;
+  static const std::vector<GgmlType> types = [] {
+    std::vector<GgmlType> all(std::begin(kOtherTypes), std::end(kOtherTypes));
+    for (const FormatInfo& info : known_formats()) {
+      if (info.ggml_type) all.push_back(type_of(info));
+    }
+    return all;
+  }();
+  const auto found = std::ranges::find(types, id, &GgmlType::id);
+  return found == types.end() ? nullptr : &*found;
 }
 
 // The format's gguf_metadata_value_type.

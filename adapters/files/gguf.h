@@ -20,11 +20,11 @@ namespace files {
 /// What a tensor's elements are in a GGUF file (ggml's `ggml_type`).
 struct GgmlType {
   std::uint32_t id;
-  std::string_view name;  ///< "Q4_1"
-  std::uint32_t block;    ///< elements
+  std::string name;     ///< "Q4_1"
+  std::uint32_t block;  ///< elements
   std::uint32_t block_bytes;
-  std::optional<DType> dtype;    ///< of a dense type that nibble reads
-  std::string_view format = {};  ///< nibble's name of a packed type that it reads
+  std::optional<DType> dtype = {};  ///< of a dense type that nibble reads
+  std::string format = {};          ///< nibble's name of a packed type that it reads
   bool is_supported() const { return dtype.has_value() || !format.empty(); }
 };
 

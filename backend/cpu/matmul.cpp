@@ -92,7 +92,7 @@ template <IntegerScheme Unit::*scheme>
 void affine_along(const Unit& unit, const MatmulArgs& args) {
   along_packed(unit, args, [&](const PackedOperands& o) {
     // Codes too wide for the faster scheme take the more precise one.
-    const bool fits = o.w.format().bits <= (unit.*scheme).most_bits;
+    const bool fits = o.w.format().code_bits <= (unit.*scheme).most_bits;
     multiply_along_integer(unit, fits ? unit.*scheme : unit.standard, o.x, o.w, o.y);
   });
 }

@@ -42,7 +42,7 @@ void multiply_refused(const Unit& unit, FewScheme scheme, const Matrix& x, const
 /// of the format's own decode.
 void mend_along(const Unit& unit, const Matrix& x, const PackedRows& w, const Output& y);
 void mend_across(const Unit& unit, const Matrix& x, const PackedRows& w, const Output& y);
-/// Whether they can: codes and a scale and bias for each 32, 64 or 128 weights.
+/// Whether they can: codes, and a scale and bias for each 16, 32, 64, 128 or 256 weights.
 bool suits_integers(const Format& format);
 
 }  // namespace cpu

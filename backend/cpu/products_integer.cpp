@@ -163,7 +163,7 @@ class IntegerTiles {
                       .scales = memory.scales,
                       .biases = memory.biases,
                       .groups = memory.groups,
-                      .bits = w_.format().bits,
+                      .bits = w_.format().code_bits,
                       .block = x_.block,
                       .group_shift = std::countr_zero(static_cast<unsigned>(w_.format().group_size / x_.block)),
                       .blocks = count / x_.block,
@@ -217,8 +217,7 @@ class IntegerTiles {
 
 bool suits_integers(const Format& format) {
   const int group = format.group_size;
-  return format.family == Family::affine && format.codes != nullptr && group >= 32 && group <= 128 &&
-         std::has_single_bit(static_cast<unsigned>(group));
+  return format.codes != nullptr && group >= 16 && group <= 256 && std::has_single_bit(static_cast<unsigned>(group));
 }
 
 void multiply_along_integer(const Unit& unit, const IntegerScheme& scheme, const Matrix& x, const PackedRows& w,

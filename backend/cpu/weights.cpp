@@ -108,7 +108,8 @@ void PackedRows::values(std::int64_t i, std::int64_t begin, std::int64_t count, 
   float scales[kMostGroups], biases[kMostGroups];
   unpack(i, begin, count, codes, scales, biases);
   // Of an infinite scale, scale · code + bias is NaN where scale · (code − zero) is infinite.
-  if (!all_finite(scales, count / format().group_size))
+  const std::int64_t groups = count / format().group_size;
+  if (!all_finite(scales, groups) || !all_finite(biases, groups))
     return format().decode(row(i), packing_.begin + begin, count, out);
   unit_.expand(codes, scales, biases, count, format().group_size, out);
 }

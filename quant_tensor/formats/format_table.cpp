@@ -1,8 +1,10 @@
 #include <fmt/format.h>
 
 #include <string>
+#include <vector>
 
 #include "nibble/error.h"
+#include "quant_tensor/formats/block_formats.h"
 #include "quant_tensor/formats/format.h"
 
 namespace nibble {
@@ -11,42 +13,22 @@ namespace detail {
 
 // Each file of this folder that defines formats is named here, twice: its rows, and their place in the table.
 extern const Format mlx_affine_formats[18];
-extern const Format q4_0_format, q4_1_format, q5_0_format, q5_1_format, q8_0_format;
+extern const Format q4_0_format, q4_1_format, q5_0_format, q5_1_format, q8_0_format, q8_k_format;
 
-namespace {
-
-constexpr const Format* kTable[] = {
-    &mlx_affine_formats[0],
-    &mlx_affine_formats[1],
-    &mlx_affine_formats[2],
-    &mlx_affine_formats[3],
-    &mlx_affine_formats[4],
-    &mlx_affine_formats[5],
-    &mlx_affine_formats[6],
-    &mlx_affine_formats[7],
-    &mlx_affine_formats[8],
-    &mlx_affine_formats[9],
-    &mlx_affine_formats[10],
-    &mlx_affine_formats[11],
-    &mlx_affine_formats[12],
-    &mlx_affine_formats[13],
-    &mlx_affine_formats[14],
-    &mlx_affine_formats[15],
-    &mlx_affine_formats[16],
-    &mlx_affine_formats[17],
-    &q4_0_format,
-    &q4_1_format,
-    &q5_0_format,
-    &q5_1_format,
-    &q8_0_format,
-};
-
-}  // namespace
-
-std::span<const Format* const> format_table() { return kTable; }
+std::span<const Format* const> format_table() {
+  static const std::vector<const Format*> table = [] {
+    std::vector<const Format*> all;
+    for (const Format& format : mlx_affine_formats) all.push_back(&format);
+    for (const Format* format : {&q4_0_format, &q4_1_format, &q5_0_format, &q5_1_format, &q8_0_format, &q8_k_format})
+      all.push_back(format);
+    for (const Format& format : block_formats()) all.push_back(&format);
+    return all;
+  }();
+  return table;
+}
 
 const Format* find_format(std::string_view name) {
-  for (const Format* format : kTable) {
+  for (const Format* format : format_table()) {
     if (format->name == name) return format;
   }
   return nullptr;
@@ -55,7 +37,7 @@ const Format* find_format(std::string_view name) {
 const Format& format_named(std::string_view op, std::string_view name) {
   if (const Format* format = find_format(name)) return *format;
   std::string known;
-  for (const Format* format : kTable) known += fmt::format("{}{}", known.empty() ? "" : ", ", format->name);
+  for (const Format* format : format_table()) known += fmt::format("{}{}", known.empty() ? "" : ", ", format->name);
   throw Error(ErrorCode::invalid_argument, fmt::format("[{}] no format is called '{}'; there are {}", op, name, known));
 }
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <memory>
 #include <random>
@@ -92,18 +94,47 @@ inline std::vector<double> values_of(const Tensor& t) {
   return out;
 }
 
-/// A packed matrix of normal weights, some groups constant or zero.
+/// Fills blocks of a format without an encoder: any bits that decode to weights of a usual size.
+inline void fill_blocks(const nb::detail::Format& format, std::int64_t length, std::byte* bytes, Random& random) {
+  const std::int64_t block = format.width(0, format.block);
+  std::vector<float> values(static_cast<std::size_t>(format.block));
+  for (std::int64_t i = 0; i < length / format.block; ++i, bytes += block) {
+    float most = 0;
+    do {
+      for (std::int64_t b = 0; b < block; ++b) bytes[b] = static_cast<std::byte>(pick(random, 0, 255));
+      nb::detail::PackedRow row;
+      row.component[0] = bytes;
+      format.decode(row, 0, format.block, values.data());
+      most = 0;
+      for (const float v : values) most = std::isnan(v) ? v : std::max(most, std::abs(v));
+    } while (!(most > 1e-3f && most < 10));
+  }
+}
+
+/// A packed matrix of normal weights, some groups constant or zero. A search for scales is slow: there the first rows
+/// come again and again.
 inline Tensor packed_matrix(const nb::detail::Format& format, std::int64_t rows, std::int64_t length, DType scales,
                             Random& random) {
   std::vector<Tensor> components = nb::detail::allocate_components(format, {rows, length}, scales);
   std::normal_distribution<float> normal(0, 0.05f);
   std::vector<float> line(static_cast<std::size_t>(length));
+  constexpr std::int64_t kSearched = 8;
   for (std::int64_t r = 0; r < rows; ++r) {
+    const nb::detail::MutablePackedRow row = nb::detail::mutable_packed_row(format, components, r);
+    if (!format.encode) {
+      fill_blocks(format, length, row.component[0], random);
+      continue;
+    }
+    if (r >= kSearched && format.rule == nb::detail::QuantizeRule::search) {
+      const auto* before = nb::detail::mutable_packed_row(format, components, r - kSearched).component[0];
+      std::copy_n(before, format.width(0, length), row.component[0]);
+      continue;
+    }
     for (std::int64_t k = 0; k < length; ++k) line[static_cast<std::size_t>(k)] = normal(random);
     if (pick(random, 0, 3) == 0 && length > 0) {
       std::fill_n(line.begin(), format.group_size, pick(random, 0, 1) == 0 ? 0.f : -0.25f);
     }
-    format.encode(line.data(), length, nb::detail::mutable_packed_row(format, components, r));
+    format.encode(line.data(), length, row);
   }
   return nb::detail::make_packed(format, components, {rows, length}, DType::f32);
 }

@@ -80,9 +80,9 @@ TEST(Failures, FilesThatAreNotWhatTheySay) {
   const TemporaryFolder scratch;
   write_file(scratch / "model.gguf", "this is no model");
   expect_failure({"info", scratch / "model.gguf"}, "invalid_file", "model.gguf");
-  EXPECT_EQ(answer({"info", goldens() / "unsupported_q4_k.gguf"})["tensors"][0]["format"],
-            "q4_k");  // listing needs no decoder
-  expect_failure({"quantize", goldens() / "unsupported_q4_k.gguf", scratch / "out"}, "unsupported", "Q4_K");
+  EXPECT_EQ(answer({"info", goldens() / "unsupported_q8_1.gguf"})["tensors"][0]["format"],
+            "q8_1");  // listing needs no decoder
+  expect_failure({"quantize", goldens() / "unsupported_q8_1.gguf", scratch / "out"}, "unsupported", "Q8_1");
   EXPECT_FALSE(fs::exists(scratch / "out"));
   expect_failure(
       {"logits", models() / "llama", "--tokens", "1", "--out", scratch / "l.npy", "--lora", models() / "lora" / "dora"},

@@ -179,11 +179,11 @@ TEST(FolderWrite, AnExistingFolderIsRefusedUnlessForced) {
 
 TEST(FolderWrite, AFailureLeavesNothing) {
   const TemporaryFolder scratch;
-  const auto model = Checkpoint::open(goldens() / "unsupported_q4_k.gguf");
+  const auto model = Checkpoint::open(goldens() / "unsupported_q8_1.gguf");
   FolderOptions options;
   options.dequantize = true;
   EXPECT_THAT(error_text([&] { write_model_folder(model, scratch / "out", options); }),
-              HasSubstr("Q4_K is not supported"));
+              HasSubstr("Q8_1 is not supported"));
   EXPECT_EQ(std::distance(fs::directory_iterator(scratch.path()), fs::directory_iterator()), 0);
 
   rlimit old{};

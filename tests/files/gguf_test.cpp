@@ -5,6 +5,7 @@
 #include "adapters/files/checkpoint.h"
 #include "adapters/files/gguf_source.h"
 #include "file_test_support.h"
+#include "nibble/io.h"
 #include "nibble/ops.h"
 #include "nibble/quantization.h"
 
@@ -169,9 +170,9 @@ TEST(Gguf, MetadataOfEveryKind) {
 
 TEST(Gguf, ATruncationAtAnyLengthIsRefused) {
   const TemporaryFolder scratch;
-  const std::string whole = read_file(goldens() / "unsupported_q4_k.gguf");
+  const std::string whole = read_file(goldens() / "unsupported_q8_1.gguf");
   ASSERT_FALSE(whole.empty());
-  const GgufFile intact(goldens() / "unsupported_q4_k.gguf");
+  const GgufFile intact(goldens() / "unsupported_q8_1.gguf");
   const std::size_t end = intact.tensors().back().begin + intact.tensors().back().bytes;
   for (std::size_t length = 0; length < end; ++length) {
     write_file(scratch / "cut.gguf", whole.substr(0, length));
@@ -180,16 +181,39 @@ TEST(Gguf, ATruncationAtAnyLengthIsRefused) {
 }
 
 TEST(Gguf, AnUnsupportedTypeIsRefusedByItsName) {
-  const GgufFile gguf(goldens() / "unsupported_q4_k.gguf");
+  const GgufFile gguf(goldens() / "unsupported_q8_1.gguf");
   nb::ErrorCode code{};
   for (const auto& tensor : gguf.tensors()) {
     if (tensor.type->is_supported()) continue;
     const std::string text = error_text([&] { gguf.tensor(tensor); }, &code);
-    EXPECT_THAT(text, HasSubstr(std::string(tensor.name) + ": type Q4_K is not supported"));
+    EXPECT_THAT(text, HasSubstr(std::string(tensor.name) + ": type Q8_1 is not supported"));
     EXPECT_EQ(code, nb::ErrorCode::unsupported);
     return;
   }
   FAIL() << "the golden has no such tensor";
+}
+
+TEST(Gguf, EveryTypeIsReadAndWrittenBackByteForByte) {
+  const TemporaryFolder scratch;
+  const GgufFile gguf(goldens() / "ggml_blocks.gguf");
+  const auto values = nb::load_safetensors((goldens() / "ggml_blocks.safetensors").string()).tensors;
+  std::vector<std::pair<std::string, nb::Tensor>> read;
+  for (const auto& tensor : gguf.tensors()) {
+    const std::string name(tensor.name);
+    const nb::Tensor packed = gguf.tensor(tensor);
+    EXPECT_EQ(nb::packing_of(packed).format.name, name);
+    EXPECT_EQ(packed.to_vector<float>(), values.at(name + ".values").to_vector<float>()) << name;
+    read.emplace_back(name, packed);
+  }
+  EXPECT_GT(read.size(), 18u);
+  const std::string path = (scratch / "w.safetensors").string();
+  nb::save_safetensors(path, {read.begin(), read.end()});
+  const auto written = nb::load_safetensors(path).tensors;
+  for (const auto& [name, packed] : read) {
+    const nb::PackingView again = nb::packing_of(written.at(name));
+    EXPECT_EQ(again.format.name, name);
+    EXPECT_EQ(bytes_of(again.components[0].second), bytes_of(values.at(name + ".blocks"))) << name;
+  }
 }
 
 TEST(Gguf, AnAbsurdNumberOfHeadsIsRefused) {

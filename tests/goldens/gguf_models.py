@@ -161,8 +161,8 @@ def reference(folder: Path, config, stored: dict[str, np.ndarray], length: int) 
 def write_unsupported(path: Path) -> None:
     """One tensor of a type that nibble must refuse by name."""
     writer = gguf.GGUFWriter(path, "llama")
-    _, size = gguf.GGML_QUANT_SIZES[Type.Q4_K]
-    writer.add_tensor("token_embd.weight", np.zeros((2, size), dtype=np.uint8), raw_dtype=Type.Q4_K)
+    _, size = gguf.GGML_QUANT_SIZES[Type.Q8_1]
+    writer.add_tensor("token_embd.weight", np.zeros((2, size), dtype=np.uint8), raw_dtype=Type.Q8_1)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -181,7 +181,7 @@ def main():
         stored = write_model(HERE / f"{name}.gguf", folder, config, types, default)
         out |= {f"{name}.{k}": v for k, v in reference(folder, config, stored, length).items()}
     save_tensors(HERE / "gguf_models.safetensors", out)
-    write_unsupported(HERE / "unsupported_q4_k.gguf")
+    write_unsupported(HERE / "unsupported_q8_1.gguf")
 
 
 if __name__ == "__main__":

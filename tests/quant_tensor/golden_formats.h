@@ -57,6 +57,7 @@ struct GoldenCase {
   std::vector<float> weight;  ///< what was packed
   std::vector<float> values;  ///< what it decodes to
   DType scale_dtype;
+  bool is_random = false;  ///< made of random bits; `weight` is what they decode to
 
   std::int64_t k() const { return shape.back(); }
   std::int64_t rows() const { return shape.numel() / shape.back(); }
@@ -75,12 +76,17 @@ inline GoldenCase golden_case(const nb::TensorMap& file, const std::string& pref
   return c;
 }
 
-inline std::vector<GoldenCase> golden_cases_of(const Format& format) {
+/// As ggml packs it; and any bits, which are nobody's weights.
+inline std::vector<GoldenCase> ggml_cases_of(const Format& format) {
+  static const nb::TensorMap file = nb::load_safetensors(golden_path("ggml_blocks.safetensors")).tensors;
+  const std::string name(format.name), random = name + ".random";
+  GoldenCase any = golden_case(file, random, file.at(random + ".values"), format);
+  any.is_random = true;
+  return {golden_case(file, name, file.at("weight"), format), any};
+}
+
+inline std::vector<GoldenCase> mlx_cases_of(const Format& format) {
   static const nb::TensorMap mlx = nb::load_safetensors(golden_path("mlx_affine.safetensors")).tensors;
-  static const nb::TensorMap gguf = nb::load_safetensors(golden_path("gguf_blocks.safetensors")).tensors;
-  if (!format.name.starts_with("affine")) {
-    return {golden_case(gguf, std::string(format.name), gguf.at("weight"), format)};
-  }
   const std::string grid = fmt::format("b{}_g{}", format.bits, format.group_size);
   std::vector<GoldenCase> cases;
   for (const std::string dtype : {"f32", "f16", "bf16"}) {
@@ -90,6 +96,14 @@ inline std::vector<GoldenCase> golden_cases_of(const Format& format) {
     cases.push_back(golden_case(mlx, "experts_b4_g64_f32", mlx.at("experts_b4_g64_f32.weight"), format));
   }
   return cases;
+}
+
+inline std::vector<GoldenCase> golden_cases_of(const Format& format) {
+  static const nb::TensorMap gguf = nb::load_safetensors(golden_path("gguf_blocks.safetensors")).tensors;
+  const std::string name(format.name);
+  if (!format.mlx_mode.empty()) return mlx_cases_of(format);
+  if (!gguf.contains(name + ".blocks")) return ggml_cases_of(format);
+  return {golden_case(gguf, name, gguf.at("weight"), format)};
 }
 
 /// Every case of every format: a format of the table without goldens is an error here (at() throws).

@@ -3,6 +3,7 @@
 //   half_to_float, float_to_half, unpack_bits, unpack_block, and the tile sizes.
 
 #include "backend/cpu/units/elements.inl.h"
+#include "quant_tensor/formats/blocks/all.inl.h"
 
 template <class T>
 void load_as(const void* in, std::int64_t stride, std::int64_t n, float* out) {
@@ -83,18 +84,16 @@ void affine_codes(const RowBytes& row, std::int64_t begin, std::int64_t count, s
   if (count > 0) unpack_bits<kBits, 32>(in, codes);
 }
 
-std::uint16_t word_at(const unsigned char* p) { return static_cast<std::uint16_t>(p[0] | p[1] << 8); }
-
 template <class B>
 void block_scales(const RowBytes* rows, int n, std::int64_t begin, std::int64_t count, std::int64_t pitch,
                   float* scales, float* biases) {
   for (int r = 0; r < n; ++r) {
     const unsigned char* p = rows[r].component[0] + begin * B::kHalf;
     for (std::int64_t g = 0; g < count; ++g, p += B::kHalf) {
-      const float d = half_to_float(word_at(p));
+      const float d = half_to_float(half_bits(p));
       scales[g * pitch + r] = d;
       biases[g * pitch + r] =
-          B::minimum != 0 ? half_to_float(word_at(p + B::minimum)) : d * -static_cast<float>(B::zero);
+          B::minimum != 0 ? half_to_float(half_bits(p + B::minimum)) : d * -static_cast<float>(B::zero);
     }
   }
 }
@@ -105,6 +104,29 @@ void block_codes(const RowBytes& row, std::int64_t begin, std::int64_t count, st
   for (std::int64_t i = 0; i < count; i += 32, p += B::kHalf, codes += 32) unpack_block<B>(p, codes);
 }
 
+/// The formats whose blocks are written once for all.
+template <class Block>
+void codes_of_blocks(const RowBytes& row, std::int64_t begin, std::int64_t count, std::uint8_t* codes) {
+  const unsigned char* block = row.component[0] + begin / Block::kWeights * Block::kBytes;
+  for (std::int64_t i = 0; i < count; i += Block::kWeights, block += Block::kBytes) Block::codes(block, codes + i);
+}
+template <class Block>
+void scales_of_blocks(const RowBytes* rows, int n, std::int64_t begin, std::int64_t count, std::int64_t pitch,
+                      float* scales, float* biases) {
+  constexpr int kGroups = Block::kWeights / Block::kGroup;
+  for (int r = 0; r < n; ++r) {
+    const unsigned char* block = rows[r].component[0] + begin / kGroups * Block::kBytes;
+    for (std::int64_t first = 0; first < count; first += kGroups, block += Block::kBytes) {
+      float scale[kGroups], bias[kGroups];
+      scales_and_biases<Block>(block, scale, bias);
+      for (int g = 0; g < kGroups; ++g) {
+        scales[(first + g) * pitch + r] = scale[g];
+        biases[(first + g) * pitch + r] = bias[g];
+      }
+    }
+  }
+}
+
 template <TransposeScales transpose, int kBits>
 constexpr Decoder affine(const char* name) {
   return {name, 0, affine_codes<kBits>, affine_scales<transpose>};
@@ -113,12 +135,29 @@ template <class B>
 constexpr Decoder block(const char* name) {
   return {name, B::zero, block_codes<B>, block_scales<B>};
 }
-template <TransposeScales transpose>
-constexpr Decoder kDecoders[] = {
-    affine<transpose, 2>("affine2"), affine<transpose, 3>("affine3"), affine<transpose, 4>("affine4"),
-    affine<transpose, 5>("affine5"), affine<transpose, 6>("affine6"), affine<transpose, 8>("affine8"),
-    block<Block4_0>("q4_0"),         block<Block4_1>("q4_1"),         block<Block5_0>("q5_0"),
-    block<Block5_1>("q5_1"),         block<Block8_0>("q8_0"),
+template <TransposeScales transpose, class... Blocks>
+struct Decoders {
+  static constexpr Decoder all[] = {
+      affine<transpose, 2>("affine2"),
+      affine<transpose, 3>("affine3"),
+      affine<transpose, 4>("affine4"),
+      affine<transpose, 5>("affine5"),
+      affine<transpose, 6>("affine6"),
+      affine<transpose, 8>("affine8"),
+      block<Block4_0>("q4_0"),
+      block<Block4_1>("q4_1"),
+      block<Block5_0>("q5_0"),
+      block<Block5_1>("q5_1"),
+      block<Block8_0>("q8_0"),
+      Decoder{Blocks::kName, Blocks::kZero, codes_of_blocks<Blocks>, scales_of_blocks<Blocks>}...,
+  };
 };
+template <TransposeScales transpose>
+struct With {
+  template <class... Blocks>
+  using DecodersOf = Decoders<transpose, Blocks...>;
+};
+template <TransposeScales transpose>
+constexpr auto& kDecoders = AllBlocks<With<transpose>::template DecodersOf>::all;
 
 constexpr int kDecoderCount = sizeof(kDecoders<scatter_scales>) / sizeof(Decoder);

@@ -26,8 +26,8 @@ struct RowBytes {
 struct Decoder {
   const char* format;  ///< the format's name up to its group suffix: "affine4", "q4_0"
   int zero;            ///< the code whose value is 0, whatever the scale; 0: groups have biases of their own
-  /// Codes of weights [begin, begin + count) of a row, one a byte; both are multiples of 32. Touches no other byte of
-  /// the row.
+  /// Codes of weights [begin, begin + count) of a row, one a byte; both are multiples of the format's block. Touches no
+  /// other byte of the row.
   void (*codes)(const RowBytes& row, std::int64_t begin, std::int64_t count, std::uint8_t* codes);
   /// Scale and bias of groups [begin, begin + count) of `n` rows; group g of row r goes to [(g - begin) · pitch + r].
   void (*scales)(const RowBytes* rows, int n, std::int64_t begin, std::int64_t count, std::int64_t pitch, float* scales,
@@ -51,7 +51,7 @@ struct IntegerProduct {
   const float* biases;        ///< not read where there is a zero
   std::int64_t groups;        ///< from row to row of the two
   int bits;                   ///< of a code
-  int block;                  ///< weights that share x_scale: 32 or 64
+  int block;                  ///< weights that share x_scale: 16, 32 or 64
   int group_shift;            ///< log2 of the blocks in a group
   std::int64_t blocks;
   std::int64_t rows;  ///< of w, a multiple of the scheme's

@@ -1,0 +1,30 @@
+// GGUF IQ1_M: for each eight weights the low byte of a row of IQ1_S's grid; then four bits of each, three more of the
+// row and whether an eighth is taken off or added; then 16 scales of three bits, in four pairs of bytes whose top
+// halves together are an f16 d; value = d · (2 scale + 1) · (number ± ⅛).
+#pragma once
+
+#include "quant_tensor/formats/blocks/bytes.inl.h"
+#include "quant_tensor/formats/blocks/grids.inl.h"
+#include "quant_tensor/formats/blocks/iq1_s.inl.h"
+
+struct IQ1M {
+  static constexpr const char* kName = "iq1_m";
+  static constexpr int kGgmlType = 29, kWeights = 256, kBytes = 56, kGroup = 16, kBits = 1, kCodeBits = 5, kZero = 16;
+  static constexpr auto& kGrid = kIQ1Grid;
+
+  static void codes(const unsigned char* block, std::uint8_t* codes) {
+    for (int i = 0; i < 32; ++i, codes += 8) {
+      const int high = block[32 + i / 2] >> i % 2 * 4 & 15;
+      IQ1S::put_shifted(kGrid.v[block[i] | (high & 7) << 8], high >> 3, codes);
+    }
+  }
+  static void scales(const unsigned char* block, float* scale) {
+    int bits = 0;
+    for (int i = 0; i < 4; ++i) bits |= half_bits(block + 48 + 2 * i) >> 12 << 4 * i;
+    const float d = half_to_float(static_cast<std::uint16_t>(bits));
+    for (int g = 0; g < 16; ++g) {
+      const int three = half_bits(block + 48 + g / 4 * 2) >> g % 4 * 3 & 7;
+      scale[g] = d * static_cast<float>(2 * three + 1) * 0.125f;
+    }
+  }
+};

@@ -1,0 +1,22 @@
+// GGUF IQ2_S: an f16 d; for each eight weights the low byte of a row of the grid; then for each of them a byte of
+// signs; then two more bits of each row; for each 16 weights a scale of four bits; value = d · (scale + ½) / 4 ·
+// ±number.
+#pragma once
+
+#include "quant_tensor/formats/blocks/bytes.inl.h"
+#include "quant_tensor/formats/blocks/grids.inl.h"
+#include "quant_tensor/formats/blocks/iq2_xs.inl.h"
+
+struct IQ2S {
+  static constexpr const char* kName = "iq2_s";
+  static constexpr int kGgmlType = 22, kWeights = 256, kBytes = 82, kGroup = 16, kBits = 2, kCodeBits = 7, kZero = 64;
+  static constexpr auto& kGrid = kIQ2SGrid;
+
+  static void codes(const unsigned char* block, std::uint8_t* codes) {
+    const unsigned char *low = block + 2, *signs = block + 34, *high = block + 66;
+    for (int i = 0; i < 32; ++i, codes += 8) {
+      put_signed<kZero>(kGrid.v[low[i] | (high[i / 4] >> i % 4 * 2 & 3) << 8], signs[i], codes);
+    }
+  }
+  static void scales(const unsigned char* block, float* scale) { IQ2XS::quarter_scales(block, block + 74, scale); }
+};

@@ -1,0 +1,28 @@
+// GGUF IQ2_XS: an f16 d; for each eight weights nine bits of a row of the grid and seven of signs; for each 16 weights
+// a scale of four bits; value = d · (scale + ½) / 4 · ±number.
+#pragma once
+
+#include "quant_tensor/formats/blocks/bytes.inl.h"
+#include "quant_tensor/formats/blocks/grids.inl.h"
+
+struct IQ2XS {
+  static constexpr const char* kName = "iq2_xs";
+  static constexpr int kGgmlType = 17, kWeights = 256, kBytes = 74, kGroup = 16, kBits = 2, kCodeBits = 7, kZero = 64;
+  static constexpr auto& kGrid = kIQ2XSGrid;
+
+  static void codes(const unsigned char* block, std::uint8_t* codes) {
+    const unsigned char* q = block + 2;
+    for (int i = 0; i < 32; ++i, q += 2, codes += 8) {
+      put_signed<kZero>(kGrid.v[half_bits(q) & 511], eight_signs(half_bits(q) >> 9), codes);
+    }
+  }
+  static void scales(const unsigned char* block, float* scale) { quarter_scales(block, block + 66, scale); }
+
+  /// 16 scales of four bits, the low half of a byte first.
+  static void quarter_scales(const unsigned char* d_bits, const unsigned char* packed, float* scale) {
+    const float d = half_to_float(half_bits(d_bits));
+    for (int g = 0; g < 16; ++g) {
+      scale[g] = d * (0.5f + static_cast<float>(packed[g / 2] >> g % 2 * 4 & 15)) * 0.25f;
+    }
+  }
+};

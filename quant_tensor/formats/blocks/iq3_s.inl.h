@@ -1,0 +1,23 @@
+// GGUF IQ3_S: an f16 d; for each four weights the low byte of a row of the grid; then one more bit of each; a sign of
+// each weight; for each 32 weights a scale of four bits; value = d · (2 scale + 1) · ±number.
+#pragma once
+
+#include "quant_tensor/formats/blocks/bytes.inl.h"
+#include "quant_tensor/formats/blocks/grids.inl.h"
+
+struct IQ3S {
+  static constexpr const char* kName = "iq3_s";
+  static constexpr int kGgmlType = 21, kWeights = 256, kBytes = 110, kGroup = 32, kBits = 3, kCodeBits = 5, kZero = 16;
+  static constexpr auto& kGrid = kIQ3SGrid;
+
+  static void codes(const unsigned char* block, std::uint8_t* codes) {
+    const unsigned char *low = block + 2, *high = block + 66, *signs = block + 74;
+    for (int i = 0; i < 64; ++i, codes += 4) {
+      put_signed<kZero>(kGrid.v[low[i] | (high[i / 8] >> i % 8 & 1) << 8], signs[i / 2] >> i % 2 * 4, codes);
+    }
+  }
+  static void scales(const unsigned char* block, float* scale) {
+    const float d = half_to_float(half_bits(block));
+    for (int g = 0; g < 8; ++g) scale[g] = d * static_cast<float>(1 + 2 * (block[106 + g / 2] >> g % 2 * 4 & 15));
+  }
+};

@@ -1,0 +1,25 @@
+// GGUF IQ3_XXS: an f16 d; for each four weights a row of the grid; for each 32 weights a word of four times seven signs
+// and, on top, a scale of four bits; value = d · (scale + ½) / 2 · ±number.
+#pragma once
+
+#include "quant_tensor/formats/blocks/bytes.inl.h"
+#include "quant_tensor/formats/blocks/grids.inl.h"
+
+struct IQ3XXS {
+  static constexpr const char* kName = "iq3_xxs";
+  static constexpr int kGgmlType = 18, kWeights = 256, kBytes = 98, kGroup = 32, kBits = 3, kCodeBits = 7, kZero = 64;
+  static constexpr auto& kGrid = kIQ3XXSGrid;
+
+  static void codes(const unsigned char* block, std::uint8_t* codes) {
+    const unsigned char* q = block + 2;
+    for (int i = 0; i < 64; i += 2, codes += 8) {
+      const int signs = eight_signs(word_bits(block + 66 + i / 8 * 4) >> i % 8 / 2 * 7 & 127);
+      put_signed<kZero>(kGrid.v[q[i]], signs, codes);
+      put_signed<kZero>(kGrid.v[q[i + 1]], signs >> 4, codes + 4);
+    }
+  }
+  static void scales(const unsigned char* block, float* scale) {
+    const float d = half_to_float(half_bits(block));
+    for (int g = 0; g < 8; ++g) scale[g] = d * (0.5f + static_cast<float>(block[69 + 4 * g] >> 4)) * 0.5f;
+  }
+};

@@ -1,0 +1,21 @@
+// GGUF IQ4_NL: an f16 d, 16 bytes of nibbles, byte i that of weights i (low) and i + 16; value = d · kNonlinear[code].
+#pragma once
+
+#include "quant_tensor/formats/blocks/bytes.inl.h"
+#include "quant_tensor/formats/blocks/tables.inl.h"
+
+struct IQ4NL {
+  static constexpr const char* kName = "iq4_nl";
+  static constexpr int kGgmlType = 20, kWeights = 32, kBytes = 18, kGroup = 32, kBits = 4, kCodeBits = 8, kZero = 128;
+  static constexpr auto& kTable = kNonlinear;
+
+  static void codes(const unsigned char* block, std::uint8_t* __restrict codes) {
+    look_up_nibbles<kZero>(kTable, block + 2, 16, codes);
+  }
+  static void scales(const unsigned char* block, float* scale) { *scale = half_to_float(half_bits(block)); }
+
+  static void pack(const std::uint8_t* codes, const std::int8_t*, std::uint16_t d, unsigned char* block) {
+    put_half(block, d);
+    pack_nibbles(codes, 16, block + 2);
+  }
+};

@@ -1,0 +1,21 @@
+// GGUF MXFP4 (OCP Microscaling Formats): an exponent, 16 bytes of nibbles, byte i that of weights i (low) and i + 16;
+// value = 2^(exponent − 128) · kTwiceE2M1[code].
+#pragma once
+
+#include "quant_tensor/formats/blocks/bytes.inl.h"
+#include "quant_tensor/formats/blocks/tables.inl.h"
+
+struct MXFP4 {
+  static constexpr const char* kName = "mxfp4";
+  static constexpr int kGgmlType = 39, kWeights = 32, kBytes = 17, kGroup = 32, kBits = 4, kCodeBits = 5, kZero = 12;
+  static constexpr auto& kTable = kTwiceE2M1;
+
+  static void codes(const unsigned char* block, std::uint8_t* __restrict codes) {
+    look_up_nibbles<kZero>(kTable, block + 1, 16, codes);
+  }
+  /// The two smallest are subnormal.
+  static void scales(const unsigned char* block, float* scale) {
+    const std::uint32_t exponent = block[0];
+    *scale = __builtin_bit_cast(float, exponent < 2 ? 0x00200000u << exponent : (exponent - 1) << 23);
+  }
+};

@@ -1,0 +1,27 @@
+// GGUF NVFP4: four scales of unsigned E4M3, each of 16 weights; then for each of them 8 bytes of nibbles, byte i that
+// of weights i (low) and i + 8; value = scale / 2 · kTwiceE2M1[code].
+#pragma once
+
+#include "quant_tensor/formats/blocks/bytes.inl.h"
+#include "quant_tensor/formats/blocks/tables.inl.h"
+
+struct NVFP4 {
+  static constexpr const char* kName = "nvfp4";
+  static constexpr int kGgmlType = 40, kWeights = 64, kBytes = 36, kGroup = 16, kBits = 4, kCodeBits = 5, kZero = 12;
+  static constexpr auto& kTable = kTwiceE2M1;
+
+  static void codes(const unsigned char* block, std::uint8_t* __restrict codes) {
+    for (int g = 0; g < 4; ++g) look_up_nibbles<kZero>(kTable, block + 4 + 8 * g, 8, codes + 16 * g);
+  }
+  static void scales(const unsigned char* block, float* __restrict scale) {
+    for (int g = 0; g < 4; ++g) scale[g] = half_of_e4m3(block[g]);
+  }
+  /// The sign bit says nothing, and the byte that is NaN elsewhere is zero.
+  static float half_of_e4m3(int bits) {
+    const int exponent = bits >> 3 & 15, mantissa = bits & 7;
+    if (bits == 0x7f) return 0;
+    if (exponent == 0) return static_cast<float>(mantissa) * 0x1p-10f;
+    return static_cast<float>(8 + mantissa) *
+           __builtin_bit_cast(float, static_cast<std::uint32_t>(exponent + 116) << 23);
+  }
+};

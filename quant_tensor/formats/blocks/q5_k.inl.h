@@ -1,0 +1,38 @@
+// GGUF Q5_K: Q4_K with 32 bytes of fifth bits before the nibbles, bit s of byte i that of weight 32s + i.
+#pragma once
+
+#include "quant_tensor/formats/blocks/six_bit_scales.inl.h"
+
+struct Q5K {
+  static constexpr const char* kName = "q5_k";
+  static constexpr int kGgmlType = 13, kWeights = 256, kBytes = 176, kGroup = 32, kBits = 5, kCodeBits = 5, kZero = 0;
+  static constexpr int kTopScale = 63;
+
+  static void codes(const unsigned char* block, std::uint8_t* __restrict codes) {
+    const unsigned char *high = block + 16, *q = block + 48;
+    for (int s = 0; s < 8; ++s, codes += 32) {
+      const unsigned char* low = q + s / 2 * 32;
+      for (int i = 0; i < 32; ++i) {
+        codes[i] = static_cast<std::uint8_t>((low[i] >> s % 2 * 4 & 15) | (high[i] >> s & 1) << 4);
+      }
+    }
+  }
+
+  static void scales(const unsigned char* block, float* scale, float* bias) {
+    SixBitScales::of_block(block, scale, bias);
+  }
+
+  static void pack(const std::uint8_t* codes, const std::uint8_t* scale, const std::uint8_t* minimum, std::uint16_t d,
+                   std::uint16_t dmin, unsigned char* block) {
+    put_half(block, d);
+    put_half(block + 2, dmin);
+    SixBitScales::pack(scale, minimum, block + 4);
+    for (int i = 16; i < kBytes; ++i) block[i] = 0;
+    for (int k = 0; k < kWeights; ++k) {
+      const int s = k / 32, i = k % 32;
+      unsigned char &high = block[16 + i], &low = block[48 + s / 2 * 32 + i];
+      high = static_cast<unsigned char>(high | (codes[k] >> 4) << s);
+      low = static_cast<unsigned char>(low | (codes[k] & 15) << s % 2 * 4);
+    }
+  }
+};

@@ -1,0 +1,27 @@
+// How Q4_K and Q5_K store eight scales and minima of six bits in 12 bytes: of the first four, bytes 0 … 3 and 4 … 7 in
+// full; of the last four, low halves together in bytes 8 … 11 and high bits on top of those of the first.
+#pragma once
+
+#include "quant_tensor/formats/blocks/bytes.inl.h"
+
+struct SixBitScales {
+  static int scale(const unsigned char* p, int g) { return g < 4 ? p[g] & 63 : (p[g + 4] & 15) | p[g - 4] >> 6 << 4; }
+  static int minimum(const unsigned char* p, int g) { return g < 4 ? p[g + 4] & 63 : p[g + 4] >> 4 | p[g] >> 6 << 4; }
+
+  static void pack(const std::uint8_t* scale, const std::uint8_t* minimum, unsigned char* p) {
+    for (int g = 0; g < 4; ++g) {
+      p[g] = static_cast<unsigned char>(scale[g] | scale[g + 4] >> 4 << 6);
+      p[g + 4] = static_cast<unsigned char>(minimum[g] | minimum[g + 4] >> 4 << 6);
+      p[g + 8] = static_cast<unsigned char>((scale[g + 4] & 15) | (minimum[g + 4] & 15) << 4);
+    }
+  }
+
+  /// Those of a block that begins with f16 d and dmin, then these.
+  static void of_block(const unsigned char* block, float* __restrict scale, float* __restrict bias) {
+    const float d = half_to_float(half_bits(block)), dmin = half_to_float(half_bits(block + 2));
+    for (int g = 0; g < 8; ++g) {
+      scale[g] = d * static_cast<float>(SixBitScales::scale(block + 4, g));
+      bias[g] = -(dmin * static_cast<float>(minimum(block + 4, g)));
+    }
+  }
+};
