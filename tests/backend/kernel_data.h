@@ -94,20 +94,18 @@ inline std::vector<double> values_of(const Tensor& t) {
   return out;
 }
 
-/// Fills blocks of a format without an encoder: any bits that decode to weights of a usual size.
-inline void fill_blocks(const nb::detail::Format& format, std::int64_t length, std::byte* bytes, Random& random) {
-  const std::int64_t block = format.width(0, format.block);
+/// A block of a format without an encoder: any bits that decode to weights of a usual size.
+inline std::vector<std::byte> random_block(const nb::detail::Format& format, Random& random) {
+  std::vector<std::byte> block(static_cast<std::size_t>(format.width(0, format.block)));
   std::vector<float> values(static_cast<std::size_t>(format.block));
-  for (std::int64_t i = 0; i < length / format.block; ++i, bytes += block) {
+  nb::detail::PackedRow row;
+  row.component[0] = block.data();
+  while (true) {
+    for (std::byte& byte : block) byte = static_cast<std::byte>(pick(random, 0, 255));
+    format.decode(row, 0, format.block, values.data());
     float most = 0;
-    do {
-      for (std::int64_t b = 0; b < block; ++b) bytes[b] = static_cast<std::byte>(pick(random, 0, 255));
-      nb::detail::PackedRow row;
-      row.component[0] = bytes;
-      format.decode(row, 0, format.block, values.data());
-      most = 0;
-      for (const float v : values) most = std::isnan(v) ? v : std::max(most, std::abs(v));
-    } while (!(most > 1e-3f && most < 10));
+    for (const float v : values) most = std::isnan(v) ? v : std::max(most, std::abs(v));
+    if (most > 1e-3f && most < 0.5f) return block;
   }
 }
 
@@ -119,10 +117,14 @@ inline Tensor packed_matrix(const nb::detail::Format& format, std::int64_t rows,
   std::normal_distribution<float> normal(0, 0.05f);
   std::vector<float> line(static_cast<std::size_t>(length));
   constexpr std::int64_t kSearched = 8;
+  std::vector<std::vector<std::byte>> blocks;
+  for (int i = 0; i < 4 && !format.encode; ++i) blocks.push_back(random_block(format, random));
   for (std::int64_t r = 0; r < rows; ++r) {
     const nb::detail::MutablePackedRow row = nb::detail::mutable_packed_row(format, components, r);
     if (!format.encode) {
-      fill_blocks(format, length, row.component[0], random);
+      std::byte* out = row.component[0];
+      for (std::int64_t k = 0; k < length; k += format.block)
+        out = std::copy_n(choose(random, blocks).data(), blocks[0].size(), out);
       continue;
     }
     if (r >= kSearched && format.rule == nb::detail::QuantizeRule::search) {
