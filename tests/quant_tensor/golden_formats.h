@@ -115,6 +115,13 @@ inline std::vector<GoldenCase> golden_cases() {
   return all;
 }
 
+/// Whether the case's weights can be encoded: random blocks come from none.
+inline bool can_encode(const GoldenCase& c) { return c.format->encode && !c.is_random; }
+/// And whether that gives the reference's bytes; where ours is a search, it errs no more.
+inline bool encodes_as_reference(const GoldenCase& c) {
+  return can_encode(c) && c.format->rule != nb::detail::QuantizeRule::search;
+}
+
 /// Codes, scales and biases of one row, as Format::codes gives them.
 struct RowCodes {
   std::vector<std::uint8_t> codes;

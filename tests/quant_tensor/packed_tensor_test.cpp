@@ -117,7 +117,7 @@ TEST(PackedTensor, StridedComponentsAreCopiedRight) {
 
 TEST(PackedTensor, EmptySizesAreTensorsToo) {
   for (const Format* format : nb::detail::format_table()) {
-    for (const Shape& shape : {Shape{0, 256}, Shape{3, 0}, Shape{0, 0}, Shape{2, 0, 128}}) {
+    for (const Shape& shape : {Shape{0, 256}, Shape{3, 0}, Shape{0, 0}, Shape{2, 0, 256}}) {
       const std::vector<Tensor> components = nb::detail::allocate_components(*format, shape, DType::f16);
       const Tensor packed = nb::detail::make_packed(*format, components, shape, DType::f16);
       EXPECT_EQ(packed.shape(), shape);
