@@ -90,11 +90,8 @@ void matrices_along(const Unit& unit, const MatmulArgs& args) {
 
 template <IntegerScheme Unit::*scheme>
 void affine_along(const Unit& unit, const MatmulArgs& args) {
-  along_packed(unit, args, [&](const PackedOperands& o) {
-    // Codes too wide for the faster scheme take the more precise one.
-    const bool fits = o.w.format().code_bits <= (unit.*scheme).most_bits;
-    multiply_along_integer(unit, fits ? unit.*scheme : unit.standard, o.x, o.w, o.y);
-  });
+  along_packed(unit, args,
+               [&](const PackedOperands& o) { multiply_along_integer(unit, unit.*scheme, o.x, o.w, o.y); });
 }
 
 template <FewScheme scheme>

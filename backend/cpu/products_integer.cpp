@@ -220,8 +220,10 @@ bool suits_integers(const Format& format) {
   return format.codes != nullptr && group >= 16 && group <= 256 && std::has_single_bit(static_cast<unsigned>(group));
 }
 
-void multiply_along_integer(const Unit& unit, const IntegerScheme& scheme, const Matrix& x, const PackedRows& w,
+void multiply_along_integer(const Unit& unit, const IntegerScheme& wanted, const Matrix& x, const PackedRows& w,
                             const Output& y) {
+  // Codes too wide for a faster scheme take the more precise one.
+  const IntegerScheme& scheme = w.format().code_bits <= wanted.most_bits ? wanted : unit.standard;
   const int block = std::min(w.format().group_size, 64);
   std::vector<std::int64_t> refused;
   for (std::int64_t first = 0; first < x.rows; first += kRowBlock) {
