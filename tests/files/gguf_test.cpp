@@ -210,9 +210,7 @@ TEST(Gguf, EveryTypeIsReadAndWrittenBackByteForByte) {
   nb::save_safetensors(path, {read.begin(), read.end()});
   const auto written = nb::load_safetensors(path).tensors;
   for (const auto& [name, packed] : read) {
-    const nb::PackingView again = nb::packing_of(written.at(name));
-    EXPECT_EQ(again.format.name, name);
-    EXPECT_EQ(bytes_of(again.components[0].second), bytes_of(values.at(name + ".blocks"))) << name;
+    EXPECT_EQ(bytes_of(written.at(name)), bytes_of(values.at(name + ".blocks"))) << name;
   }
 }
 
