@@ -90,8 +90,7 @@ void matrices_along(const Unit& unit, const MatmulArgs& args) {
 
 template <IntegerScheme Unit::*scheme>
 void affine_along(const Unit& unit, const MatmulArgs& args) {
-  along_packed(unit, args,
-               [&](const PackedOperands& o) { multiply_along_integer(unit, unit.*scheme, o.x, o.w, o.y); });
+  along_packed(unit, args, [&](const PackedOperands& o) { multiply_along_integer(unit, unit.*scheme, o.x, o.w, o.y); });
 }
 
 template <FewScheme scheme>

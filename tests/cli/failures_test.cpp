@@ -65,7 +65,8 @@ TEST(Failures, AnUnknownArchitectureIsRefusedOnlyWhereItMustRun) {
 }
 
 TEST(Failures, ADeviceThatIsNotThereSaysWhatIs) {
-  expect_failure({"generate", models() / "llama", "--prompt", "a", "--device", "vulkan:200"}, "unsupported", "found cpu");
+  expect_failure({"generate", models() / "llama", "--prompt", "a", "--device", "vulkan:200"}, "unsupported",
+                 "found cpu");
 }
 
 TEST(Failures, FilesThatAreNotThere) {
