@@ -163,7 +163,7 @@ TEST_F(VulkanPlainOps, EveryDtypeBecomesEveryOther) {
 TEST_F(VulkanPlainOps, PackingGivesTheBytesOfTheCpu) {
   Tensor w = nb::concatenate(std::vector<Tensor>{nb::random_normal({7, 256}, 1), nb::zeros({1, 256}),
                                                  nb::full({1, 256}, -2.5), nb::random_uniform({2, 256}, 2, 5, 6)});
-  for (const nb::FormatInfo& format : nb::formats()) {
+  for (const nb::FormatInfo& format : formats_there()) {
     for (const DType dtype : {DType::f32, DType::bf16}) {
       // Each is a pipeline again.
       const bool telling =
