@@ -57,11 +57,9 @@ struct Half {
   float value;
 };
 
-/// number / unit to nearest, within [low, high]; 0 where that is no number.
+/// number / unit to nearest, within [low, high]; 0 where there is no unit.
 int quotient(float number, float unit, int low, int high) {
-  const float exact = number / unit;
-  if (unit == 0 || std::isnan(exact)) return 0;
-  return static_cast<int>(nearest(exact, static_cast<float>(low), static_cast<float>(high)));
+  return unit == 0 ? 0 : static_cast<int>(nearest(number / unit, static_cast<float>(low), static_cast<float>(high)));
 }
 
 /// Codes of a group for scale · code + bias.

@@ -10,10 +10,10 @@ namespace nibble {
 inline namespace v0 {
 namespace detail {
 
-/// To nearest, within [low, high].
+/// To nearest, within [low, high]; low where it is no number.
 inline float nearest(float value, float low, float high) {
   constexpr float kRound = 0x1.8p23f;  // adding and subtracting it rounds without a call
-  return (std::min(std::max(value, low), high) + kRound) - kRound;
+  return (std::min(std::max(low, value), high) + kRound) - kRound;
 }
 
 /// value ≈ scale · code − minimum, neither negative.
