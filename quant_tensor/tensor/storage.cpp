@@ -2,6 +2,7 @@
 
 #include "quant_tensor/tensor/allocator.h"
 #include "quant_tensor/tensor/counters.h"
+#include "quant_tensor/tensor/host_memory.h"
 
 namespace nibble {
 inline namespace v0 {
@@ -12,6 +13,7 @@ Storage::~Storage() {
 }
 
 std::shared_ptr<Storage> allocate_host(std::size_t bytes) {
+  if (auto storage = allocate_from_host(bytes)) return storage;
   void* data = allocate_cached(bytes);
   count_allocated(bytes);
   return std::make_shared<Storage>(data, bytes, Device::cpu(), true, [data, bytes] {
