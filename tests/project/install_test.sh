@@ -26,6 +26,11 @@ printf '%s\n%s\n' "$example" "$adapters"
 grep -q '^f32 (256, 128): 131072 bytes' <<<"$example"
 grep -q '^affine4-g64 (256, 128): 20480 bytes' <<<"$example"
 grep -q 'no such folder' <<<"$adapters"
+# From C: the header and -lnibble are all.
+library=$(find "$work/stage" -name libnibble.so -printf %h)
+cc -std=c99 -Wall -Wextra -Wpedantic -Werror -I"$work/stage/include" "$source/tests/project/consumer/example.c" \
+  -o "$work/consumer/c_example" -L"$library" -lnibble -Wl,-rpath,"$library"
+"$work/consumer/c_example" | tee /dev/stderr | grep -q '^affine4-g64: 20480 bytes'
 if [ -x "$work/stage/bin/nibble" ]; then
   "$work/stage/bin/nibble" --help >"$work/help"
   grep -q generate "$work/help"
@@ -33,14 +38,21 @@ fi
 
 # Symbols that another library could link to or collide with: of our own only those of the API. Templates of the standard
 # library and fmt are weak and belong to everybody.
-library=$(find "$work/stage" -name 'libnibble.a' -o -name 'libnibble.so')
-readelf --symbols --wide "$library" >"$work/symbols"
-awk '$7 != "UND" && ($5 == "GLOBAL" || $5 == "WEAK") && $6 == "DEFAULT" {print $8}' "$work/symbols" | sed 's/@.*//' | sort -u |
-  c++filt >"$work/visible"
-grep -q '^nibble::v0::matmul(' "$work/visible"
-grep -q '^typeinfo for nibble::v0::Error$' "$work/visible"
-# Without the arguments in parentheses, which may well be of hidden types.
-if sed 's/(.*//' "$work/visible" | grep -E '(^|[ *&])nibble::v0::detail::|^[a-z_]+$' | grep -vxE '_(init|fini|edata|end)|__bss_start'; then
-  echo "the symbols above are visible, but not part of the API"
-  exit 1
+check_symbols() {
+  readelf --symbols --wide "$1" >"$work/symbols"
+  awk '$7 != "UND" && ($5 == "GLOBAL" || $5 == "WEAK") && $6 == "DEFAULT" {print $8}' "$work/symbols" | sed 's/@.*//' |
+    sort -u | c++filt >"$work/visible"
+  grep -q '^nibble::v0::matmul(' "$work/visible"
+  grep -q '^typeinfo for nibble::v0::Error$' "$work/visible"
+  # Without the arguments in parentheses, which may well be of hidden types.
+  if sed 's/(.*//' "$work/visible" | grep -E '(^|[ *&])nibble::v0::detail::|^[a-z_]+$' |
+    grep -vxE '_(init|fini|edata|end)|__bss_start|nibble_get_api'; then
+    echo "the symbols above are visible, but not part of the API"
+    exit 1
+  fi
+}
+if [ "$kind" = static ]; then
+  check_symbols "$(find "$work/stage" -name libnibble.a)"
 fi
+check_symbols "$library/libnibble.so"
+grep -qx nibble_get_api "$work/visible"
