@@ -1,15 +1,12 @@
 #include "adapters/cli/layers.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <charconv>
 #include <map>
 #include <optional>
 
 #include "adapters/cli/options.h"
-#include "nibble/error.h"
-#include "nibble/vulkan.h"
 
 namespace nibble::cli {
 namespace {
@@ -65,18 +62,6 @@ std::vector<Device> place_by_memory(const files::Checkpoint& checkpoint) {
 }
 
 }  // namespace
-
-Device find_device(const char* option, const std::string& text) {
-  const Device wanted = Device::parse(text);
-  std::vector<std::string> found;
-  for (const DeviceInfo& info : devices()) {
-    if (info.device == wanted) return wanted;
-    found.push_back(fmt::format("{} ({})", to_string(info.device), info.name));
-  }
-  const std::string why = vulkan_absence();
-  throw Error(ErrorCode::unsupported, fmt::format("{} {}: no such device here; found {}{}{}", option, text,
-                                                  fmt::join(found, ", "), why.empty() ? "" : "; ", why));
-}
 
 std::vector<Device> place_layers(const std::string& text, const files::Checkpoint& checkpoint) {
   if (text == "auto") return place_by_memory(checkpoint);

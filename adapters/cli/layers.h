@@ -12,7 +12,4 @@ namespace nibble::cli {
 /// graphics cards holds, the rest on the CPU. Throws Error(invalid_argument) where a layer has no place, or two.
 std::vector<Device> place_layers(const std::string& text, const files::Checkpoint& checkpoint);
 
-/// The device of that name. Throws Error(unsupported) in the option's name, and says what was found.
-Device find_device(const char* option, const std::string& text);
-
 }  // namespace nibble::cli

@@ -1,6 +1,7 @@
 #include "adapters/cli/options.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -10,9 +11,9 @@
 #include <fstream>
 #include <iterator>
 
-#include "adapters/cli/layers.h"
 #include "nibble/error.h"
 #include "nibble/quantization.h"
+#include "nibble/vulkan.h"
 
 namespace nibble::cli {
 namespace {
@@ -61,6 +62,18 @@ DType parse_float_dtype(const char* option, const std::string& text) {
     refuse(fmt::format("{} {}: f32, f16 or bf16", option, text));
   }
   return *dtype;
+}
+
+Device find_device(const char* option, const std::string& text) {
+  const Device wanted = Device::parse(text);
+  std::vector<std::string> found;
+  for (const DeviceInfo& info : devices()) {
+    if (info.device == wanted) return wanted;
+    found.push_back(fmt::format("{} ({})", to_string(info.device), info.name));
+  }
+  const std::string why = vulkan_absence();
+  throw Error(ErrorCode::unsupported, fmt::format("{} {}: no such device here; found {}{}{}", option, text,
+                                                  fmt::join(found, ", "), why.empty() ? "" : "; ", why));
 }
 
 void ComputeOptions::declare(Arguments& arguments) {

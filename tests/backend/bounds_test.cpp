@@ -6,6 +6,7 @@
 
 #include "tests/backend/kernel_data.h"
 #include "tests/backend/kernel_units.h"
+#include "tests/support/precision_bound.h"
 
 namespace nibble_test {
 namespace {
@@ -14,10 +15,6 @@ using nb::Precision;
 using nb::detail::Format;
 using nb::detail::MatmulKernel;
 using nb::detail::Orientation;
-
-double bound(Precision precision) {
-  return precision == Precision::exact ? 1e-6 : precision == Precision::standard ? 1e-4 : 2e-2;
-}
 
 class Bounds : public testing::TestWithParam<std::size_t> {
  protected:

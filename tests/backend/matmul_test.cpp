@@ -12,6 +12,7 @@
 #include "nibble/device.h"
 #include "tests/backend/kernel_data.h"
 #include "tests/backend/kernel_units.h"
+#include "tests/support/precision_bound.h"
 
 namespace nibble_test {
 namespace {
@@ -25,9 +26,6 @@ using nb::detail::Orientation;
 
 const std::vector<DType> kFloats = {DType::f32, DType::f16, DType::bf16};
 
-double bound(Precision precision) {
-  return precision == Precision::exact ? 1e-6 : precision == Precision::standard ? 1e-4 : 2e-2;
-}
 /// Half a unit in the last place, relative.
 double rounding(DType dtype) { return dtype == DType::f16 ? 0x1p-11 : dtype == DType::bf16 ? 0x1p-8 : 0x1p-24; }
 

@@ -14,6 +14,7 @@
 #include "nibble/error.h"
 #include "nibble/ops.h"
 #include "nibble/quantization.h"
+#include "tests/support/precision_bound.h"
 
 namespace nb = nibble;
 using nb::Shape;
@@ -52,7 +53,7 @@ void expect_gathered(const Tensor& x, const Tensor& w, const Tensor& indices, nb
   Shape batch;
   for (int i = 0; i + 2 < full.rank(); ++i) batch.push_back(full[i]);
   const auto experts = nb::broadcast_to(indices, batch).to_vector<std::int32_t>();
-  const double bound = precision == nb::Precision::exact ? 1e-6 : precision == nb::Precision::standard ? 1e-4 : 2e-2;
+  const double bound = nibble_test::bound(precision);
   for (std::int64_t i = 0; i < count; ++i) {
     for (std::int64_t row = 0; row < m; ++row) {
       for (std::int64_t c = 0; c < n; ++c) {

@@ -8,6 +8,7 @@
 
 #include "nibble/error.h"
 #include "nibble/ops.h"
+#include "tests/support/precision_bound.h"
 
 namespace nb = nibble;
 using nb::Shape;
@@ -69,7 +70,7 @@ void expect_product(const Tensor& a, const Tensor& b, const Shape& result, nb::P
   const Tensor y = nb::matmul(a, b, options);
   ASSERT_EQ(y.shape(), result) << nb::describe(a) << " · " << nb::describe(b);
   const Oracle oracle = product(a, b, result);
-  const double bound = precision == nb::Precision::exact ? 1e-6 : precision == nb::Precision::standard ? 1e-4 : 2e-2;
+  const double bound = nibble_test::bound(precision);
   const auto got = values(y);
   for (std::size_t i = 0; i < got.size(); ++i) {
     ASSERT_LE(std::abs(got[i] - oracle.y[i]), bound * oracle.norm[i] + 1e-30)

@@ -6,32 +6,12 @@
 #include "nibble/error.h"
 #include "nibble/ops.h"
 #include "nibble/transfer.h"
-#include "tests/vulkan/host_device.h"
+#include "tests/vulkan/adopted_device.h"
 
 namespace nibble::tests {
 namespace {
 
 using testing::Each;
-
-class AdoptedDevice : public testing::Test {
- protected:
-  void SetUp() override {
-    if (!std::getenv("NIBBLE_DEVICE")) GTEST_SKIP() << "skipped: NIBBLE_DEVICE names no device";
-    host_ = std::make_unique<HostDevice>();
-    device_ = adopt_vulkan_device(host_->handles());
-  }
-  void TearDown() override {
-    if (host_) release_vulkan_device(device_);
-  }
-  Options there() const {
-    Options o;
-    o.device = device_;
-    return o;
-  }
-
-  std::unique_ptr<HostDevice> host_;
-  Device device_;
-};
 
 TEST_F(AdoptedDevice, Computes) {
   const std::vector<DeviceInfo> all = devices();

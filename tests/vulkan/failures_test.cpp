@@ -5,7 +5,7 @@
 #include "backend/vulkan/vulkan_backend.h"
 #include "nibble/error.h"
 #include "nibble/ops.h"
-#include "tests/vulkan/host_device.h"
+#include "tests/vulkan/adopted_device.h"
 
 namespace nibble::tests {
 namespace {
@@ -25,16 +25,8 @@ VkResult allocate_or_refuse(VkDevice device, const VkMemoryAllocateInfo* info, c
 VkResult lose_at_submission(VkQueue, std::uint32_t, const VkSubmitInfo*, VkFence) { return VK_ERROR_DEVICE_LOST; }
 VkResult lose_at_wait(VkDevice, const VkSemaphoreWaitInfo*, std::uint64_t) { return VK_ERROR_DEVICE_LOST; }
 
-class Failures : public testing::Test {
+class Failures : public AdoptedDevice {
  protected:
-  void SetUp() override {
-    if (!std::getenv("NIBBLE_DEVICE")) GTEST_SKIP() << "skipped: NIBBLE_DEVICE names no device";
-    host_ = std::make_unique<HostDevice>();
-    device_ = adopt_vulkan_device(host_->handles());
-  }
-  void TearDown() override {
-    if (host_) release_vulkan_device(device_);
-  }
   VolkDeviceTable& functions() const {
     auto& backend = static_cast<detail::vulkan::VulkanBackend&>(detail::vulkan_backend(device_.index));
     return backend.context().gpu().functions();
@@ -49,14 +41,6 @@ class Failures : public testing::Test {
       EXPECT_THAT(e.what(), HasSubstr(text));
     }
   }
-  Options there() const {
-    Options o;
-    o.device = device_;
-    return o;
-  }
-
-  std::unique_ptr<HostDevice> host_;
-  Device device_;
 };
 
 TEST_F(Failures, OutOfMemoryNamesSizesAndPasses) {

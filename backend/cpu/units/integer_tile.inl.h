@@ -1,11 +1,15 @@
 // Products of many rows of x with packed rows, in integers; written once for all units. Included inside the unit's
 // unnamed namespace, after its vectors, max_magnitude and activation schemes. A scheme has, beside `round`,
-//   kBytes, kStep     bytes of an activation, and from one to the next in a packed row: where they differ, a row is
-//   split into parts kTake             neighbouring weights that a lane of 32 bits takes at once kRun weights whose
-//   products are summed in Sums, before `finish` adds those to the wider Total kTileRows         rows of w whose sums
-//   stay in registers beside two vectors of rows of x X, load           the activations of a vector of rows in one step
-//   W, broadcast      the codes of a row of w in one step, for all lanes
-//   Sums, start, accumulate, Total, finish, total
+// clang-format off
+//   kBytes, kStep        bytes of an activation, and from one to the next in a packed row: where they differ, a row is
+//                        split into parts
+//   kTake                neighbouring weights that a lane of 32 bits takes at once
+//   kRun                 weights whose products are summed in Sums, before `finish` adds those to the wider Total
+//   kTileRows            rows of w whose sums stay in registers beside two vectors of rows of x
+//   X, load              the activations of a vector of rows in one step
+//   W, broadcast         the codes of a row of w in one step, for all lanes
+//   Sums, start, accumulate, Total, begin, finish, total
+// clang-format on
 
 #include "backend/cpu/units/each.inl.h"
 #include "backend/cpu/units/integer_range.inl.h"

@@ -23,12 +23,8 @@ struct Q4K {
 
   static void pack(const std::uint8_t* codes, const std::uint8_t* scale, const std::uint8_t* minimum, std::uint16_t d,
                    std::uint16_t dmin, unsigned char* block) {
-    put_half(block, d);
-    put_half(block + 2, dmin);
-    SixBitScales::pack(scale, minimum, block + 4);
+    SixBitScales::to_block(scale, minimum, d, dmin, block);
     unsigned char* q = block + 16;
-    for (int pair = 0; pair < 4; ++pair, q += 32, codes += 64) {
-      for (int i = 0; i < 32; ++i) q[i] = static_cast<unsigned char>(codes[i] | codes[i + 32] << 4);
-    }
+    for (int pair = 0; pair < 4; ++pair, q += 32, codes += 64) pack_nibbles(codes, 32, q);
   }
 };

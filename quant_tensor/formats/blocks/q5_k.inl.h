@@ -24,9 +24,7 @@ struct Q5K {
 
   static void pack(const std::uint8_t* codes, const std::uint8_t* scale, const std::uint8_t* minimum, std::uint16_t d,
                    std::uint16_t dmin, unsigned char* block) {
-    put_half(block, d);
-    put_half(block + 2, dmin);
-    SixBitScales::pack(scale, minimum, block + 4);
+    SixBitScales::to_block(scale, minimum, d, dmin, block);
     for (int i = 16; i < kBytes; ++i) block[i] = 0;
     for (int k = 0; k < kWeights; ++k) {
       const int s = k / 32, i = k % 32;

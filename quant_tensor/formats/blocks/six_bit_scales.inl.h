@@ -8,7 +8,12 @@ struct SixBitScales {
   static int scale(const unsigned char* p, int g) { return g < 4 ? p[g] & 63 : (p[g + 4] & 15) | p[g - 4] >> 6 << 4; }
   static int minimum(const unsigned char* p, int g) { return g < 4 ? p[g + 4] & 63 : p[g + 4] >> 4 | p[g] >> 6 << 4; }
 
-  static void pack(const std::uint8_t* scale, const std::uint8_t* minimum, unsigned char* p) {
+  /// Begins a block: f16 d and dmin, then these.
+  static void to_block(const std::uint8_t* scale, const std::uint8_t* minimum, std::uint16_t d, std::uint16_t dmin,
+                       unsigned char* block) {
+    put_half(block, d);
+    put_half(block + 2, dmin);
+    unsigned char* p = block + 4;
     for (int g = 0; g < 4; ++g) {
       p[g] = static_cast<unsigned char>(scale[g] | scale[g + 4] >> 4 << 6);
       p[g + 4] = static_cast<unsigned char>(minimum[g] | minimum[g + 4] >> 4 << 6);
@@ -16,7 +21,7 @@ struct SixBitScales {
     }
   }
 
-  /// Those of a block that begins with f16 d and dmin, then these.
+  /// Those of a block that begins so.
   static void of_block(const unsigned char* block, float* __restrict scale, float* __restrict bias) {
     const float d = half_to_float(half_bits(block)), dmin = half_to_float(half_bits(block + 2));
     for (int g = 0; g < 8; ++g) {
