@@ -112,7 +112,7 @@ bool is_constant(const Tensor& t) { return t.is_quantized() || !t.impl().storage
 Tensor copy_on(Device device, const Tensor& constant) {
   if (!constant.is_quantized()) return Copies::get().on(device, constant);
   const TensorImpl& impl = constant.impl();
-  auto packing = std::make_shared<Packing>(*impl.packing);
+  auto packing = make_cached<Packing>(*impl.packing);
   for (Tensor& component : packing->components) component = Copies::get().on(device, component);
   return make_tensor({impl.shape, impl.strides, impl.offset, impl.dtype, nullptr, std::move(packing)});
 }

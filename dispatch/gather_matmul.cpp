@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <functional>
 #include <numeric>
 
 #include "backend/common/indices.h"
@@ -45,7 +46,7 @@ class RowsByExpert {
                std::int64_t n)
       : x_rows_(experts.size() * static_cast<std::size_t>(x.size(-2))), y_rows_(x_rows_.size()) {
     const std::int64_t m = x.size(-2), row_stride = x.impl().strides[batch.rank()];
-    std::vector<std::int64_t> next(static_cast<std::size_t>(count) + 1, 0);
+    detail::CachedVector<std::int64_t> next(static_cast<std::size_t>(count) + 1, 0);
     for (const std::int64_t e : experts) next[static_cast<std::size_t>(e) + 1] += m;
     std::partial_sum(next.begin(), next.end(), next.begin());
     for (std::size_t e = 0; e + 1 < next.size(); ++e) {
@@ -76,8 +77,8 @@ class RowsByExpert {
     return offset;
   }
 
-  std::vector<std::int64_t> x_rows_, y_rows_;
-  std::vector<detail::RowGroup> groups_;
+  detail::CachedVector<std::int64_t> x_rows_, y_rows_;
+  detail::CachedVector<detail::RowGroup> groups_;
 };
 
 }  // namespace
@@ -101,8 +102,9 @@ Tensor gather_matmul(const Tensor& a, const Tensor& b, const Tensor& indices) {
 
   const Tensor y = backend.allocate(full, promote(x.dtype(), w.dtype()));
   if (y.numel() == 0) return y;
-  const std::vector<std::int64_t> experts =
-      detail::resolve_indices(broadcast_to(indices, batch), w.size(0), [&] { return operands(x, w, indices); });
+  const auto text = [&] { return operands(x, w, indices); };
+  // By reference: a std::function keeps what is larger in memory of its own.
+  const auto experts = detail::resolve_indices(broadcast_to(indices, batch), w.size(0), std::cref(text));
   const RowsByExpert sorted(rows, batch, experts, w.size(0), w.size(2));
   detail::multiply_groups("gather_matmul", rows, w, y, sorted.groups(), options());
   return y;

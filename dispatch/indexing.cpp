@@ -12,6 +12,7 @@
 #include "quant_tensor/formats/format.h"
 #include "quant_tensor/tensor/counters.h"
 #include "quant_tensor/tensor/tensor_impl.h"
+#include "quant_tensor/tensor/values.h"
 
 namespace nibble {
 inline namespace v0 {
@@ -62,7 +63,7 @@ Tensor writable(Tensor x) {
   count(counters().bytes_copied, x.nbytes());
   if (!x.is_quantized()) return copy_of(x);
   const Packing& packing = *x.packing();
-  std::vector<Tensor> components;
+  CachedVector<Tensor> components;
   for (const Tensor& component : packing.components) components.push_back(copy_of(component));
   return make_packed(*packing.format, components, x.shape(), x.dtype());
 }
@@ -100,10 +101,10 @@ void require_start(const Tensor& x, const Tensor& rows, const Position& start, i
 }
 
 /// Where the rows of each entry of axis 0 begin: one number for all, or a number each. Checked against the axis.
-std::vector<std::int64_t> starts_of(const Tensor& x, const Tensor& rows, const Position& start, int axis) {
-  std::vector<std::int64_t> starts{start.value()};
+CachedVector<std::int64_t> starts_of(const Tensor& x, const Tensor& rows, const Position& start, int axis) {
+  CachedVector<std::int64_t> starts{start.value()};
   if (start.is_tensor()) {
-    const std::vector<std::int32_t> values = start.tensor().to_vector<std::int32_t>();
+    const auto values = values_of<std::int32_t>(start.tensor());
     starts.assign(values.begin(), values.end());
   }
   const std::int64_t last = x.shape()[axis] - rows.shape()[axis];
@@ -119,7 +120,7 @@ std::vector<std::int64_t> starts_of(const Tensor& x, const Tensor& rows, const P
 /// As many rows of `rows` from row `at` on as lie one after another in x, packed as they are written.
 void encode_rows(const Tensor& rows, const Tensor& x, std::int64_t at) {
   const Packing& packing = *x.packing();
-  std::vector<Tensor> lines;
+  CachedVector<Tensor> lines;
   for (const Tensor& component : packing.components) {
     const std::int64_t width = component.size(-1);
     lines.push_back(make_view(component, {rows.size(0), width}, {width, 1}, component.impl().offset + at * width));
@@ -206,7 +207,7 @@ Tensor update_slice(Tensor x, const Tensor& rows, const Position& start, int axi
   if (x.is_quantized() && !packs) x = dense_operand("update_slice", x);
   // Starts on a device stay there: reading them would wait for it.
   const bool elsewhere = start.is_tensor() && start.tensor().device() == x.device() && x.device() != Device::cpu();
-  std::vector<std::int64_t> starts;
+  CachedVector<std::int64_t> starts;
   if (!elsewhere) starts = starts_of(x, rows, start, axis);
   const Tensor out = writable(std::move(x));
   if (elsewhere) {

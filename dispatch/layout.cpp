@@ -75,7 +75,7 @@ Tensor permute(const Tensor& x, const Axes& order) {
     if (impl.packing && from == impl.packing->axis) packed_axis = a;
   }
   if (!impl.packing || packed_axis == impl.packing->axis) return make_view(x, shape, strides, impl.offset);
-  auto packing = std::make_shared<Packing>(*impl.packing);
+  auto packing = make_cached<Packing>(*impl.packing);
   packing->axis = packed_axis;
   return make_tensor({shape, strides, impl.offset, impl.dtype, impl.storage, std::move(packing)});
 }

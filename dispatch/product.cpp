@@ -83,7 +83,7 @@ Tensor batch_entry(const Tensor& t, const Shape& batch, std::int64_t index) {
   if (!t.is_quantized()) {
     return make_view(t, {impl.shape[r - 2], impl.shape[r - 1]}, {impl.strides[r - 2], impl.strides[r - 1]}, offset);
   }
-  auto packing = std::make_shared<Packing>(*impl.packing);
+  auto packing = make_cached<Packing>(*impl.packing);
   packing->axis -= r - 2;
   return make_tensor({{impl.shape[r - 2], impl.shape[r - 1]},
                       {impl.strides[r - 2], impl.strides[r - 1]},
@@ -173,7 +173,7 @@ void multiply_groups(std::string_view op, const Tensor& x, const Tensor& w, cons
   if (packed_along_batch(w)) return multiply_groups(op, x, decode_for_product(op, w), y, groups, options);
   // Groups of a size have one kernel. It is chosen here, since a thread of the pool knows nothing of the caller's
   // options.
-  std::vector<Choice> choices;
+  CachedVector<Choice> choices;
   for (const RowGroup& group : groups) {
     choices.push_back(choose(w, static_cast<std::int64_t>(group.x_rows.size()), options));
     if (choices.back().kernel) continue;

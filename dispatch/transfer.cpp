@@ -29,7 +29,7 @@ Tensor move_dense(const Tensor& x, Device target) {
 /// The same view of the same packed rows, whose components have moved: every byte once.
 Tensor move_packed(const Tensor& x, Device target) {
   const TensorImpl& impl = x.impl();
-  auto packing = std::make_shared<Packing>(*impl.packing);
+  auto packing = make_cached<Packing>(*impl.packing);
   for (Tensor& component : packing->components) component = move_dense(component, target);
   return make_tensor({impl.shape, impl.strides, impl.offset, impl.dtype, nullptr, std::move(packing)});
 }

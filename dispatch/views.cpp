@@ -23,7 +23,7 @@ Tensor packed_view(const Tensor& x, const Shape& shape, const Strides& strides, 
                    std::int64_t begin) {
   const TensorImpl& impl = x.impl();
   if (axis == impl.packing->axis && begin == impl.packing->begin) return make_view(x, shape, strides, offset);
-  auto packing = std::make_shared<Packing>(*impl.packing);
+  auto packing = make_cached<Packing>(*impl.packing);
   packing->axis = axis;
   packing->begin = begin;
   return make_tensor({shape, strides, offset, impl.dtype, impl.storage, std::move(packing)});

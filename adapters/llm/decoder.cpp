@@ -113,8 +113,11 @@ Tensor DecoderModel::hidden(const Tensor& tokens, KvCache& cache, std::span<cons
     const Tensor normed = rms_norm(x, layer.post_attention_norm, config_.rms_norm_eps);
     x = x + std::visit([&](const auto& network) { return network(normed); }, layer.feed_forward);
   }
-  cache.advance(counts.empty() ? std::vector<std::int32_t>(static_cast<std::size_t>(batch), static_cast<int>(length))
-                               : std::vector<std::int32_t>(counts.begin(), counts.end()));
+  if (counts.empty()) {
+    cache.advance(static_cast<std::int32_t>(length));
+  } else {
+    cache.advance(counts);
+  }
   return rms_norm(x, weights_.norm, config_.rms_norm_eps);
 }
 

@@ -31,7 +31,9 @@ std::span<const float> numbers_of(const Tensor& logits) {
 }  // namespace
 
 Session::Session(const DecoderModel& model, std::int64_t capacity, std::string_view kv_storage)
-    : model_(model), cache_(model.make_cache(1, capacity, kv_storage)) {}
+    : model_(model), cache_(model.make_cache(1, capacity, kv_storage)) {
+  history_.reserve(static_cast<std::size_t>(capacity));
+}
 
 Tensor Session::prefill(std::span<const std::int32_t> tokens, std::int64_t chunk,
                         const DecoderModel::Progress& progress) {
@@ -71,7 +73,10 @@ Generation Session::generate(std::span<const std::int32_t> prompt, const Generat
   result.prefill_seconds = prefill_watch.seconds();
 
   // A last token chosen when the cache is full is still an answer: only what would come after it needs room.
-  std::vector<std::int32_t> seen = history_;
+  std::vector<std::int32_t> seen;
+  seen.reserve(static_cast<std::size_t>(capacity() + 1));
+  seen.assign(history_.begin(), history_.end());
+  result.tokens.reserve(static_cast<std::size_t>(std::clamp<std::int64_t>(options.max_tokens, 0, capacity())));
   const std::int64_t choices =
       options.vocabulary > 0 ? std::min<std::int64_t>(logits.numel(), options.vocabulary) : logits.numel();
   const Stopwatch decode_watch;

@@ -38,6 +38,10 @@ void KvCache::advance(std::span<const std::int32_t> counts) {
   for (std::size_t row = 0; row < lengths_.size(); ++row) lengths_[row] += counts[row];
 }
 
+void KvCache::advance(std::int32_t count) {
+  for (std::int32_t& held : lengths_) held += count;
+}
+
 void KvCache::truncate(std::int32_t length) {
   for (std::int32_t& held : lengths_) held = std::min(held, length);
 }

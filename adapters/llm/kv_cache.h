@@ -39,6 +39,8 @@ class KvCache {
 
   /// Counts `counts[b]` more tokens as held by row b, once all layers have been written.
   void advance(std::span<const std::int32_t> counts);
+  /// The same number for every row.
+  void advance(std::int32_t count);
   /// Forgets all but the first `length` tokens of every row.
   void truncate(std::int32_t length);
 

@@ -13,6 +13,7 @@
 #include "backend/cpu/strided.h"
 #include "backend/cpu/units/select.h"
 #include "nibble/error.h"
+#include "quant_tensor/tensor/values.h"
 
 namespace nibble {
 inline namespace v0 {
@@ -88,7 +89,7 @@ std::int64_t round_up(std::int64_t n, std::int64_t part) { return (n + part - 1)
 class Attention {
  public:
   Attention(const Sizes& sizes, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& mask, double scale,
-            bool causal, std::vector<std::int64_t> lengths, const Tensor& out)
+            bool causal, CachedVector<std::int64_t> lengths, const Tensor& out)
       : s_(sizes),
         lengths_(std::move(lengths)),
         plan_(s_, *std::max_element(lengths_.begin(), lengths_.end()), attention_.panel, options().deterministic),
@@ -385,7 +386,7 @@ class Attention {
   const cpu::AttentionUnit& attention_ = *unit_.attention;
   const cpu::PanelKernel& panel_ = panel_kernel(unit_, options().precision);
   Sizes s_;
-  std::vector<std::int64_t> lengths_;  ///< keys of each batch entry
+  CachedVector<std::int64_t> lengths_;  ///< keys of each batch entry
   Plan plan_;
   Tensor q_;
   cpu::AttentionCache k_, v_;
@@ -397,9 +398,9 @@ class Attention {
 };
 
 /// How many keys each batch entry has; checked.
-std::vector<std::int64_t> lengths_of(const Tensor& key_length, const Sizes& s) {
-  if (!key_length.defined()) return std::vector<std::int64_t>(static_cast<std::size_t>(s.batch), s.keys);
-  const std::vector<std::int32_t> values = key_length.to_vector<std::int32_t>();
+CachedVector<std::int64_t> lengths_of(const Tensor& key_length, const Sizes& s) {
+  if (!key_length.defined()) return CachedVector<std::int64_t>(static_cast<std::size_t>(s.batch), s.keys);
+  const auto values = values_of<std::int32_t>(key_length);
   for (const std::int64_t n : values) {
     if (n < 0 || n > s.keys) {
       throw Error(ErrorCode::out_of_range,

@@ -26,7 +26,7 @@ void gather_row(const Word* in, std::int64_t in_stride, const std::int64_t* at, 
 }  // namespace
 
 void CpuBackend::take(const Tensor& in, const Tensor& indices, const Tensor& out) {
-  const std::vector<std::int64_t> at = resolve_indices(indices, in.shape()[0], operands("take", in));
+  const auto at = resolve_indices(indices, in.shape()[0], operands("take", in));
   if (in.is_quantized()) return cpu_take_packed(in, at, out);
   const TensorImpl& impl = in.impl();
   Shape rest = impl.shape;
@@ -52,7 +52,7 @@ void CpuBackend::take(const Tensor& in, const Tensor& indices, const Tensor& out
 
 void CpuBackend::take_along_last(const Tensor& in, const Tensor& indices, const Tensor& out) {
   const Rows from(in), to(out);
-  const std::vector<std::int64_t> at = resolve_indices(indices, from.length, operands("take_along_axis", in));
+  const auto at = resolve_indices(indices, from.length, operands("take_along_axis", in));
   with_word(in.dtype(), [&]<class Word>(Word) {
     parallel_rows(to.count, to.length, [&](std::int64_t r) {
       gather_row(from.row<Word>(r), from.stride, at.data() + r * to.length, to.length, to.row<Word>(r));

@@ -10,7 +10,7 @@ namespace detail {
 namespace {
 
 /// Weights of a norm as contiguous floats, converted to `room` unless they are; null where there are none. Once a call.
-const float* floats_of(const Tensor& t, std::vector<float>& room) {
+const float* floats_of(const Tensor& t, CachedVector<float>& room) {
   const float* floats = nullptr;
   if (!t.defined()) return floats;
   visit_dtype(FloatElements{}, t.dtype(),
@@ -32,7 +32,7 @@ void each_row(const Tensor& x, const Tensor& out, Row&& row) {
 }  // namespace
 
 void CpuBackend::rms_norm(const Tensor& x, const Tensor& weight, double eps, const Tensor& out) {
-  std::vector<float> room;
+  CachedVector<float> room;
   const float* w = floats_of(weight, room);
   each_row(x, out, [&]<class T>(const float* row, std::int64_t n, T* to) {
     const double squares = sum_of(n, [row](std::int64_t i) { return static_cast<double>(row[i]) * row[i]; });
@@ -47,7 +47,7 @@ void CpuBackend::rms_norm(const Tensor& x, const Tensor& weight, double eps, con
 
 void CpuBackend::layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps, const Tensor& out) {
   const auto width = static_cast<std::size_t>(x.shape().back());
-  std::vector<float> weights(width, 1.0f), biases(width, 0.0f);
+  CachedVector<float> weights(width, 1.0f), biases(width, 0.0f);
   const float* w = weight.defined() ? floats_of(weight, weights) : weights.data();
   const float* b = bias.defined() ? floats_of(bias, biases) : biases.data();
   each_row(x, out, [&]<class T>(const float* row, std::int64_t n, T* to) {

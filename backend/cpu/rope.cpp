@@ -7,6 +7,7 @@
 #include "backend/cpu/cpu_backend.h"
 #include "backend/cpu/row_math.h"
 #include "backend/cpu/strided.h"
+#include "quant_tensor/tensor/values.h"
 
 namespace nibble {
 inline namespace v0 {
@@ -73,8 +74,8 @@ void CpuBackend::rope(const Tensor& x, const Tensor& positions, const RopeFreque
   const Rows from(x), to(out);
   const std::int64_t batches = x.shape()[0], steps = x.shape()[x.ndim() - 2];
   const std::int64_t heads = batches * steps == 0 ? 0 : from.count / (batches * steps);
-  const std::vector<std::int32_t> at = positions.to_vector<std::int32_t>();
-  const std::vector<float> inverse = frequencies.inverse.to_vector<float>();
+  const auto at = values_of<std::int32_t>(positions);
+  const auto inverse = values_of<float>(frequencies.inverse);
   visit_dtype(FloatElements{}, x.dtype(), [&]<class T>(T) {
     // One place of the sequence after the other, all its heads at once: they share the cosines.
     parallel_rows(batches * steps, heads * from.length * 2, [&](std::int64_t place) {

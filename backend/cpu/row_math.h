@@ -2,9 +2,9 @@
 
 #include <cstdint>
 #include <limits>
-#include <vector>
 
 #include "backend/cpu/element.h"
+#include "quant_tensor/tensor/cached.h"
 
 namespace nibble {
 inline namespace v0 {
@@ -47,7 +47,7 @@ float extreme_of(const float* x, std::int64_t n) {
 
 /// n elements from `stride` apart as floats: themselves if they are floats side by side, else converted to `scratch`.
 template <class T>
-const float* as_floats(const T* x, std::int64_t stride, std::int64_t n, std::vector<float>& scratch) {
+const float* as_floats(const T* x, std::int64_t stride, std::int64_t n, CachedVector<float>& scratch) {
   if constexpr (std::is_same_v<T, float>) {
     if (stride == 1) return x;
   }
@@ -63,8 +63,8 @@ const float* as_floats(const T* x, std::int64_t stride, std::int64_t n, std::vec
 
 /// Memory that a thread uses again and again.
 template <int which = 0>
-std::vector<float>& scratch_floats() {
-  thread_local std::vector<float> scratch;
+CachedVector<float>& scratch_floats() {
+  thread_local CachedVector<float> scratch;
   return scratch;
 }
 

@@ -19,7 +19,7 @@ void softmax_row(const float* x, std::int64_t n, T* out) {
     for (std::int64_t i = 0; i < n; ++i) out[i] = T(0.0f);
     return;
   }
-  std::vector<float>& exps = scratch_floats<1>();
+  CachedVector<float>& exps = scratch_floats<1>();
   exps.resize(static_cast<std::size_t>(n));
   float* e = exps.data();
   for (std::int64_t i = 0; i < n; ++i) e[i] = exp_f32(x[i] - largest);

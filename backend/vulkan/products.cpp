@@ -76,7 +76,7 @@ struct Product {
 std::array<const Tensor*, 4> operands_of(const MatmulArgs& args) {
   std::array<const Tensor*, 4> operands{&args.w, &args.w, &args.w, &args.x};
   if (!args.w.is_quantized()) return operands;
-  const std::vector<Tensor>& components = args.w.packing()->components;
+  const auto& components = args.w.packing()->components;
   for (std::size_t c = 0; c < 3; ++c) operands[c] = &components[std::min(c, components.size() - 1)];
   return operands;
 }

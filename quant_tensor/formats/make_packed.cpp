@@ -150,7 +150,7 @@ Tensor make_packed(const Format& format, std::span<const Tensor> components, con
   for (std::size_t c = 0; c < components.size(); ++c) checker.check(static_cast<int>(c), components[c]);
   checker.check_alike(components);
 
-  auto packing = std::make_shared<Packing>();
+  auto packing = make_cached<Packing>();
   packing->format = &format;
   packing->axis = shape.rank() - 1;
   packing->row_length = shape.back();

@@ -105,7 +105,7 @@ Tensor with_packed_axis_at(const Tensor& packed, int axis) {
   impl.strides.erase(last);
   impl.shape.insert(axis, length);
   impl.strides.insert(axis, 0);
-  auto packing = std::make_shared<Packing>(*impl.packing);
+  auto packing = detail::make_cached<Packing>(*impl.packing);
   packing->axis = axis;
   impl.packing = std::move(packing);
   return detail::make_tensor(std::move(impl));

@@ -25,7 +25,7 @@ constexpr int kClasses = 128;
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
 
 /// Classes grow by quarters of a power of two, from 64 bytes on: at most 25% of a block is slack.
-int class_of(std::size_t bytes) {
+constexpr int class_of(std::size_t bytes) {
   if (bytes <= kAlignment) return 0;
   const std::size_t units = (bytes - 1) / kAlignment;  // ≥ 1
   const int log = std::bit_width(units) - 1;
@@ -33,12 +33,14 @@ int class_of(std::size_t bytes) {
   return 4 * log + static_cast<int>(quarter) + 1;
 }
 
-std::size_t class_bytes(int c) {
+constexpr std::size_t class_bytes(int c) {
   if (c == 0) return kAlignment;
   const int log = (c - 1) / 4, quarter = (c - 1) % 4;
   const std::size_t units = ((static_cast<std::size_t>(5 + quarter) << log) + 3) / 4;
   return units * kAlignment;
 }
+
+constexpr int kThreadClasses = class_of(kThreadLimit) + 1;
 
 /// What is large asks for huge pages: with small ones, products that read a weight once wait for addresses to be
 /// translated as long as for memory.
@@ -57,12 +59,14 @@ void* system_allocate(std::size_t bytes) {
 /// A thread's own blocks. Trivially destructible on purpose: tensors may die after the thread's other objects, and
 /// `Guard` empties it.
 struct ThreadCache {
-  static constexpr int kDepth = 16;
+  static constexpr int kDepth = 64;  // a layer of a model holds some twenty handles at a time
+  static constexpr std::size_t kListBytes = kDepth * kThreadLimit / 4;
   struct List {
     std::array<void*, kDepth> blocks;
     int count;
+    bool takes(std::size_t size) const { return count < kDepth && static_cast<std::size_t>(count) * size < kListBytes; }
   };
-  std::array<List, kClasses> lists;
+  std::array<List, kThreadClasses> lists;
   bool closed;
 };
 thread_local ThreadCache thread_cache;
@@ -121,7 +125,7 @@ void free_cached(void* data, std::size_t bytes) noexcept {
   const int c = class_of(bytes);
   const std::size_t size = class_bytes(c);
   if (size <= kThreadLimit) {
-    if (auto* list = thread_list(c); list && list->count < ThreadCache::kDepth) {
+    if (auto* list = thread_list(c); list && list->takes(size)) {
       list->blocks[static_cast<std::size_t>(list->count++)] = data;
       return;
     }

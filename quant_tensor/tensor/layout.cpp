@@ -22,7 +22,7 @@ bool is_contiguous(const Shape& shape, const Strides& strides) {
   return true;
 }
 
-Tensor make_tensor(TensorImpl impl) { return Tensor(std::make_shared<const TensorImpl>(std::move(impl))); }
+Tensor make_tensor(TensorImpl impl) { return Tensor(make_cached<const TensorImpl>(std::move(impl))); }
 
 std::size_t checked_bytes(std::string_view op, const Shape& shape, DType dtype) {
   // No address space is larger, and what is computed of sizes below it (bits, padded blocks) stays far from overflow.

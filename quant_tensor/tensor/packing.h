@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "nibble/tensor.h"
+#include "quant_tensor/tensor/cached.h"
 
 namespace nibble {
 inline namespace v0 {
@@ -19,10 +20,10 @@ inline constexpr int kMaxComponents = 4;
 /// Each component is a dense, contiguous tensor (rows…, width) of which packed row r owns line r.
 struct Packing {
   const detail::Format* format = nullptr;
-  int axis = 0;                    ///< of the tensor's shape
-  std::int64_t begin = 0;          ///< first weight of the view along the packed axis; a multiple of the format's block
-  std::int64_t row_length = 0;     ///< weights of a whole stored row
-  std::vector<Tensor> components;  ///< in the order of format->components
+  int axis = 0;                 ///< of the tensor's shape
+  std::int64_t begin = 0;       ///< first weight of the view along the packed axis; a multiple of the format's block
+  std::int64_t row_length = 0;  ///< weights of a whole stored row
+  detail::CachedVector<Tensor> components;  ///< in the order of format->components
 };
 
 }  // namespace v0

@@ -1,6 +1,6 @@
 #include "quant_tensor/tensor/storage.h"
 
-#include "quant_tensor/tensor/allocator.h"
+#include "quant_tensor/tensor/cached.h"
 #include "quant_tensor/tensor/counters.h"
 #include "quant_tensor/tensor/host_memory.h"
 
@@ -16,7 +16,7 @@ std::shared_ptr<Storage> allocate_host(std::size_t bytes) {
   if (auto storage = allocate_from_host(bytes)) return storage;
   void* data = allocate_cached(bytes);
   count_allocated(bytes);
-  return std::make_shared<Storage>(data, bytes, Device::cpu(), true, [data, bytes] {
+  return make_cached<Storage>(data, bytes, Device::cpu(), true, [data, bytes] {
     count_freed(bytes);
     free_cached(data, bytes);
   });
