@@ -23,13 +23,13 @@ struct Blocking {
   std::int64_t slab;             ///< sums of a task's outputs in fp32, in bytes: half of the second cache
 };
 constexpr Blocking blocking_for(const Caches& caches) {
-  return {.few_activations = caches.first * 3 / 8,
+  return {.few_activations = caches.first * 3 / 4,
           .few_sums = caches.first / 4,
           .short_sheet = caches.first / 2,
           .tall_sheet = caches.second / 16,
           .slab = caches.second / 2};
 }
-static_assert(blocking_for({32 << 10, 1 << 20, 0}).few_activations == 12288);
+static_assert(blocking_for({32 << 10, 1 << 20, 0}).few_activations == 24576);
 inline Blocking blocking() { return blocking_for(caches()); }
 
 }  // namespace cpu
