@@ -156,7 +156,7 @@ constexpr auto make_op_table() {
       op("slice", native, slice, "x", "axis", "start", "stop", Argument{"step", std::int64_t{1}}),
       op("select", native, select, "x", "axis", "index"),
       op("contiguous", decoded, contiguous, "x"),
-      op("flip", decoded, flip, "x", kAxes),
+      op("flip", native, flip, "x", kAxes),
       op("pad", decoded, pad, "x", "before", "after", Argument{"value", std::int64_t{0}}),
       op("repeat", decoded, repeat, "x", "repeats", "axis"),
       op("tril", decoded, tril, "x", kDiagonal),

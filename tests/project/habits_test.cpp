@@ -141,7 +141,7 @@ TEST(Habits, OnlyKnownNamesAtTheRoot) {
   const std::set<std::string> known = {"include",           "backend",    "quant_tensor", "dispatch", "shaders",
                                        "adapters",          "tests",      "bench",        "build",    "CMakeLists.txt",
                                        "CMakePresets.json", "Makefile",   "README.md",    "LICENSE",  ".clang-format",
-                                       ".clang-tidy",       ".gitignore", ".ci",          ".git"};
+                                       ".clang-tidy",       ".gitignore", ".ci",          ".git",     "pyproject.toml"};
   for (const auto& entry : std::filesystem::directory_iterator(root())) {
     const std::string name = entry.path().filename().string();
     if (name == ".cache" || name == "compile_commands.json") continue;  // editors leave these

@@ -12,7 +12,7 @@ if [ "$kind" = shared ]; then
   # relative to the build folder.
   build=${build}_shared
   cmake -S "$source" -B "$build" -G Ninja -DCMAKE_CXX_COMPILER="$cxx" -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=ON \
-    -DNIBBLE_BUILD_TESTS=OFF "${@:5}"
+    -DNIBBLE_BUILD_TESTS=OFF -DNIBBLE_BUILD_PYTHON=OFF "${@:5}"
   cmake --build "$build"
 fi
 cmake --install "$build" --prefix "$work/stage"
