@@ -24,9 +24,9 @@ constexpr double kWorthJoining = 1.05;           // of a row's chunks to what it
 /// Rows of x packed, in groups whose rows lie beside one another for each chunk.
 class FewActivations {
  public:
-  FewActivations(const FewRowsUnit& few, const FewRowsScheme& scheme, std::int64_t rows, std::int64_t length)
+  FewActivations(const FewRowsScheme& scheme, std::int64_t rows, std::int64_t length)
       : rows_(rows),
-        chunks_((length + few.chunk - 1) / few.chunk),
+        chunks_((length + scheme.chunk - 1) / scheme.chunk),
         bytes_(scheme.chunk_bytes),
         memory_(Scratch::need<unsigned char>(rows * chunks_ * bytes_) + Scratch::need<bool>(rows)),
         data_(memory_.get<unsigned char>(rows * chunks_ * bytes_)),
@@ -66,9 +66,12 @@ class FewActivations {
 
 const FewRowsKernel* find_kernel(const FewRowsUnit& few, std::string_view format) {
   const std::string_view stem = format.substr(0, format.find('-'));
-  const FewRowsKernel* end = few.kernels + few.kernel_count;
-  const FewRowsKernel* found = std::find_if(few.kernels, end, [&](const FewRowsKernel& k) { return k.format == stem; });
-  return found == end ? nullptr : found;
+  for (const FewRowsKernels& kernels : {few.kernels, *few.blocks}) {
+    const FewRowsKernel* end = kernels.all + kernels.count;
+    const auto* found = std::find_if(kernels.all, end, [&](const FewRowsKernel& k) { return k.format == stem; });
+    if (found != end) return found;
+  }
+  return nullptr;
 }
 
 /// What all tasks of a product share.
@@ -97,8 +100,7 @@ void fetch_first(const RowRun& run) {
 /// neighbouring lines are read side by side; they overlap where the number is odd. For more than one row of x, a piece
 /// of some packed rows after the other meets a piece of x, which the first cache holds beside their sums.
 void multiply_range(const FewProduct& p, std::int64_t first, std::int64_t begin, std::int64_t end) {
-  const std::int64_t m = p.x.group_rows(first), chunk = p.unit.few_rows->chunk, length = p.w.length(),
-                     lanes = p.unit.lanes;
+  const std::int64_t m = p.x.group_rows(first), chunk = p.scheme.chunk, length = p.w.length(), lanes = p.unit.lanes;
   const std::int64_t half = (end - begin + 1) / 2, starts[2] = {begin, end - half};
   const std::int64_t step_floats = m * p.joined * lanes, columns = half * p.joined;
   const std::int64_t steps = std::clamp<std::int64_t>(blocking().few_sums / (2 * step_floats * 4), 1, half);
@@ -155,13 +157,13 @@ void multiply_range(const FewProduct& p, std::int64_t first, std::int64_t begin,
 
 /// Packed rows whose length is no multiple of a chunk's follow one another in memory: as many are one line as make
 /// whole chunks, if one row of x, repeated so often, stays in the first cache.
-std::int64_t rows_joined(const FewRowsUnit& few, const FewRowsScheme& scheme, const PackedRows& w) {
-  const std::int64_t length = w.length(), line = std::lcm(length, few.chunk), joined = line / length;
-  const std::int64_t chunks = (length + few.chunk - 1) / few.chunk;
-  const bool worth = static_cast<double>(chunks * few.chunk) > kWorthJoining * static_cast<double>(length);
-  const bool can = scheme.repeat != nullptr && length >= few.chunk && length <= kMostJoinedBlocks * kFewBlock &&
+std::int64_t rows_joined(const FewRowsScheme& scheme, const PackedRows& w) {
+  const std::int64_t length = w.length(), line = std::lcm(length, scheme.chunk), joined = line / length;
+  const std::int64_t chunks = (length + scheme.chunk - 1) / scheme.chunk;
+  const bool worth = static_cast<double>(chunks * scheme.chunk) > kWorthJoining * static_cast<double>(length);
+  const bool can = scheme.repeat != nullptr && length >= scheme.chunk && length <= kMostJoinedBlocks * kFewBlock &&
                    w.rows() % joined == 0 && w.contiguous();
-  return worth && can && line / few.chunk * scheme.chunk_bytes <= blocking().few_activations ? joined : 1;
+  return worth && can && line / scheme.chunk * scheme.chunk_bytes <= blocking().few_activations ? joined : 1;
 }
 
 }  // namespace
@@ -176,9 +178,8 @@ void multiply_few_rows(const Unit& unit, FewScheme scheme, const Matrix& x, cons
   }
   if (x.rows == 0 || w.rows() == 0) return;
   const FewRowsScheme& chosen = kernel->schemes[static_cast<int>(scheme)];
-  const std::int64_t joined = x.rows == 1 && !deterministic ? rows_joined(few, chosen, w) : 1,
-                     lines = w.rows() / joined;
-  FewActivations activations(few, chosen, x.rows, x.columns);
+  const std::int64_t joined = x.rows == 1 && !deterministic ? rows_joined(chosen, w) : 1, lines = w.rows() / joined;
+  FewActivations activations(chosen, x.rows, x.columns);
   activations.pack(unit, chosen, x);
   const RowPart whole{w.begin(), w.length() * joined, w.format().group_size, w.bytes(0).scale, kAhead};
   const FewProduct product{unit, chosen, activations, w, y, joined, whole};

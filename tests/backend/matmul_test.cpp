@@ -218,6 +218,8 @@ TEST_P(Kernels, BitsDependOnNeitherThreadsNorOtherRows) {
   for (const auto& [format, dtype] : {Operands{nb::detail::find_format("affine4-g64"), DType::f32},
                                       {nb::detail::find_format("q5_1"), DType::bf16},
                                       {nb::detail::find_format("affine3-g128"), DType::f32},
+                                      {nb::detail::find_format("q6_k"), DType::f32},
+                                      {nb::detail::find_format("mxfp4"), DType::f32},
                                       {nullptr, DType::f32},
                                       {nullptr, DType::bf16}}) {
     for (const auto& [orientation, rows] : {std::pair{Orientation::along, 8},

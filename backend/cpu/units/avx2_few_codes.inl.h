@@ -51,7 +51,7 @@ struct Words {
 
 constexpr int kChunkBlocks = kLanes;
 constexpr int kChunkPairs = kChunkBlocks / 2;
-constexpr int kChunkWeights = kChunkBlocks * kFewBlock;
+constexpr int kChunkWeights = kChunkBlocks * kFewBlock, kRoundedWeights = kFewBlock;
 
 /// Of one chunk of a packed row of x: the rounded activations, a vector of their units and one of their sums.
 template <class Scheme>

@@ -2,6 +2,7 @@
 // has eight, so that their scales are a vector.
 #ifndef NIBBLE_FEW_ROWS  // the tests define it to compile this file again through SIMDe
 #define NIBBLE_FEW_ROWS kAvx2FewRows
+#define NIBBLE_FEW_BLOCKS kAvx2FewBlocks
 #include <immintrin.h>
 #endif
 
@@ -310,7 +311,8 @@ constexpr Order kOrder = order_of<Source>();
 template <class Source>
 constexpr FewRowsScheme scheme() {
   using Scheme = typename Source::Scheme;
-  return {kXBytes<Scheme>, kOrder<Source>.v, pack_row<Scheme>, nullptr, multiply_one<Source>, multiply_some<Source>};
+  return {kChunkWeights, kXBytes<Scheme>,      kOrder<Source>.v,     pack_row<Scheme>,
+          nullptr,       multiply_one<Source>, multiply_some<Source>};
 }
 /// Where only words serve, both schemes are one.
 template <class Standard, class Fast = Standard>
@@ -334,9 +336,10 @@ constexpr FewRowsKernel kKernels[] = {
 
 }  // namespace
 
+extern const FewRowsKernels NIBBLE_FEW_BLOCKS;
 extern const FewRowsUnit NIBBLE_FEW_ROWS;
 const FewRowsUnit NIBBLE_FEW_ROWS = {
-    kChunkWeights, 10, 10, reduce, kKernels, sizeof(kKernels) / sizeof(FewRowsKernel),
+    10, 10, reduce, {kKernels, sizeof(kKernels) / sizeof(FewRowsKernel)}, &NIBBLE_FEW_BLOCKS,
 };
 
 }  // namespace cpu

@@ -1,6 +1,7 @@
 // AVX-512 with VBMI and VNNI: chunks of 512 weights, in halves with eight blocks in a vector.
 #ifndef NIBBLE_FEW_ROWS  // the tests define it to compile this file again through SIMDe
 #define NIBBLE_FEW_ROWS kAvx512FewRows
+#define NIBBLE_FEW_BLOCKS kAvx512FewBlocks
 #include <immintrin.h>
 #endif
 
@@ -459,8 +460,9 @@ class BlockSource<Block8_0> {
 
 }  // namespace
 
+extern const FewRowsKernels NIBBLE_FEW_BLOCKS;
 extern const FewRowsUnit NIBBLE_FEW_ROWS;
-const FewRowsUnit NIBBLE_FEW_ROWS = few_rows_unit<AffineSource, BlockSource>(12, 16);
+const FewRowsUnit NIBBLE_FEW_ROWS = few_rows_unit<AffineSource, BlockSource>(12, 16, &NIBBLE_FEW_BLOCKS);
 
 }  // namespace cpu
 }  // namespace detail

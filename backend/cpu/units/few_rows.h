@@ -14,7 +14,7 @@ inline namespace v0 {
 namespace detail {
 namespace cpu {
 
-inline constexpr int kFewBlock = 32;  ///< weights that share a scale of x
+inline constexpr int kFewBlock = 32;  ///< weights that share a scale of x, where groups of w are no smaller
 
 /// Weights [begin, begin + count) of packed rows, multiples of 32. No other byte of the rows is touched.
 struct RowPart {
@@ -45,8 +45,9 @@ struct FewRowsProduct {
 
 /// How x is rounded, and the products with it. They add up alike, so a row of x has the same bits beside any others.
 struct FewRowsScheme {
+  std::int64_t chunk;         ///< weights
   std::int64_t chunk_bytes;   ///< of a packed row of x, for one chunk
-  const std::uint8_t* order;  ///< of the activations of a block, as its codes come out cheapest
+  const std::uint8_t* order;  ///< of activations, as their codes come out cheapest; `pack` knows what it means
   /// Rounds a row of k activations, `pitch` bytes from chunk to chunk. False where the row cannot be represented (see
   /// IntegerScheme::pack).
   bool (*pack)(const float* x, std::int64_t k, const std::uint8_t* order, std::int64_t pitch, unsigned char* packed);
@@ -67,21 +68,28 @@ struct FewRowsKernel {
 inline constexpr std::int64_t kMostFewRows = 16;        ///< of x at once
 inline constexpr std::int64_t kMostJoinedBlocks = 256;  ///< of a row that is joined with others
 
+struct FewRowsKernels {
+  const FewRowsKernel* all;
+  int count;
+};
+
 struct FewRowsUnit {
-  std::int64_t chunk;  ///< weights
   /// Rows of x up to which this is faster than tiles, of which a scale for each 32 weights slows the more.
   int most_rows, most_rows_of_small_groups;
   /// The sums of the lanes of n vectors, `pitch` floats apart.
   void (*reduce)(const float* acc, std::int64_t pitch, std::int64_t n, float* out);
-  const FewRowsKernel* kernels;
-  int kernel_count;
+  FewRowsKernels kernels;
+  const FewRowsKernels* blocks;  ///< of the formats in quant_tensor/formats/blocks
 };
 
 #if defined(__x86_64__)
 extern const FewRowsUnit kAvx2FewRows;
+extern const FewRowsKernels kAvx2FewBlocks;
 extern const FewRowsUnit kAvx512FewRows;
+extern const FewRowsKernels kAvx512FewBlocks;
 #elif defined(__aarch64__)
 extern const FewRowsUnit kNeonFewRows;
+extern const FewRowsKernels kNeonFewBlocks;
 #endif
 
 }  // namespace cpu

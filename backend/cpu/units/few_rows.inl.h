@@ -29,7 +29,7 @@ constexpr Order affine_order(int bits) {
 }
 
 constexpr int kHalfBlocks = kLanes / 2, kChunkBlocks = kLanes;
-constexpr int kChunkWeights = kChunkBlocks * kFewBlock;
+constexpr int kChunkWeights = kChunkBlocks * kFewBlock, kRoundedWeights = kFewBlock;
 constexpr int kVectorBytes = 4 * kLanes;
 
 /// Of one chunk of a packed row of x: the rounded activations of either half, a vector of all units and one of sums.
@@ -189,7 +189,8 @@ void multiply_some(const FewRowsProduct& a) {
 
 template <class Source, class Scheme>
 constexpr FewRowsScheme few_rows_scheme() {
-  return {kXBytes<Scheme>,
+  return {kChunkWeights,
+          kXBytes<Scheme>,
           Source::kOrder.v,
           pack_row<Scheme>,
           repeat_row<Scheme>,
@@ -213,8 +214,7 @@ constexpr FewRowsKernel kFewRowsKernels[] = {
     few_rows_kernel<Block<Block8_0>>("q8_0"),
 };
 template <template <int> class Affine, template <class> class Block>
-constexpr FewRowsUnit few_rows_unit(int most_rows, int most_rows_of_small_groups) {
+constexpr FewRowsUnit few_rows_unit(int most_rows, int most_rows_of_small_groups, const FewRowsKernels* blocks) {
   constexpr auto& kernels = kFewRowsKernels<Affine, Block>;
-  return {kChunkWeights, most_rows, most_rows_of_small_groups,
-          reduce,        kernels,   sizeof(kernels) / sizeof(FewRowsKernel)};
+  return {most_rows, most_rows_of_small_groups, reduce, {kernels, sizeof(kernels) / sizeof(FewRowsKernel)}, blocks};
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "quant_tensor/formats/blocks/bytes.inl.h"
+#include "quant_tensor/formats/blocks/columns.inl.h"
 #include "quant_tensor/formats/blocks/tables.inl.h"
 
 struct IQ4NL {
@@ -11,6 +12,13 @@ struct IQ4NL {
 
   static void codes(const unsigned char* block, std::uint8_t* __restrict codes) {
     look_up_nibbles<kZero>(kTable, block + 2, 16, codes);
+  }
+  static constexpr LaneGroups kLaneGroups = kHalvesBy16;
+  template <class V>
+  static void columns(const unsigned char* block, int p, V (&codes)[4]) {
+    constexpr int kStep = kBytes, kQ = 2;
+    table_columns<IQ4NL>(V::load(block + kQ, kStep, 4 * kStep, p), V::load(block + 2 * kStep + kQ, kStep, 4 * kStep, p),
+                         codes);
   }
   static void scales(const unsigned char* block, float* scale) { *scale = half_to_float(half_bits(block)); }
 

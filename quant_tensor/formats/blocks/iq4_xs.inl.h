@@ -3,6 +3,7 @@
 #pragma once
 
 #include "quant_tensor/formats/blocks/bytes.inl.h"
+#include "quant_tensor/formats/blocks/columns.inl.h"
 #include "quant_tensor/formats/blocks/tables.inl.h"
 
 struct IQ4XS {
@@ -13,6 +14,11 @@ struct IQ4XS {
 
   static void codes(const unsigned char* block, std::uint8_t* __restrict codes) {
     for (int g = 0; g < 8; ++g) look_up_nibbles<kZero>(kTable, block + 8 + 16 * g, 16, codes + 32 * g);
+  }
+  static constexpr LaneGroups kLaneGroups = kHalvesBy16;
+  template <class V>
+  static void columns(const unsigned char* block, int p, V (&codes)[4]) {
+    table_columns<IQ4XS>(V::load(block + 8, 64, p), V::load(block + 40, 64, p), codes);
   }
 
   static void scales(const unsigned char* block, float* __restrict scale) {

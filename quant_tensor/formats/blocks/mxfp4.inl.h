@@ -3,6 +3,7 @@
 #pragma once
 
 #include "quant_tensor/formats/blocks/bytes.inl.h"
+#include "quant_tensor/formats/blocks/columns.inl.h"
 #include "quant_tensor/formats/blocks/tables.inl.h"
 
 struct MXFP4 {
@@ -12,6 +13,13 @@ struct MXFP4 {
 
   static void codes(const unsigned char* block, std::uint8_t* __restrict codes) {
     look_up_nibbles<kZero>(kTable, block + 1, 16, codes);
+  }
+  static constexpr LaneGroups kLaneGroups = kHalvesBy16;
+  template <class V>
+  static void columns(const unsigned char* block, int p, V (&codes)[4]) {
+    constexpr int kStep = kBytes, kQ = 1;
+    table_columns<MXFP4>(V::load(block + kQ, kStep, 4 * kStep, p), V::load(block + 2 * kStep + kQ, kStep, 4 * kStep, p),
+                         codes);
   }
   /// The two smallest are subnormal.
   static void scales(const unsigned char* block, float* scale) {

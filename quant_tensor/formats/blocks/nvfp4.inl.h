@@ -3,6 +3,7 @@
 #pragma once
 
 #include "quant_tensor/formats/blocks/bytes.inl.h"
+#include "quant_tensor/formats/blocks/columns.inl.h"
 #include "quant_tensor/formats/blocks/tables.inl.h"
 
 struct NVFP4 {
@@ -12,6 +13,15 @@ struct NVFP4 {
 
   static void codes(const unsigned char* block, std::uint8_t* __restrict codes) {
     for (int g = 0; g < 4; ++g) look_up_nibbles<kZero>(kTable, block + 4 + 8 * g, 8, codes + 16 * g);
+  }
+  static constexpr LaneGroups kLaneGroups = {{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}};
+  template <class V>
+  static void columns(const unsigned char* block, int p, V (&codes)[4]) {
+    constexpr static Numbers kNumbers = numbers_of(kTable, kZero);
+    const V a = V::load(block + 4, kBytes, 2 * kBytes, p), b = V::load(block + 20, kBytes, 2 * kBytes, p);
+    const V even = V::even_words(a, b), odd = V::odd_words(a, b);
+    const V nibbles[4] = {even, odd, even.template down<4>(), odd.template down<4>()};
+    for (int t = 0; t < 4; ++t) codes[t] = nibbles[t].bits(15).numbers(kNumbers);
   }
   static void scales(const unsigned char* block, float* __restrict scale) {
     for (int g = 0; g < 4; ++g) scale[g] = half_of_e4m3(block[g]);

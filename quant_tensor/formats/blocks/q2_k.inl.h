@@ -3,6 +3,7 @@
 #pragma once
 
 #include "quant_tensor/formats/blocks/bytes.inl.h"
+#include "quant_tensor/formats/blocks/columns.inl.h"
 
 struct Q2K {
   static constexpr const char* kName = "q2_k";
@@ -10,6 +11,11 @@ struct Q2K {
   static constexpr int kTopScale = 15;
 
   static void codes(const unsigned char* block, std::uint8_t* codes) { pairs_of_bits(block + 16, codes); }
+  static constexpr LaneGroups kLaneGroups = kInOrder;
+  template <class V>
+  static void columns(const unsigned char* block, int p, V (&codes)[4]) {
+    pair_columns(block + 16, p, codes);
+  }
 
   static void scales(const unsigned char* block, float* __restrict scale, float* __restrict bias) {
     const float d = half_to_float(half_bits(block + 80)), dmin = half_to_float(half_bits(block + 82));

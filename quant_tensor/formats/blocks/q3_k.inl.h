@@ -3,6 +3,7 @@
 #pragma once
 
 #include "quant_tensor/formats/blocks/bytes.inl.h"
+#include "quant_tensor/formats/blocks/columns.inl.h"
 
 struct Q3K {
   static constexpr const char* kName = "q3_k";
@@ -16,6 +17,13 @@ struct Q3K {
         codes[i] = static_cast<std::uint8_t>((q[i] >> 2 * (s % 4) & 3) | (block[i] >> s & 1) << 2);
       }
     }
+  }
+  static constexpr LaneGroups kLaneGroups = kInOrder;
+  template <class V>
+  static void columns(const unsigned char* block, int p, V (&codes)[4]) {
+    constexpr static LaneShifts kPlaces = {{0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3}};
+    pair_columns(block + 32, p, codes);
+    add_bit<2>(block, kPlaces, p, codes);
   }
 
   /// Low halves of scales g and g + 8 share a byte, high halves of g, g + 4, g + 8 and g + 12.

@@ -2,6 +2,7 @@
 // value = d · scale · code − dmin · minimum. Of each 32 bytes of codes, low nibbles are 32 weights, high ones the next.
 #pragma once
 
+#include "quant_tensor/formats/blocks/columns.inl.h"
 #include "quant_tensor/formats/blocks/six_bit_scales.inl.h"
 
 struct Q4K {
@@ -15,6 +16,11 @@ struct Q4K {
       for (int i = 0; i < 32; ++i) codes[i] = q[i] & 15;
       for (int i = 0; i < 32; ++i) codes[i + 32] = q[i] >> 4;
     }
+  }
+  static constexpr LaneGroups kLaneGroups = kHalvesBy32;
+  template <class V>
+  static void columns(const unsigned char* block, int p, V (&codes)[4]) {
+    nibble_columns(V::load(block + 16, 64, p), V::load(block + 48, 64, p), codes);
   }
 
   static void scales(const unsigned char* block, float* scale, float* bias) {

@@ -1,6 +1,7 @@
 // GGUF Q5_K: Q4_K with 32 bytes of fifth bits before the nibbles, bit s of byte i that of weight 32s + i.
 #pragma once
 
+#include "quant_tensor/formats/blocks/columns.inl.h"
 #include "quant_tensor/formats/blocks/six_bit_scales.inl.h"
 
 struct Q5K {
@@ -16,6 +17,13 @@ struct Q5K {
         codes[i] = static_cast<std::uint8_t>((low[i] >> s % 2 * 4 & 15) | (high[i] >> s & 1) << 4);
       }
     }
+  }
+  static constexpr LaneGroups kLaneGroups = kHalvesBy32;
+  template <class V>
+  static void columns(const unsigned char* block, int p, V (&codes)[4]) {
+    constexpr static LaneShifts kPlaces = {{0, 2, 1, 3, 0, 2, 1, 3, 0, 2, 1, 3, 0, 2, 1, 3}};
+    nibble_columns(V::load(block + 48, 64, p), V::load(block + 80, 64, p), codes);
+    add_bit<4>(block + 16, kPlaces, p, codes);
   }
 
   static void scales(const unsigned char* block, float* scale, float* bias) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "quant_tensor/formats/blocks/bytes.inl.h"
+#include "quant_tensor/formats/blocks/columns.inl.h"
 
 struct Q6K {
   static constexpr const char* kName = "q6_k";
@@ -18,6 +19,17 @@ struct Q6K {
         codes[i] = static_cast<std::uint8_t>((low[i] >> nibble & 15) | (high[i] >> pair & 3) << 4);
       }
     }
+  }
+  static constexpr LaneGroups kLaneGroups = kInOrder;
+  template <class V>
+  static void columns(const unsigned char* block, int p, V (&codes)[4]) {
+    constexpr static LaneShifts kPairs = {{0, 2, 0, 2, 0, 2, 0, 2, 0, 2, 0, 2, 0, 2, 0, 2}};
+    nibble_columns(V::load(block, 64, p), V::load(block + 32, 64, p), codes);
+    const V high = V::load(block + 128, 32, p), low = high.template up<4>();  // pairs 2 and 3, 0 and 1 at bit 4
+    V pairs[4];
+    V::low_pairs(low, high).doubled(pairs[0], pairs[1]);
+    V::high_pairs(low, high).doubled(pairs[2], pairs[3]);
+    for (int t = 0; t < 4; ++t) codes[t] = codes[t].with(pairs[t].down(kPairs, p), 0x30);
   }
 
   static void scales(const unsigned char* block, float* __restrict scale) {

@@ -2,4 +2,5 @@
 #include "tests/backend/simde/native.h"
 
 #define NIBBLE_FEW_ROWS kAvx2FewRowsSimde
+#define NIBBLE_FEW_BLOCKS kAvx2FewBlocksSimde
 #include "backend/cpu/units/avx2_few_rows.cpp"

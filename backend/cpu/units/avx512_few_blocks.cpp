@@ -1,0 +1,156 @@
+// AVX-512 with VNNI: all four columns of a block in a vector, a group in each lane.
+#ifndef NIBBLE_FEW_BLOCKS  // the tests define it to compile this file again through SIMDe
+#define NIBBLE_FEW_BLOCKS kAvx512FewBlocks
+#include <immintrin.h>
+#endif
+
+#include "backend/cpu/units/few_rows.h"
+
+namespace nibble {
+inline namespace v0 {
+namespace detail {
+namespace cpu {
+namespace {
+
+#include "backend/cpu/units/avx512_floats.inl.h"
+#include "backend/cpu/units/avx512_integers.inl.h"
+#include "backend/cpu/units/each.inl.h"
+#include "quant_tensor/formats/blocks/columns.inl.h"
+
+constexpr int kPackedRows = 2;  // that share what is loaded of x
+
+struct Columns {
+  __m512i v;
+
+  static Columns load(const unsigned char* in, int half, int) {
+    return {_mm512_inserti64x4(_mm512_castsi256_si512(load256(in)), load256(in + half), 1)};
+  }
+  static Columns load(const unsigned char* in, int next, int half, int) {
+    const auto two = [next](const unsigned char* p) {
+      return _mm256_inserti128_si256(_mm256_castsi128_si256(load128(p)), load128(p + next), 1);
+    };
+    return {_mm512_inserti64x4(_mm512_castsi256_si512(two(in)), two(in + half), 1)};
+  }
+  static Columns low_words(Columns a, Columns b) { return {_mm512_unpacklo_epi32(a.v, b.v)}; }
+  static Columns high_words(Columns a, Columns b) { return {_mm512_unpackhi_epi32(a.v, b.v)}; }
+  static Columns low_pairs(Columns a, Columns b) { return {_mm512_unpacklo_epi64(a.v, b.v)}; }
+  static Columns high_pairs(Columns a, Columns b) { return {_mm512_unpackhi_epi64(a.v, b.v)}; }
+  static Columns even_words(Columns a, Columns b) { return {words<0x88>(a.v, b.v)}; }
+  static Columns odd_words(Columns a, Columns b) { return {words<0xdd>(a.v, b.v)}; }
+  void spread(Columns (&out)[4]) const {
+    out[0].v = words<0x00>(v, v);
+    out[1].v = words<0x55>(v, v);
+    out[2].v = words<0xaa>(v, v);
+    out[3].v = words<0xff>(v, v);
+  }
+  void doubled(Columns& even, Columns& odd) const {
+    even.v = words<0xa0>(v, v);
+    odd.v = words<0xf5>(v, v);
+  }
+  template <int kBy>
+  Columns up() const {
+    return {_mm512_slli_epi32(v, kBy)};
+  }
+  template <int kBy>
+  Columns down() const {
+    return {_mm512_srli_epi32(v, kBy)};
+  }
+  Columns down(const LaneShifts& by, int) const { return {_mm512_srlv_epi32(v, _mm512_load_si512(by.v))}; }
+  Columns bits(int mask) const { return {_mm512_and_si512(v, of_all(mask))}; }
+  Columns with(Columns a, int mask) const { return {_mm512_ternarylogic_epi32(v, a.v, of_all(mask), 0xf8)}; }
+  Columns numbers(const Numbers& table) const {
+    return {_mm512_shuffle_epi8(_mm512_broadcast_i32x4(load128(table.v)), v)};
+  }
+
+ private:
+  static __m512i of_all(int byte) { return _mm512_set1_epi8(static_cast<char>(byte)); }
+  template <int kOrder>
+  static __m512i words(__m512i a, __m512i b) {
+    return _mm512_castps_si512(_mm512_shuffle_ps(_mm512_castsi512_ps(a), _mm512_castsi512_ps(b), kOrder));
+  }
+};
+
+// ---- schemes -------------------------------------------------------------------------------------------------------
+
+/// gcc would read memory again for each packed row that meets it, and the processor reads but one vector a cycle.
+inline __m512i load_once(const unsigned char* p) {
+  using Vector = long long __attribute__((vector_size(64), may_alias));
+  return reinterpret_cast<__m512i>(*reinterpret_cast<const volatile Vector*>(p));
+}
+inline __m512i rounded(const float* x, float inverse) {
+  return _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x), _mm512_set1_ps(inverse)));
+}
+/// A group's bytes, a word to each of four vectors.
+inline void store_words(__m512i bytes, int lane, std::int64_t step, unsigned char* out) {
+  std::int32_t words[4];
+  store128(words, _mm512_cvtepi32_epi8(bytes));
+  for (int t = 0; t < 4; ++t) __builtin_memcpy(out + step * t + 4 * lane, &words[t], 4);
+}
+
+/// x = 256 · high + low, both int8: of each vector first the high bytes.
+struct Halves {
+  static constexpr int kBytes = 512;
+  static constexpr float kMost = 32512.f;
+  struct Sum {
+    __m512i high, low;
+  };
+  struct Activations {
+    __m512i high, low;
+  };
+  static std::int32_t round(const float* x, float inverse, int lane, unsigned char* out) {
+    const __m512i v = rounded(x, inverse);
+    const __m512i high = _mm512_srai_epi32(_mm512_add_epi32(v, _mm512_set1_epi32(128)), 8);
+    store_words(high, lane, 128, out);
+    store_words(v, lane, 128, out + 64);  // modulo 256 the low half is v itself
+    return total_of(v);
+  }
+  template <int t>
+  static Activations load(const unsigned char* x) {
+    return {load_once(x + 128 * t), load_once(x + 128 * t + 64)};
+  }
+  template <int>
+  static void add(Sum& a, Columns w, Activations x) {
+    a.high = _mm512_dpbusd_epi32(a.high, w.v, x.high);
+    a.low = _mm512_dpbusd_epi32(a.low, w.v, x.low);
+  }
+  static F total(Sum a) { return {_mm512_cvtepi32_ps(_mm512_add_epi32(_mm512_slli_epi32(a.high, 8), a.low))}; }
+};
+
+struct Bytes {
+  static constexpr int kBytes = 256;
+  static constexpr float kMost = 127.f;
+  struct Sum {
+    __m512i v;
+  };
+  static std::int32_t round(const float* x, float inverse, int lane, unsigned char* out) {
+    const __m512i v = rounded(x, inverse);
+    store_words(v, lane, 64, out);
+    return total_of(v);
+  }
+  template <int t>
+  static __m512i load(const unsigned char* x) {
+    return load_once(x + 64 * t);
+  }
+  template <int>
+  static void add(Sum& a, Columns w, __m512i x) {
+    a.v = _mm512_dpbusd_epi32(a.v, w.v, x);
+  }
+  static F total(Sum a) { return {_mm512_cvtepi32_ps(a.v)}; }
+};
+
+template <int kBits>
+using Standard = Halves;
+template <int kBits>
+using Fast = Bytes;
+
+#include "backend/cpu/units/few_blocks.inl.h"
+
+}  // namespace
+
+extern const FewRowsKernels NIBBLE_FEW_BLOCKS;
+const FewRowsKernels NIBBLE_FEW_BLOCKS = {kBlockKernels, sizeof(kBlockKernels) / sizeof(FewRowsKernel)};
+
+}  // namespace cpu
+}  // namespace detail
+}  // namespace v0
+}  // namespace nibble

@@ -1,0 +1,237 @@
+// A microkernel for few rows of x against rows of the formats in quant_tensor/formats/blocks. A block of 256 weights
+// has four columns of 64, and a column four groups of 16, one for each lane of 32 bits: of the group, vector t of codes
+// holds codes 4t … 4t + 3. Four dot products with x, laid out alike, leave the sums of 16 groups in as many lanes, so
+// that scales of 16 weights cost what scales of 32 or of 256 do. A unit takes as many columns at once as its vectors
+// have lanes for, a part of the block. Included inside a unit's unnamed namespace after its floats and max_magnitude,
+// kPackedRows at once, and
+//   Columns           a vector of bytes of some columns, see quant_tensor/formats/blocks/columns.inl.h
+//   Standard<bits>, Fast<bits>   schemes for codes of so many bits, each of
+//     kMost, kBytes     the largest rounded activation; bytes of x that meet one part
+//     round             a group of activations into its lane of a part; returns their sum
+//     Activations, load; Sum, add<t>, total   of a part of x; integer sums; how vector t joins them; floats, a group's
+//                                             in each lane
+
+#include "backend/cpu/units/integer_range.inl.h"
+#include "backend/cpu/units/packed_rows.inl.h"
+#include "backend/cpu/units/rounding.inl.h"
+#include "quant_tensor/formats/blocks/all.inl.h"
+
+constexpr int kBlockWeights = 256, kGroupWeights = 16, kBlockGroups = kBlockWeights / kGroupWeights;
+constexpr int kParts = kBlockGroups / kLanes;
+
+// ---- x -------------------------------------------------------------------------------------------------------------
+
+/// Of a block of a packed row of x: the rounded activations part by part, then the units of all groups and their sums.
+template <class Scheme>
+constexpr int kUnits = kParts* Scheme::kBytes;
+template <class Scheme>
+constexpr int kXBytes = kUnits<Scheme> + 8 * kBlockGroups;
+
+constexpr int kChunkWeights = kBlockWeights, kRoundedWeights = kGroupWeights;
+
+/// Group `g` of a block, to the lane that `lane_of` names. The sum is that of the rounded activations, exact: with the
+/// original ones their rounding would meet uncentred codes.
+template <class Scheme>
+bool pack_block(const float* x, const std::uint8_t* lane_of, int g, unsigned char* block, Rounding& rounding) {
+  const std::uint32_t bits = max_magnitude(x, kGroupWeights);
+  const float most = __builtin_bit_cast(float, bits);
+  if (!has_integers(bits)) return false;
+  const int lane = lane_of[g];
+  const float unit = most / Scheme::kMost, inverse = bits == 0 ? 0.f : Scheme::kMost / most;
+  const std::int32_t total = Scheme::round(x, inverse, lane % kLanes, block + lane / kLanes * Scheme::kBytes);
+  const float sum = unit * static_cast<float>(total);
+  rounding.add(x, kGroupWeights, inverse, unit);
+  __builtin_memcpy(block + kUnits<Scheme> + 4 * lane, &unit, 4);
+  __builtin_memcpy(block + kUnits<Scheme> + 4 * (kBlockGroups + lane), &sum, 4);
+  return true;
+}
+
+#include "backend/cpu/units/pack_row.inl.h"
+
+// ---- w -------------------------------------------------------------------------------------------------------------
+
+template <class Block>
+constexpr int kTogether = kBlockWeights / Block::kWeights;  // of a format's blocks
+template <class Block>
+constexpr int kBytes = kTogether<Block>* Block::kBytes;
+
+/// Whether a format says itself how its bytes become columns.
+template <class Block>
+constexpr bool has_columns = requires {
+  Block::kLaneGroups;
+};
+template <class Block>
+constexpr LaneGroups groups_of() {
+  if constexpr (has_columns<Block>) {
+    return Block::kLaneGroups;
+  } else {
+    return kInOrder;
+  }
+}
+struct LanesOfGroups {
+  std::uint8_t v[kBlockGroups];
+};
+template <class Block>
+constexpr LanesOfGroups lanes_of() {
+  LanesOfGroups lanes{};
+  for (int i = 0; i < kBlockGroups; ++i) lanes.v[groups_of<Block>().v[i]] = static_cast<std::uint8_t>(i);
+  return lanes;
+}
+template <class Block>
+constexpr LanesOfGroups kLanesOf = lanes_of<Block>();
+
+/// Codes of a block.
+template <class Block>
+class CodeColumns {
+ public:
+  [[gnu::always_inline]] void read(const unsigned char* in) {
+    for (int i = 0; i < kTogether<Block>; ++i) Block::codes(in + i * Block::kBytes, bytes_ + i * Block::kWeights);
+  }
+  [[gnu::always_inline]] void part(int p, Columns (&codes)[4]) const { byte_columns(bytes_, p, codes); }
+
+ private:
+  alignas(64) std::uint8_t bytes_[kBlockWeights];
+};
+template <class Block>
+requires has_columns<Block>
+class CodeColumns<Block> {
+ public:
+  [[gnu::always_inline]] void read(const unsigned char* in) { in_ = in; }
+  [[gnu::always_inline]] void part(int p, Columns (&codes)[4]) const { Block::columns(in_, p, codes); }
+
+ private:
+  const unsigned char* in_;
+};
+
+/// Scale and bias of the group of each lane.
+template <class Block>
+class LaneScales {
+ public:
+  [[gnu::always_inline]] void read(const unsigned char* in) {
+    constexpr int kGroups = Block::kWeights / Block::kGroup;
+    constexpr LaneGroups kGroupOf = groups_of<Block>();
+    float scale[kTogether<Block> * kGroups], bias[kTogether<Block> * kGroups];
+    for (int i = 0; i < kTogether<Block>; ++i) {
+      scales_and_biases<Block>(in + i * Block::kBytes, scale + i * kGroups, bias + i * kGroups);
+    }
+    for (int i = 0; i < kBlockGroups; ++i) {
+      const int group = kGroupOf.v[i] * kGroupWeights / Block::kGroup;
+      scale_[i] = scale[group], bias_[i] = bias[group];
+    }
+  }
+  [[gnu::always_inline]] F scale(int p) const { return load_f32(scale_ + p * kLanes); }
+  [[gnu::always_inline]] F bias(int p) const { return load_f32(bias_ + p * kLanes); }
+
+ private:
+  float scale_[kBlockGroups], bias_[kBlockGroups];
+};
+
+// ---- the product ---------------------------------------------------------------------------------------------------
+
+/// A part of a block.
+struct Part {
+  Columns codes[4];
+  F scale, bias;  ///< of the lane's group
+};
+
+/// y += x · w of a part, for one row of x.
+template <class Scheme>
+[[gnu::always_inline]] inline void add_part(const Part (&w)[kPackedRows], const unsigned char* x, int p,
+                                            F (&y)[kPackedRows]) {
+  typename Scheme::Sum sums[kPackedRows] = {};
+  each<4>([&](auto t) __attribute__((always_inline)) {
+    const auto xs = Scheme::template load<t>(x + p * Scheme::kBytes);
+    each<kPackedRows>([&](auto r)
+                          __attribute__((always_inline)) { Scheme::template add<t>(sums[r], w[r].codes[t], xs); });
+  });
+  const unsigned char* units = x + kUnits<Scheme> + 4 * kLanes * p;
+  const F unit = load_f32(units), x_sum = load_f32(units + 4 * kBlockGroups);
+  each<kPackedRows>([&](auto r) __attribute__((always_inline)) {
+    y[r] = fma(mul(w[r].scale, unit), Scheme::total(sums[r]), y[r]);
+    y[r] = fma(w[r].bias, x_sum, y[r]);
+  });
+}
+
+template <class Block, class Scheme, bool kOne>
+[[gnu::always_inline]] inline void multiply_block(const unsigned char* const (&in)[kPackedRows], const unsigned char* x,
+                                                  std::int64_t x_rows, float* const* sums, F (&y)[kPackedRows]) {
+  CodeColumns<Block> codes[kPackedRows];
+  LaneScales<Block> scales[kPackedRows];
+  each<kPackedRows>([&](auto r) __attribute__((always_inline)) {
+    codes[r].read(in[r]);
+    scales[r].read(in[r]);
+  });
+  for (int p = 0; p < kParts; ++p) {
+    Part w[kPackedRows];
+    each<kPackedRows>([&](auto r) __attribute__((always_inline)) {
+      codes[r].part(p, w[r].codes);
+      w[r].scale = scales[r].scale(p);
+      w[r].bias = scales[r].bias(p);
+    });
+    if constexpr (kOne) {
+      add_part<Scheme>(w, x, p, y);
+    } else {
+      for (std::int64_t m = 0; m < x_rows; ++m) {
+        F partial[kPackedRows];
+        each<kPackedRows>([&](auto r) __attribute__((always_inline)) { partial[r] = load_f32(sums[r] + m * kLanes); });
+        add_part<Scheme>(w, x + m * kXBytes<Scheme>, p, partial);
+        each<kPackedRows>([&](auto r) __attribute__((always_inline)) { store_f32(sums[r] + m * kLanes, partial[r]); });
+      }
+    }
+  }
+}
+
+/// Packed rows block by block: of one row of x registers keep the sums; those of several come from the first cache and
+/// return there, while registers hold a part of w.
+template <class Block, class Scheme, bool kOne>
+void multiply_blocks(const FewRowsProduct& a) {
+  constexpr int kIn = kBytes<Block>, kX = kXBytes<Scheme>;
+  const std::int64_t begin = a.part.begin / Block::kWeights * Block::kBytes;
+  const std::int64_t bytes = a.part.count / Block::kWeights * Block::kBytes;
+  for_packed_rows(
+      a, [&](const RowBytes* rows, float* const* sums) __attribute__((always_inline)) {
+        F y[kPackedRows] = {};
+        const unsigned char* x = a.x;
+        for (std::int64_t at = 0; at < bytes; at += kIn, x += a.x_rows * kX) {
+          const unsigned char* in[kPackedRows];
+          unsigned char room[kPackedRows][kTogether<Block> == 1 ? 1 : kIn];
+          for (int r = 0; r < kPackedRows; ++r) {
+            in[r] = rows[r].component[0] + begin + at;
+            fetch<kIn>(in[r] + a.part.ahead);
+            if (kTogether < Block >> 1 && bytes - at < kIn) [[unlikely]] {  // zeros meet zeros of x
+              __builtin_memset(room[r], 0, sizeof room[r]);
+              __builtin_memcpy(room[r], in[r], static_cast<unsigned long>(bytes - at));
+              in[r] = room[r];
+            }
+          }
+          multiply_block<Block, Scheme, kOne>(in, x, a.x_rows, sums, y);
+        }
+        for (int r = 0; kOne && r < kPackedRows; ++r) store_f32(sums[r], y[r]);
+      });
+}
+
+template <class Block, class Scheme>
+constexpr FewRowsScheme block_scheme() {
+  return {kChunkWeights,
+          kXBytes<Scheme>,
+          kLanesOf<Block>.v,
+          pack_row<Scheme>,
+          nullptr,
+          multiply_blocks<Block, Scheme, true>,
+          multiply_blocks<Block, Scheme, false>};
+}
+/// What a grid names takes longer to find than to multiply: there both schemes are one.
+template <class Block>
+constexpr FewRowsKernel block_kernel() {
+  constexpr int kBits = Block::kCodeBits;
+  if constexpr (requires { Block::kGrid; }) {
+    return {Block::kName, {block_scheme<Block, Standard<kBits>>(), block_scheme<Block, Standard<kBits>>()}};
+  } else {
+    return {Block::kName, {block_scheme<Block, Standard<kBits>>(), block_scheme<Block, Fast<kBits>>()}};
+  }
+}
+template <class... Block>
+struct BlockKernels {
+  static constexpr FewRowsKernel all[] = {block_kernel<Block>()...};
+};
+constexpr auto& kBlockKernels = AllBlocks<BlockKernels>::all;

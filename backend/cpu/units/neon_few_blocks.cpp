@@ -1,0 +1,145 @@
+// NEON with the dot products of bytes: a column of a block in a vector, a group in each lane.
+#include <arm_neon.h>
+
+#include "backend/cpu/units/few_rows.h"
+
+namespace nibble {
+inline namespace v0 {
+namespace detail {
+namespace cpu {
+namespace {
+
+#include "backend/cpu/units/each.inl.h"
+#include "backend/cpu/units/neon_floats.inl.h"
+#include "backend/cpu/units/neon_integers.inl.h"
+#include "quant_tensor/formats/blocks/columns.inl.h"
+
+constexpr int kPackedRows = 2;  // at once: their codes and sums fill the 32 registers
+
+struct Columns {
+  uint8x16_t v;
+
+  static Columns load(const unsigned char* in, int half, int p) { return load(in, 16, half, p); }
+  static Columns load(const unsigned char* in, int next, int half, int p) {
+    return {vld1q_u8(in + p / 2 * half + p % 2 * next)};
+  }
+  static Columns low_words(Columns a, Columns b) { return of(vzip1q_u32(a.words(), b.words())); }
+  static Columns high_words(Columns a, Columns b) { return of(vzip2q_u32(a.words(), b.words())); }
+  static Columns low_pairs(Columns a, Columns b) {
+    return {vreinterpretq_u8_u64(vzip1q_u64(vreinterpretq_u64_u8(a.v), vreinterpretq_u64_u8(b.v)))};
+  }
+  static Columns high_pairs(Columns a, Columns b) {
+    return {vreinterpretq_u8_u64(vzip2q_u64(vreinterpretq_u64_u8(a.v), vreinterpretq_u64_u8(b.v)))};
+  }
+  static Columns even_words(Columns a, Columns b) { return of(vuzp1q_u32(a.words(), b.words())); }
+  static Columns odd_words(Columns a, Columns b) { return of(vuzp2q_u32(a.words(), b.words())); }
+  void spread(Columns (&out)[4]) const {
+    out[0] = of(vdupq_laneq_u32(words(), 0));
+    out[1] = of(vdupq_laneq_u32(words(), 1));
+    out[2] = of(vdupq_laneq_u32(words(), 2));
+    out[3] = of(vdupq_laneq_u32(words(), 3));
+  }
+  void doubled(Columns& even, Columns& odd) const {
+    even = of(vtrn1q_u32(words(), words()));
+    odd = of(vtrn2q_u32(words(), words()));
+  }
+  template <int kBy>
+  Columns up() const {
+    return of(vshlq_n_u32(words(), kBy));
+  }
+  template <int kBy>
+  Columns down() const {
+    return of(vshrq_n_u32(words(), kBy));
+  }
+  Columns down(const LaneShifts& by, int p) const {
+    return of(vshlq_u32(words(), vnegq_s32(vreinterpretq_s32_u32(vld1q_u32(by.v + kLanes * p)))));
+  }
+  Columns bits(int mask) const { return {vandq_u8(v, vdupq_n_u8(static_cast<std::uint8_t>(mask)))}; }
+  Columns with(Columns a, int mask) const { return {vorrq_u8(v, a.bits(mask).v)}; }
+  Columns numbers(const Numbers& table) const { return {vqtbl1q_u8(vld1q_u8(table.v), v)}; }
+
+ private:
+  uint32x4_t words() const { return vreinterpretq_u32_u8(v); }
+  static Columns of(uint32x4_t words) { return {vreinterpretq_u8_u32(words)}; }
+};
+
+// ---- schemes -------------------------------------------------------------------------------------------------------
+
+inline void store_words(const unsigned char* bytes, int lane, std::int64_t step, unsigned char* out) {
+  for (int t = 0; t < 4; ++t) __builtin_memcpy(out + step * t + 4 * lane, bytes + 4 * t, 4);
+}
+/// Codes · x. Signed products take codes of eight bits less 128.
+template <int kBits>
+inline int32x4_t dot(int32x4_t sum, Columns w, int8x16_t x) {
+  if constexpr (kBits < 8) {
+    return vdotq_s32(sum, vreinterpretq_s8_u8(w.v), x);
+  } else {
+    return add_128(vdotq_s32(sum, vreinterpretq_s8_u8(veorq_u8(w.v, vdupq_n_u8(128))), x), x);
+  }
+}
+inline int8x16_t load_signed(const unsigned char* x) { return vreinterpretq_s8_u8(vld1q_u8(x)); }
+
+/// x = 256 · high + low, both of eight bits: of each vector first the high bytes.
+template <int kBits>
+struct Standard {
+  static constexpr int kBytes = 128;
+  static constexpr float kMost = RoundedHalves::kMost;
+  struct Sum {
+    int32x4_t high, low;
+  };
+  struct Activations {
+    int8x16_t high, low;
+  };
+  static std::int32_t round(const float* x, float inverse, int lane, unsigned char* out) {
+    unsigned char bytes[32];
+    const std::int32_t total = RoundedHalves::round(x, 16, inverse, bytes, 16);
+    store_words(bytes, lane, 32, out);
+    store_words(bytes + 16, lane, 32, out + 16);
+    return total;
+  }
+  template <int t>
+  static Activations load(const unsigned char* x) {
+    return {load_signed(x + 32 * t), load_signed(x + 32 * t + 16)};
+  }
+  template <int>
+  static void add(Sum& a, Columns w, Activations x) {
+    a.high = dot<kBits>(a.high, w, x.high);
+    a.low = dot<kBits>(a.low, w, x.low);
+  }
+  static F total(Sum a) { return {vcvtq_f32_s32(vaddq_s32(vshlq_n_s32(a.high, 8), a.low))}; }
+};
+
+template <int kBits>
+struct Fast {
+  static constexpr int kBytes = 64;
+  static constexpr float kMost = RoundedBytes::kMost;
+  struct Sum {
+    int32x4_t v;
+  };
+  static std::int32_t round(const float* x, float inverse, int lane, unsigned char* out) {
+    unsigned char bytes[16];
+    const std::int32_t total = RoundedBytes::round(x, 16, inverse, bytes, 0);
+    store_words(bytes, lane, 16, out);
+    return total;
+  }
+  template <int t>
+  static int8x16_t load(const unsigned char* x) {
+    return load_signed(x + 16 * t);
+  }
+  template <int>
+  static void add(Sum& a, Columns w, int8x16_t x) {
+    a.v = dot<kBits>(a.v, w, x);
+  }
+  static F total(Sum a) { return {vcvtq_f32_s32(a.v)}; }
+};
+
+#include "backend/cpu/units/few_blocks.inl.h"
+
+}  // namespace
+
+const FewRowsKernels kNeonFewBlocks = {kBlockKernels, sizeof(kBlockKernels) / sizeof(FewRowsKernel)};
+
+}  // namespace cpu
+}  // namespace detail
+}  // namespace v0
+}  // namespace nibble

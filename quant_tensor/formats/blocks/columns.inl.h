@@ -1,0 +1,95 @@
+// How the bytes of 256 weights become vectors of codes, where a format says so itself: written once for vectors of any
+// length. Weights stand in four columns, of which a vector type V holds one, two or four; a column is four words of 32
+// bits, one for each of four groups of 16 weights, and vector t of four has codes 4t … 4t + 3 of each group. A format
+// then has
+//   kLaneGroups               which group is word `lane` % 4 of column `lane` / 4
+//   columns(block, p, codes)  vectors of the columns that are part p of all; block: as many blocks as have 256 weights
+// and V
+//   V::load(in, half, p)      16 bytes for each column: at `in` and in + 16, and both again `half` bytes further on
+//   V::load(in, next, half, p)  the same with the second `next` bytes behind the first
+//   V::low_words(a, b)        word 0 of a, of b, word 1 of a, of b; high_words: words 2 and 3
+//   V::low_pairs(a, b)        words 0 and 1 of a, then of b; high_pairs: words 2 and 3
+//   V::even_words(a, b)       words 0 and 2 of a, then of b; odd_words: words 1 and 3
+//   spread(out)               out[t]: word t in all places of its column
+//   doubled(even, odd)        words 0, 0, 2, 2 and words 1, 1, 3, 3
+//   up<n>, down<n>            each word shifted by n bits
+//   down(shifts, p)           each word shifted by what is said for its lane
+//   bits(mask)                those bits of each byte
+//   with(a, mask)             and those of a
+//   numbers(table)            for each byte, which is below 16, what the table has
+#pragma once
+
+/// For each lane of 256 weights.
+struct LaneGroups {
+  std::uint8_t v[16];
+};
+struct LaneShifts {
+  alignas(64) std::uint32_t v[16];
+};
+
+/// 32 weights after the other, of which the first 16 are in one column and the others in the next.
+constexpr LaneGroups kInOrder = {{0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15}};
+/// The same of those that `nibble_columns` makes of 32 bytes of low and high halves.
+constexpr LaneGroups kHalvesBy32 = {{0, 4, 2, 6, 1, 5, 3, 7, 8, 12, 10, 14, 9, 13, 11, 15}};
+/// … and of 16 bytes.
+constexpr LaneGroups kHalvesBy16 = {{0, 4, 1, 5, 2, 6, 3, 7, 8, 12, 9, 13, 10, 14, 11, 15}};
+
+constexpr LaneShifts kPairsOfBits = {{0, 2, 4, 6, 0, 2, 4, 6, 0, 2, 4, 6, 0, 2, 4, 6}};
+constexpr LaneShifts kSecondHalf = {{0, 0, 0, 0, 0, 0, 0, 0, 4, 4, 4, 4, 4, 4, 4, 4}};
+
+/// Codes that stand one a byte, in order.
+template <class V>
+inline void byte_columns(const std::uint8_t* bytes, int p, V (&codes)[4]) {
+  V rows[4];
+  for (int s = 0; s < 4; ++s) rows[s] = V::load(bytes + 32 * s, 128, p);
+  const V low[2] = {V::low_words(rows[0], rows[1]), V::low_words(rows[2], rows[3])};
+  const V high[2] = {V::high_words(rows[0], rows[1]), V::high_words(rows[2], rows[3])};
+  codes[0] = V::low_pairs(low[0], low[1]);
+  codes[1] = V::high_pairs(low[0], low[1]);
+  codes[2] = V::low_pairs(high[0], high[1]);
+  codes[3] = V::high_pairs(high[0], high[1]);
+}
+
+/// 256 codes of two bits, as pairs_of_bits has them.
+template <class V>
+inline void pair_columns(const unsigned char* q, int p, V (&codes)[4]) {
+  V::load(q, 32, p).spread(codes);
+  for (V& code : codes) code = code.down(kPairsOfBits, p).bits(3);
+}
+
+/// The low halves of the bytes of a and of b, then their high halves.
+template <class V>
+inline void nibble_columns(V a, V b, V (&codes)[4]) {
+  const V low = V::low_words(a, b), high = V::high_words(a, b);
+  const V low_halves = low.template down<4>(), high_halves = high.template down<4>();
+  codes[0] = V::low_pairs(low, low_halves).bits(15);
+  codes[1] = V::high_pairs(low, low_halves).bits(15);
+  codes[2] = V::low_pairs(high, high_halves).bits(15);
+  codes[3] = V::high_pairs(high, high_halves).bits(15);
+}
+
+/// One more bit for each code: bit s of byte i that of weight 32s + i, brought to bit kTo; `places` tells which s of a
+/// half each lane has.
+template <int kTo, class V>
+inline void add_bit(const unsigned char* bits, const LaneShifts& places, int p, V (&codes)[4]) {
+  V words[4];
+  V::load(bits, 0, p).down(kSecondHalf, p).template up<kTo>().spread(words);
+  for (int t = 0; t < 4; ++t) codes[t] = codes[t].with(words[t].down(places, p), 1 << kTo);
+}
+
+/// What a table has for codes, plus kZero.
+struct Numbers {
+  alignas(16) std::uint8_t v[16];
+};
+constexpr Numbers numbers_of(const std::int8_t (&table)[16], int zero) {
+  Numbers numbers{};
+  for (int i = 0; i < 16; ++i) numbers.v[i] = static_cast<std::uint8_t>(table[i] + zero);
+  return numbers;
+}
+/// The same of 16 bytes whose low halves are the first weights.
+template <class Block, class V>
+inline void table_columns(V a, V b, V (&codes)[4]) {
+  constexpr static Numbers kNumbers = numbers_of(Block::kTable, Block::kZero);
+  nibble_columns(a, b, codes);
+  for (V& code : codes) code = code.numbers(kNumbers);
+}
