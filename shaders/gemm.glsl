@@ -36,6 +36,10 @@ void main() {
     barrier();
   }
   for (uint i = 0; i < 4; ++i) {
-    for (uint j = 0; j < 4; ++j) write_y(m0 + row + 8 * i, n0 + column + 8 * j, sum[i][j]);
+    const uint64_t y_at = y_row(m0 + row + 8 * i);
+    for (uint j = 0; j < 4; ++j) {
+      const uint n = n0 + column + 8 * j;
+      if (n < args.n && m0 + row + 8 * i < args.m) write_y(y_at, n, sum[i][j]);
+    }
   }
 }

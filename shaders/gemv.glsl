@@ -22,7 +22,7 @@ void main() {
   for (uint r = 0; r < kRows; ++r) {
     for (uint m = 0; m < kM; ++m) {
       const float total = sum_together(sum[r][m]);
-      if (gl_LocalInvocationIndex == 0) write_y(m0 + m, first + r, total);
+      if (gl_LocalInvocationIndex == 0 && first + r < args.n && m0 + m < args.m) write_y(y_row(m0 + m), first + r, total);
     }
   }
 }

@@ -2,13 +2,20 @@
 layout(constant_id = 1) const uint kX = 0;
 layout(constant_id = 2) const uint kY = 0;
 layout(constant_id = 8) const bool kWideX = false;  // whether its rows are contiguous from multiples of 16 bytes on, and whole
+layout(constant_id = 10) const bool kScattered = false;  // whether rows lie anywhere
 
-uint64_t x_row(uint m) { return args.x + uint64_t(int64_t(min(m, args.m - 1)) * args.x_row * int64_t(item_size(kX))); }
-
-/// One element; 0 past the end.
-float read_x(uint64_t row, uint k) {
-  return k < args.k ? read_float(kOperandX, kX, row + uint64_t(int64_t(k) * args.x_column * int64_t(item_size(kX)))) : 0.0;
+/// Where row m of x begins; past the last one, that one.
+uint64_t x_row(uint m) {
+  const uint row = min(m, args.m - 1);
+  const int64_t at = kScattered ? int64_t(Long(args.rows + row * 16).value) : int64_t(row) * args.x_row;
+  return args.x + uint64_t(at * int64_t(item_size(kX)));
 }
+
+float x_element(uint64_t row, uint i) {
+  return read_float(kOperandX, kX, row + uint64_t(int64_t(i) * args.x_column * int64_t(item_size(kX))));
+}
+/// One element; 0 past the end of K.
+float read_x(uint64_t row, uint k) { return k < args.k ? x_element(row, k) : 0.0; }
 vec4 read_4_of_x(uint64_t row, uint k) {
   if (kWideX) return read_4_floats(kOperandX, kX, row + k * item_size(kX));
   return vec4(read_x(row, k), read_x(row, k + 1), read_x(row, k + 2), read_x(row, k + 3));
@@ -21,8 +28,12 @@ void read_32_of_x(uint64_t row, uint k, out float x[32]) {
   }
 }
 
-void write_y(uint m, uint n, float value) {
-  if (m >= args.m || n >= args.n) return;
-  const int64_t at = int64_t(m) * args.y_row + int64_t(n) * args.y_column;
-  store_float(kY, args.y + uint64_t(at * int64_t(item_size(kY))), value);
+/// Where row m of y begins, and its element n.
+uint64_t y_row(uint m) {
+  const uint row = min(m, args.m - 1);
+  const int64_t at = kScattered ? int64_t(Long(args.rows + row * 16 + 8).value) : int64_t(row) * args.y_row;
+  return args.y + uint64_t(at * int64_t(item_size(kY)));
+}
+void write_y(uint64_t row, uint n, float value) {
+  store_float(kY, row + uint64_t(int64_t(n) * args.y_column * int64_t(item_size(kY))), value);
 }

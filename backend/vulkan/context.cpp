@@ -139,6 +139,11 @@ void Context::download(const Tensor& from, void* out) {
   pipelines_.save();
 }
 
+void Context::copy(const Tensor& from, const Tensor& to) {
+  const std::lock_guard lock(mutex_);
+  commands_.copy(reach(from), reach(to));
+}
+
 void Context::dispatch(const Variant& variant, std::span<const std::byte> arguments, const Commands::Groups& groups,
                        std::span<const Tensor> reads, std::span<const Tensor> writes,
                        std::span<const VkBufferView> texels) {

@@ -44,6 +44,8 @@ class Context {
   void upload(const void* data, const Tensor& to);
   void download(const Tensor& from, void* out);
 
+  /// Records that the bytes of one contiguous tensor go over another's.
+  void copy(const Tensor& from, const Tensor& to);
   /// Records one dispatch; tensors packed or dense, undefined ones are passed over.
   void dispatch(const Variant& variant, std::span<const std::byte> arguments, const Commands::Groups& groups,
                 std::span<const Tensor> reads, std::span<const Tensor> writes,

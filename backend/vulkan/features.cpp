@@ -14,13 +14,16 @@ struct FeatureChain {
     v11.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_FEATURES;
     v11.pNext = &v12;
     v12.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES;
+    dot_products.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_FEATURES;
   }
+  void ask_for_dot_products() { v12.pNext = &dot_products; }
   FeatureChain(const FeatureChain&) = delete;
   FeatureChain& operator=(const FeatureChain&) = delete;
 
   VkPhysicalDeviceFeatures2 core{};
   VkPhysicalDeviceVulkan11Features v11{};
   VkPhysicalDeviceVulkan12Features v12{};
+  VkPhysicalDeviceShaderIntegerDotProductFeatures dot_products{};  // of an extension, chained where there is that
 };
 
 /// What every shader needs: addresses instead of bindings, so that no buffer is too large; 64-bit places; narrow
@@ -83,7 +86,14 @@ Features probe_features(VkPhysicalDevice device) {
   }
 
   FeatureChain chain;
+  const bool may_have_dot_products = has_extension(device, VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME);
+  if (may_have_dot_products) chain.ask_for_dot_products();
   vkGetPhysicalDeviceFeatures2(device, &chain.core);
+  found.dot_products = chain.dot_products.shaderIntegerDotProduct != VK_FALSE;
+  if (found.dot_products) {
+    found.names.emplace_back("shaderIntegerDotProduct");
+    found.extensions.push_back(VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME);
+  }
   for (const Needed& needed : kNeeded) {
     (needed.of(chain) ? found.names : found.lacking).emplace_back(needed.name);
   }
@@ -93,6 +103,10 @@ Features probe_features(VkPhysicalDevice device) {
 VkDevice create_device(VkPhysicalDevice physical, const Features& features, std::uint32_t family) {
   FeatureChain chain;
   for (const Needed& needed : kNeeded) needed.of(chain) = VK_TRUE;
+  if (features.dot_products) {
+    chain.ask_for_dot_products();
+    chain.dot_products.shaderIntegerDotProduct = VK_TRUE;
+  }
   const float priority = 1;
   VkDeviceQueueCreateInfo queue{};
   queue.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO;

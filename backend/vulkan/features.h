@@ -23,7 +23,8 @@ struct Features {
   /// Whether products read through texel views (shaders/texels.glsl), and how much of a buffer one of 32 bits covers.
   bool texels = false;
   std::uint64_t texel_view_bytes = 0;
-  bool shuffles = false;  ///< lanes read one another's registers
+  bool shuffles = false;      ///< lanes read one another's registers
+  bool dot_products = false;  ///< of four bytes in a word
 
   std::vector<const char*> extensions;  ///< that these need
 

@@ -152,11 +152,4 @@ void HostFallback::multiply(const MatmulArgs& args) {
   place(y, args.y);
 }
 
-std::vector<LoopRate> HostFallback::measure_reading(const Tensor&, std::string_view) {
-  throw Error(ErrorCode::unsupported, "[measure_reading] has no loops for Vulkan devices yet");
-}
-std::vector<LoopRate> HostFallback::measure_arithmetic(Arithmetic, std::string_view) {
-  throw Error(ErrorCode::unsupported, "[measure_arithmetic] has no loops for Vulkan devices yet");
-}
-
 }  // namespace nibble::inline v0::detail::vulkan

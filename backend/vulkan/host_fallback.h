@@ -31,9 +31,6 @@ class HostFallback : public Backend {
   void quantize(const Tensor& w, const Format& format, std::span<const Tensor> components) override;
   /// By the CPU's best kernel.
   void multiply(const MatmulArgs& args);
-  std::uint64_t cache_bytes() override { return 0; }
-  std::vector<LoopRate> measure_reading(const Tensor& buffer, std::string_view unit) override;
-  std::vector<LoopRate> measure_arithmetic(Arithmetic kind, std::string_view unit) override;
 
  protected:
   /// A result that was computed on the host, into a tensor of the device with any strides.

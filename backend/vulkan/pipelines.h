@@ -15,7 +15,7 @@ namespace nibble::inline v0::detail::vulkan {
 /// A shader and the numbers that it is specialized by: constant 0 is the size of its workgroups, the others are its
 /// own.
 struct Variant {
-  static constexpr std::size_t kMost = 10;
+  static constexpr std::size_t kMost = 11;
 
   Variant(std::string name, std::uint32_t workgroup_size, std::initializer_list<std::uint32_t> own = {});
 

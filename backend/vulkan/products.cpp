@@ -20,6 +20,8 @@ struct ProductArguments {
   std::uint32_t m = 0, n = 0, k = 0;
   std::int32_t x_row = 0, x_column = 0, y_row = 0, y_column = 0;
   std::int32_t w_column = 0;
+  std::uint32_t pad = 0;
+  std::uint64_t rows = 0;
 
   explicit ProductArguments(const MatmulArgs& args)
       : x(address_of(args.x)),
@@ -56,14 +58,23 @@ bool on_16_bytes(std::uint64_t begin, std::int64_t pitch) { return begin % 16 ==
 /// One product: its operands, its arguments, and how shaders read the operands.
 struct Product {
   const MatmulArgs& operands;
-  ProductArguments arguments;
-  std::vector<VkBufferView> texels;  ///< by binding; empty where operands are read at addresses
+  ProductArguments arguments{operands};
+  Tensor rows = {};                       ///< where rows lie anywhere, on the device: their places in x and y
+  std::vector<VkBufferView> texels = {};  ///< by binding; empty where operands are read at addresses
+
+  explicit Product(const MatmulArgs& args) : operands(args) {}
 
   /// Whether rows begin at multiples of 16 bytes and are whole, as shaders/product_x.glsl and reads.glsl ask.
   bool wide_x() const {
     const ProductArguments& a = arguments;
     const auto item = static_cast<std::int64_t>(itemsize(operands.x.dtype()));
-    return a.x_column == 1 && a.k % 32 == 0 && on_16_bytes(a.x, a.m == 1 ? 0 : a.x_row * item);
+    const bool whole = a.x_column == 1 && a.k % 32 == 0;
+    if (rows.defined()) {
+      const auto begins = operands.x_rows;
+      return whole &&
+             std::all_of(begins.begin(), begins.end(), [&](std::int64_t at) { return on_16_bytes(a.x, at * item); });
+    }
+    return whole && on_16_bytes(a.x, a.m == 1 ? 0 : a.x_row * item);
   }
   bool wide_weights() const {
     const ProductArguments& a = arguments;
@@ -108,20 +119,20 @@ struct Tile {
 };
 std::uint32_t pieces(std::uint32_t size, std::uint32_t piece) { return (size + piece - 1) / piece; }
 
+/// Workgroups along w's rows, or whatever the algorithm has there, and one for each tile of rows of x.
 void run(Context& context, const Product& product, std::string_view algorithm, Tile tile, std::uint32_t workgroup,
-         std::uint32_t rows_a_workgroup) {
+         std::uint32_t workgroups) {
   const MatmulArgs& args = product.operands;
   const auto own = format_constants(args.w);
   const Format* format = args.w.is_quantized() ? args.w.packing()->format : nullptr;
-  const Tensor reads[] = {args.x, args.w};
+  const Tensor reads[] = {args.x, args.w, product.rows};
   const auto flag = [](bool is) { return is ? 1u : 0u; };
   context.dispatch({shader_for(algorithm, format),
                     workgroup,
                     {number(args.x.dtype()), number(args.y.dtype()), tile.m, own[0], own[1], own[2], tile.n,
-                     flag(product.wide_x()), flag(product.wide_weights())}},
+                     flag(product.wide_x()), flag(product.wide_weights()), flag(product.rows.defined())}},
                    std::as_bytes(std::span(&product.arguments, 1)),
-                   {pieces(product.arguments.n, rows_a_workgroup), pieces(product.arguments.m, tile.m), 1}, reads,
-                   {&args.y, 1}, product.texels);
+                   {workgroups, pieces(product.arguments.m, tile.m), 1}, reads, {&args.y, 1}, product.texels);
 }
 
 /// Numbers of rows are powers of two, so that few pipelines serve all sizes.
@@ -135,10 +146,12 @@ using Launch = void (*)(Context& context, const Product& product);
 constexpr std::uint32_t kMostGemvRows = 8;
 void launch_gemv(Context& context, const Product& product) {
   const Tile tile{rows_at_a_time(product, kMostGemvRows), 4};
-  run(context, product, "gemv", tile, context.found().features.subgroup_size, tile.n);
+  run(context, product, "gemv", tile, context.found().features.subgroup_size, pieces(product.arguments.n, tile.n));
 }
 
-void launch_gemm(Context& context, const Product& product) { run(context, product, "gemm", {32, 32}, 64, 32); }
+void launch_gemm(Context& context, const Product& product) {
+  run(context, product, "gemm", {32, 32}, 64, pieces(product.arguments.n, 32));
+}
 
 void launch_lanes(Context& context, const Product& product) {
   Product through_texels = product;
@@ -146,23 +159,33 @@ void launch_lanes(Context& context, const Product& product) {
   if (through_texels.texels.empty()) return launch_gemm(context, product);
   const std::uint32_t lanes = context.found().features.subgroup_size;
   const Tile tile{rows_at_a_time(product, 16), 4};
-  run(context, through_texels, "lanes", tile, lanes, tile.n * lanes);
+  run(context, through_texels, "lanes", tile, lanes, pieces(product.arguments.n, tile.n * lanes));
+}
+
+void launch_across(Context& context, const Product& product) {
+  const std::uint32_t lanes = context.found().features.subgroup_size;
+  run(context, product, "across", {rows_at_a_time(product, 4), 0}, lanes, pieces(product.arguments.k, 32 * lanes));
+}
+
+/// The places of rows that lie anywhere, for shaders/product_x.glsl.
+Tensor upload_rows(VulkanBackend& backend, const MatmulArgs& args) {
+  std::vector<std::int64_t> places;
+  for (std::size_t i = 0; i < args.x_rows.size(); ++i) places.insert(places.end(), {args.x_rows[i], args.y_rows[i]});
+  Tensor rows = backend.allocate({static_cast<std::int64_t>(places.size())}, DType::i64);
+  backend.upload(places.data(), rows);
+  return rows;
 }
 
 template <Launch launch>
 void product(const MatmulArgs& args) {
-  Context& context = backend_of(args.y).context();
-  Product whole{args, ProductArguments(args), {}};
-  if (whole.arguments.m == 0 || whole.arguments.n == 0) return;
-  if (args.x_rows.empty()) return launch(context, whole);
-  // Rows that lie anywhere are multiplied one by one.
-  Product row = whole;
-  row.arguments.m = 1;
-  for (std::size_t i = 0; i < args.x_rows.size(); ++i) {
-    row.arguments.x = whole.arguments.x + static_cast<std::uint64_t>(args.x_rows[i]) * itemsize(args.x.dtype());
-    row.arguments.y = whole.arguments.y + static_cast<std::uint64_t>(args.y_rows[i]) * itemsize(args.y.dtype());
-    launch(context, row);
+  VulkanBackend& backend = backend_of(args.y);
+  Product whole(args);
+  if (!args.x_rows.empty()) {
+    whole.arguments.m = static_cast<std::uint32_t>(args.x_rows.size());
+    whole.rows = upload_rows(backend, args);
+    whole.arguments.rows = address_of(whole.rows);
   }
+  if (args.y.numel() > 0) launch(backend.context(), whole);
 }
 
 bool takes(const MatmulQuery& q, std::string_view algorithm) {
@@ -170,6 +193,9 @@ bool takes(const MatmulQuery& q, std::string_view algorithm) {
 }
 bool gemv_takes(const MatmulQuery& q) { return !q.deterministic && q.rows <= kMostGemvRows && takes(q, "gemv"); }
 bool gemm_takes(const MatmulQuery& q) { return takes(q, "gemm"); }
+bool across_takes(const MatmulQuery& q) {
+  return q.orientation == Orientation::across && q.format && has_shader_for("across", q.format);
+}
 bool lanes_take(const MatmulQuery& q) { return takes(q, "lanes"); }
 
 /// Only what is packed: where a product across it has no kernel, dispatch decodes it.
@@ -180,13 +206,15 @@ void run_on_host(const MatmulArgs& args) { backend_of(args.y).multiply(args); }
 
 std::span<const MatmulKernel> VulkanBackend::matmul_kernels() {
   static const MatmulKernel gemm{"gemm_vulkan", Precision::exact, 10, gemm_takes, product<launch_gemm>};
+  static const MatmulKernel across{"across_vulkan", Precision::exact, 10, across_takes, product<launch_across>};
   static const MatmulKernel host{"host", Precision::exact, 0, host_takes, run_on_host};
   static const MatmulKernel kernels[] = {
-      {"gemv_vulkan", Precision::exact, 20, gemv_takes, product<launch_gemv>}, gemm, host};
-  // Where the processor plays the device; the others are there to be tested.
+      {"gemv_vulkan", Precision::exact, 20, gemv_takes, product<launch_gemv>}, gemm, across, host};
+  // Where the processor plays the device; gemv and gemm are there to be tested.
   static const MatmulKernel software[] = {{"lanes_vulkan", Precision::exact, 30, lanes_take, product<launch_lanes>},
                                           {"gemv_vulkan", Precision::exact, 5, gemv_takes, product<launch_gemv>},
                                           gemm,
+                                          across,
                                           host};
   if (context_.found().software) return software;
   return kernels;

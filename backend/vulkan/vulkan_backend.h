@@ -46,6 +46,9 @@ class VulkanBackend final : public HostFallback {
   void dequantize(const Tensor& packed, const Tensor& out) override;
   void quantize(const Tensor& w, const Format& format, std::span<const Tensor> components) override;
   std::span<const MatmulKernel> matmul_kernels() override;
+  std::uint64_t cache_bytes() override;
+  std::vector<LoopRate> measure_reading(const Tensor& buffer, std::string_view unit) override;
+  std::vector<LoopRate> measure_arithmetic(Arithmetic kind, std::string_view unit) override;
 
   /// For the kernels of products, which are functions.
   Context& context() { return context_; }

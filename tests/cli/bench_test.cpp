@@ -164,6 +164,21 @@ TEST(Bench, OpeningIsComparedWithReading) {
   }
 }
 
+TEST(Bench, DevicesAreMeasuredWithTheCpusKeys) {
+  const std::string device = "vulkan:0";
+  if (devices().size() < 2) GTEST_SKIP() << "skipped: there is no device";
+  const Json limits = measured({"limits", "--device", device});
+  expect_positive(limits, {"bandwidth_gb_per_s", "copy_gb_per_s", "fp32_gflops"});
+  EXPECT_TRUE(limits.at("int16_gops").is_null());
+  const Json result = measured({"matmul", "--device", device, "--n", "32", "--k", "64", "--rows", "1,3"});
+  ASSERT_EQ(result["results"].size(), 2u);
+  for (const Json& row : result["results"]) {
+    EXPECT_EQ(row["device"], device);
+    expect_positive(row, {"time_us", "gb_per_s", "bandwidth_share", "gops", "peak_share"});
+    EXPECT_LT(row["rel_error"].get<double>(), 1e-6);
+  }
+}
+
 TEST(Bench, PeopleGetATable) {
   const Outcome done = nibble({"bench", "matmul", "--n", "32", "--k", "64", "--rows", "1,2", "--seconds", "0"});
   EXPECT_EQ(done.status, 0) << done.err;

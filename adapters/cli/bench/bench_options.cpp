@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "adapters/cli/layers.h"
 #include "adapters/cli/options.h"
 #include "nibble/device.h"
 #include "nibble/error.h"
@@ -17,6 +18,12 @@ void BenchOptions::declare(Arguments& arguments) {
   arguments.option("--isa", &isa_, "the instruction set to run (default: the best one)");
   arguments.option("--seconds", &seconds_, "how long one figure may take");
 }
+
+void BenchOptions::declare_device(Arguments& arguments) {
+  arguments.option("--device", &device_, "where to compute: cpu, vulkan:0, ... (nibble devices lists them)");
+}
+
+Device BenchOptions::device() const { return find_device("--device", device_); }
 
 void BenchOptions::declare_precisions(Arguments& arguments) {
   arguments.list("--precision", &precisions_, "exact, standard or fast; several with commas between");

@@ -14,6 +14,9 @@ namespace nibble::cli {
 class BenchOptions {
  public:
   void declare(Arguments& arguments);
+  /// --device, for benchmarks that run on any.
+  void declare_device(Arguments& arguments);
+  Device device() const;
   /// --precision, for benchmarks of what has one.
   void declare_precisions(Arguments& arguments);
   /// Puts them in force; before the first operation, for the instruction set is chosen there. Throws
@@ -25,7 +28,7 @@ class BenchOptions {
   std::vector<Precision> precisions() const;
 
  private:
-  std::string isa_;
+  std::string isa_, device_ = "cpu";
   std::optional<std::int64_t> threads_;
   double seconds_ = 0.3;
   std::vector<std::string> precisions_{"standard"};

@@ -39,11 +39,13 @@ class Limits final : public Command {
  public:
   void declare(Arguments& arguments) override {
     arguments.flag("--brief", &brief_, "only the instruction set in use, on all threads, in a quarter of a second");
+    options_.declare_device(arguments);
     options_.declare(arguments);
   }
 
   Json run(const Console&) override {
     options_.apply();
+    if (options_.device() != Device::cpu()) return of_device(options_.device(), brief_ ? kRoundsInBrief : kRounds);
     const Tensor buffer = full({static_cast<std::int64_t>(cold_bytes())}, 1, DType::u8);
     const int most = num_threads(), rounds = brief_ ? kRoundsInBrief : kRounds;
     Json sets = Json::object();
@@ -64,6 +66,7 @@ class Limits final : public Command {
   }
 
   void print(const Json& result) const override {
+    if (result.contains("device")) return print_device(result);
     fmt::print("{}, billions a second\n", result["machine"]["cpu"].get<std::string>());
     for (const auto& [unit, rates] : result["instruction_sets"].items()) {
       for (const auto& [key, by_threads] : rates.items()) {
@@ -83,6 +86,30 @@ class Limits final : public Command {
   }
 
  private:
+  /// Rates of the fastest loop under the CPU's keys, null where the device has none; and "copy_gb_per_s".
+  static Json of_device(Device device, int rounds) {
+    Json result = {{"machine", describe_machine(device)}, {"device", to_string(device)}};
+    const auto add = [&](const char* key, const Json& rates) {
+      result[key] = rates.empty() ? Json() : Json(best(rates));
+      if (!rates.empty()) result["loops"][key] = rates;
+    };
+    const Tensor buffer = full({static_cast<std::int64_t>(cold_bytes())}, 1, DType::u8).to(device);
+    add("bandwidth_gb_per_s", rates_of(rounds, [&] { return measure_reading(buffer); }));
+    result["copy_gb_per_s"] = result["loops"]["bandwidth_gb_per_s"]["copied"];
+    for (const ArithmeticName& row : kArithmetics) {
+      add(row.key, rates_of(rounds, [&] { return measure_arithmetic(row.kind, device); }));
+    }
+    return result;
+  }
+
+  static void print_device(const Json& result) {
+    fmt::print("{}, {}, billions a second\n", result["device"].get<std::string>(),
+               result["machine"]["device"]["name"].get<std::string>());
+    for (const auto& [key, rates] : result["loops"].items()) {
+      for (const auto& [loop, rate] : rates.items()) fmt::print("{:<20}{:<32}{:>8.1f}\n", key, loop, rate.get<double>());
+    }
+  }
+
   /// The fastest loop under the key, and every loop by name under "loops".
   static void add(Json& unit, const char* key, int threads, const Json& rates) {
     const std::string count = std::to_string(threads);

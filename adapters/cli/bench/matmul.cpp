@@ -53,6 +53,7 @@ class Matmul final : public Command {
                    "along the packed axis, x (rows, k) · wᵀ, or across it, x (rows, n) · w; both with a comma between");
     arguments.option("--dtype", &dtype_, "of activations (default: f32 with packed weights, else theirs)");
     options_.declare_precisions(arguments);
+    options_.declare_device(arguments);
     options_.declare(arguments);
   }
 
@@ -67,7 +68,7 @@ class Matmul final : public Command {
     for (const std::string& format : formats) require_known_format(format, ", all");
     for (const std::string& orientation : orientations_) parse_orientation(orientation);
 
-    Meter meter(options_.seconds());
+    Meter meter(options_.seconds(), options_.device());
     Json results = Json::array(), skipped = Json::array();
     Progress progress("bench", static_cast<std::int64_t>(formats.size()));
     std::int64_t done = 0;
@@ -97,7 +98,7 @@ class Matmul final : public Command {
  private:
   void measure(const std::string& format, Meter& meter, Json* results) const {
     const std::int64_t copies = cold_copies(random_weights(format, 1, n_, k_).nbytes());
-    const Tensor weights = random_weights(format, copies, n_, k_);
+    const Tensor weights = random_weights(format, copies, n_, k_).to(options_.device());
     for (const std::string& text : orientations_) {
       const Orientation orientation = parse_orientation(text);
       std::vector<Tensor> operands;  // one view for each copy
@@ -120,7 +121,7 @@ class Matmul final : public Command {
       Options options = nibble::options();
       options.precision = precision;
       for (const std::int64_t rows : rows_) {
-        const Tensor x = random_activations({rows, first.size(0)}, first.size(1), dtype);
+        const Tensor x = random_activations({rows, first.size(0)}, first.size(1), dtype).to(options_.device());
         Json row = {{"format", format},
                     {"n", n_},
                     {"k", k_},
@@ -129,15 +130,22 @@ class Matmul final : public Command {
                     {"precision", name_of(precision)},
                     {"isa", cpu_unit()},
                     {"threads", num_threads()},
+                    {"device", to_string(options_.device())},
                     {"weight_bytes", first.nbytes()}};
-        row.update(meter.measure(
-            {.run =
-                 [&](std::int64_t turn) {
-                   matmul(x, operands[static_cast<std::size_t>(turn) % operands.size()], options);
-                 },
-             .bytes = static_cast<double>(first.nbytes()),
-             .operations = 2.0 * static_cast<double>(rows) * static_cast<double>(n_) * static_cast<double>(k_),
-             .peak = dense ? peak_of_dense(first.dtype()) : peak_of_packed(precision)}));
+        std::vector<Tensor> kept(Meter::kRecorded);  // so that none waits for the memory of another
+        Tensor last;
+        Work work{.run =
+                      [&](std::int64_t turn) {
+                        const auto t = static_cast<std::size_t>(turn);
+                        last = kept[t % kept.size()] = matmul(x, operands[t % operands.size()], options);
+                      },
+                  .bytes = static_cast<double>(first.nbytes()),
+                  .operations = 2.0 * static_cast<double>(rows) * static_cast<double>(n_) * static_cast<double>(k_),
+                  .peak = dense ? peak_of_dense(first.dtype()) : peak_of_packed(precision, options_.device())};
+        if (options_.device() != Device::cpu()) {
+          work.wait = [&] { slice(reshape(last, {-1}), 0, 0, 1).to_vector<float>(); };
+        }
+        row.update(meter.measure(work));
         row["rel_error"] = product_error(x, outputs, matmul(x, first, options));
         results->push_back(std::move(row));
       }

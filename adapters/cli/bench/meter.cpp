@@ -47,8 +47,10 @@ Json Spreads::json() const {
   return figures;
 }
 
-Meter::Meter(double seconds)
-    : seconds_(seconds), buffer_(full({static_cast<std::int64_t>(cold_bytes())}, 1, DType::u8)) {}
+Meter::Meter(double seconds, Device device)
+    : seconds_(seconds),
+      device_(device),
+      buffer_(full({static_cast<std::int64_t>(cold_bytes())}, 1, DType::u8).to(device)) {}
 
 double Meter::bandwidth() {
   bandwidths_.push_back(fastest(measure_reading(buffer_)));
@@ -56,24 +58,23 @@ double Meter::bandwidth() {
 }
 
 double Meter::peak(Arithmetic kind) {
-  kind = available(kind);
+  kind = available(kind, device_);
   std::vector<double>& seen = peaks_[static_cast<std::size_t>(kind)];
   double rate = 0;  // the best of a few bursts: what else a machine does only ever takes away
-  for (int burst = 0; burst < 3; ++burst) rate = std::max(rate, fastest(measure_arithmetic(kind)));
+  for (int burst = 0; burst < 3; ++burst) rate = std::max(rate, fastest(measure_arithmetic(kind, device_)));
   seen.push_back(rate);
   return rate;
 }
 
-Arithmetic available(Arithmetic kind) {
-  static const auto found = [] {
-    std::array<Arithmetic, std::size(kArithmetics)> kinds{};
-    for (const ArithmeticName& row : kArithmetics) {
-      const bool here = !measure_arithmetic(row.kind).empty();
-      kinds[static_cast<std::size_t>(row.kind)] = here ? row.kind : Arithmetic::fp32;
-    }
-    return kinds;
-  }();
-  return found[static_cast<std::size_t>(kind)];
+Arithmetic available(Arithmetic kind, Device device) {
+  static std::map<std::string, std::array<Arithmetic, std::size(kArithmetics)>> found;
+  const auto [known, added] = found.try_emplace(to_string(device));
+  for (const ArithmeticName& row : kArithmetics) {
+    if (!added) break;
+    const bool here = !measure_arithmetic(row.kind, device).empty();
+    known->second[static_cast<std::size_t>(row.kind)] = here ? row.kind : Arithmetic::fp32;
+  }
+  return known->second[static_cast<std::size_t>(kind)];
 }
 
 Json Meter::measure(const Work& work) {
@@ -84,13 +85,18 @@ Json Meter::measure(const Work& work) {
 
 Json Meter::measure_once(const Work& work) {
   std::int64_t turn = 0;
+  // What a device runs is timed many at once: one alone would show what waiting takes.
+  int at_once = 1;
   const auto timed = [&] {
     const auto begin = Clock::now();
-    work.run(turn++);
-    return seconds_since(begin);
+    for (int i = 0; i < at_once; ++i) work.run(turn++);
+    if (work.wait) work.wait();
+    return seconds_since(begin) / at_once;
   };
   timed();  // what is made at the first call
-  const int runs = std::clamp(static_cast<int>(kRoundSeconds / timed()), 1, kMostRunsARound);
+  const int fit = std::clamp(static_cast<int>(kRoundSeconds / timed()), 1, kMostRunsARound);
+  if (work.wait) at_once = std::min(fit, kRecorded);
+  const int runs = fit / at_once;
 
   Spreads spreads;
   const auto begin = Clock::now();
@@ -111,18 +117,26 @@ Json Meter::measure_once(const Work& work) {
   const double taken_us = figures["time_us"].get<double>();
   figures["gb_per_s"] = work.bytes / taken_us * 1e-3;
   figures["gops"] = work.operations / taken_us * 1e-3;
-  figures["peak"] = name_of(available(work.peak));
+  figures["peak"] = name_of(available(work.peak, device_));
   return figures;
 }
 
-Json describe_machine() {
-  const DeviceInfo cpu = devices().front();
-  return {{"cpu", cpu.name},          {"instruction_sets", cpu_units()},  {"isa", cpu_unit()},
+Json describe_machine(Device device) {
+  const std::vector<DeviceInfo> all = devices();
+  const DeviceInfo& cpu = all.front();
+  Json machine = {{"cpu", cpu.name},          {"instruction_sets", cpu_units()},  {"isa", cpu_unit()},
           {"threads", num_threads()}, {"memory_bytes", cpu.memory_bytes}, {"cache_bytes", cache_bytes()}};
+  for (const DeviceInfo& info : all) {
+    if (info.device != device || device == Device::cpu()) continue;
+    machine["device"] = {{"name", info.name}, {"driver", info.driver}, {"features", info.features}};
+    machine["device"]["index"] = to_string(device);
+    machine["device"]["subgroup_size"] = info.subgroup_size;
+  }
+  return machine;
 }
 
 Json Meter::machine() const {
-  Json machine = describe_machine();
+  Json machine = describe_machine(device_);
   if (!bandwidths_.empty()) machine["bandwidth_gb_per_s"] = median(bandwidths_) * 1e-9;
   for (const ArithmeticName& row : kArithmetics) {
     const auto& seen = peaks_[static_cast<std::size_t>(row.kind)];
@@ -131,8 +145,8 @@ Json Meter::machine() const {
   return machine;
 }
 
-Arithmetic peak_of_packed(Precision precision) {
-  if (precision == Precision::exact) return Arithmetic::fp32;
+Arithmetic peak_of_packed(Precision precision, Device device) {
+  if (precision == Precision::exact || device.type == DeviceType::vulkan) return Arithmetic::fp32;
   return precision == Precision::standard && cpu_unit() == "avx2" ? Arithmetic::int16 : Arithmetic::int8;
 }
 

@@ -30,6 +30,8 @@ struct Work {
   std::function<void(std::int64_t turn)> run;  ///< `turn` counts the calls, so that operands can rotate
   double bytes = 0;                            ///< read from memory
   double operations = 0;
+  /// Waits for what devices only record at the call; without one, that is finished at return.
+  std::function<void()> wait = {};
   Arithmetic peak = Arithmetic::fp32;  ///< what its operations are compared with
 };
 
@@ -47,7 +49,9 @@ class Spreads {
 /// moments. Machines that others use too change their speed from second to second.
 class Meter {
  public:
-  explicit Meter(double seconds);
+  static constexpr int kRecorded = 32;  ///< runs that a device is given at most before it is waited for
+
+  explicit Meter(double seconds, Device device = {});
 
   /// Medians over rounds of at least `seconds` together, with quartiles: time_us, gb_per_s, bandwidth_share, gops,
   /// peak, peak_share. A share that no machine can give tells of probes that others disturbed: then all is measured
@@ -65,15 +69,16 @@ class Meter {
   Json measure_once(const Work& work);
 
   double seconds_;
+  Device device_;
   Tensor buffer_;  // past every cache
   std::vector<double> bandwidths_;
   std::vector<double> peaks_[std::size(kArithmetics)];
 };
 
-Json describe_machine();
+Json describe_machine(Device device = {});
 
-/// `kind`, or fp32 where the unit in use has no instruction for it.
-Arithmetic available(Arithmetic kind);
+/// `kind`, or fp32 where the unit in use, or the device, has no instruction for it.
+Arithmetic available(Arithmetic kind, Device device = {});
 
 /// Bytes that no cache holds for long: operands that together take so much are cold when their turn comes again.
 std::uint64_t cold_bytes();
@@ -82,7 +87,7 @@ double median(std::vector<double> values);
 
 /// The kind of arithmetic that a product of this precision with packed weights is bound by; at `standard` that is
 /// products of 16 bits where the unit has no dot product of 8.
-Arithmetic peak_of_packed(Precision precision);
+Arithmetic peak_of_packed(Precision precision, Device device = {});
 const char* name_of(Precision precision);
 const char* name_of(Arithmetic kind);
 

@@ -1,0 +1,184 @@
+// Every kernel for products that a device has, asked one by one, against fp64 sums over the decoded values: random
+// shapes, layouts and dtypes. A fiftieth of the shapes, of a few formats; all with NIBBLE_SOAK=1.
+#include <cmath>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "backend/common/backend.h"
+#include "nibble/ops.h"
+#include "nibble/quantization.h"
+#include "quant_tensor/tensor/tensor_impl.h"
+#include "tests/dispatch/on_vulkan.h"
+
+namespace {
+
+namespace nb = nibble;
+using nb::DType;
+using nb::Tensor;
+using nb::detail::MatmulKernel;
+using nb::detail::Orientation;
+using Random = std::mt19937;
+
+std::int64_t pick(Random& random, std::int64_t low, std::int64_t high) {
+  return std::uniform_int_distribution<std::int64_t>(low, high)(random);
+}
+DType pick_dtype(Random& random) {
+  constexpr DType kDTypes[] = {DType::f32, DType::f32, DType::f16, DType::bf16};
+  return kDTypes[pick(random, 0, 3)];
+}
+
+/// (rows, columns) of normal values on the host: contiguous, turned, backwards, a part of something wider, or one row
+/// for all.
+Tensor matrix(Random& random, std::int64_t rows, std::int64_t columns, DType dtype) {
+  const auto normal = [&](const nb::Shape& shape) { return nb::cast(nb::random_normal(shape, random()), dtype); };
+  switch (pick(random, 0, 5)) {
+    case 0: return nb::transpose(normal({columns, rows}));
+    case 1: return nb::flip(normal({rows, columns}), {0, 1});
+    case 2: return nb::slice(normal({rows, columns + 5}), 1, 3, columns + 3);
+    case 3: return nb::broadcast_to(normal({1, columns}), {rows, columns});
+    default: return normal({rows, columns});
+  }
+}
+
+/// A view of packed weights (rows, length): every other row, from inside of rows.
+Tensor weights(Random& random, const std::string& format, std::int64_t rows, std::int64_t length, DType scales) {
+  const std::int64_t before = pick(random, 0, 1) * 256, step = pick(random, 1, 2), first = pick(random, 0, 3);
+  const Tensor values = nb::random_normal({first + rows * step, before + length}, random(), 0, 0.05);
+  const Tensor packed = nb::quantize(nb::cast(values, scales), {.format = format});
+  return nb::slice(nb::slice(packed, 0, first, first + rows * step, static_cast<int>(step)), 1, before,
+                   before + length);
+}
+
+std::vector<double> doubles(const Tensor& t) {
+  const auto values = nb::dequantize(t, DType::f32).to_vector<float>();
+  return {values.begin(), values.end()};
+}
+
+/// Whether y is x · wᵀ (along) or x · w (across) within fp32's precision, and that of y's dtype.
+void expect_product(const Tensor& x, const Tensor& w, Orientation orientation, const Tensor& y) {
+  const bool along = orientation == Orientation::along;
+  const std::int64_t contracted = x.size(1), outputs = y.size(1), length = w.size(1);
+  const auto xs = doubles(x), ws = doubles(w), ys = doubles(y);
+  const double rounding = y.dtype() == DType::f32 ? 0 : y.dtype() == DType::f16 ? 0x1p-11 : 0x1p-8;
+  for (std::int64_t m = 0; m < y.size(0); ++m) {
+    for (std::int64_t n = 0; n < outputs; ++n) {
+      double sum = 0, xx = 0, ww = 0;
+      for (std::int64_t i = 0; i < contracted; ++i) {
+        const double a = xs[static_cast<std::size_t>(m * contracted + i)];
+        const double b = ws[static_cast<std::size_t>(along ? n * length + i : i * length + n)];
+        sum += a * b, xx += a * a, ww += b * b;
+      }
+      // Beneath f16's normal numbers a step is 2^-24.
+      const double bound = 1e-6 * std::sqrt(xx * ww) + rounding * std::abs(sum) + (rounding > 0 ? 0x1p-25 : 1e-30);
+      ASSERT_NEAR(ys[static_cast<std::size_t>(m * outputs + n)], sum, bound) << m << ' ' << n;
+    }
+  }
+}
+
+class VulkanProducts : public nb::tests::OnVulkan {
+ protected:
+  /// The device's kernels; not those of the CPU.
+  static std::vector<MatmulKernel> kernels() {
+    std::vector<MatmulKernel> own;
+    for (const MatmulKernel& kernel : nb::detail::vulkan_backend(device().index).matmul_kernels()) {
+      if (kernel.name != "host") own.push_back(kernel);
+    }
+    return own;
+  }
+
+  /// One random product by this kernel with weights of that format, or dense ones where there is none; rows of x and y
+  /// where strides lead, or anywhere. False where the kernel does not take it.
+  static bool expect_random_product(Random& random, const MatmulKernel& kernel, const nb::detail::Format* format) {
+    const auto orientation = kernel.name.starts_with("across") ? Orientation::across : Orientation::along;
+    // A processor that plays the device takes minutes to compile many rows of what it unrolls.
+    const std::int64_t few = kernel.name.starts_with("gemv") ? 2 : 8;
+    const std::int64_t rows = pick(random, 1, pick(random, 0, 3) == 0 && few > 2 ? 40 : few), n = pick(random, 1, 70);
+    const std::int64_t block = format ? format->block : 1;
+    const std::int64_t k = block * pick(random, 1, format ? std::max<std::int64_t>(1, 640 / block) : 300);
+    const DType scales = pick_dtype(random);
+    const nb::detail::MatmulQuery query{format, scales, orientation, rows, nb::Precision::exact, false};
+    if (!kernel.supports(query)) return false;
+    const Tensor w = format ? weights(random, std::string(format->name), n, k, scales) : matrix(random, n, k, scales);
+    const bool along = orientation == Orientation::along;
+    const Tensor x = matrix(random, rows, along ? k : n, pick_dtype(random));
+    const std::int64_t outputs = along ? n : k;
+    nb::detail::Backend& backend = nb::detail::vulkan_backend(device().index);
+    const Tensor there = x.to(device()), wide = backend.allocate({rows, outputs + 3}, pick_dtype(random));
+    backend.fill(wide, -7);
+    const Tensor y = nb::slice(wide, 1, 1, outputs + 1);
+    SCOPED_TRACE(nb::describe(x) + " · " + nb::describe(w));
+    if (pick(random, 0, 3) == 0) {
+      std::vector<std::int64_t> x_rows, y_rows;
+      for (std::int64_t m = 0; m < rows; ++m) {
+        x_rows.push_back((rows - 1 - m) * there.impl().strides[0]);
+        y_rows.push_back((rows - 1 - m) * (outputs + 3));
+      }
+      const auto first = [](const Tensor& t) { return nb::slice(t, 0, 0, 1); };
+      kernel.run({first(there), w.to(device()), first(y), orientation, nb::Precision::exact, false, x_rows, y_rows});
+    } else {
+      kernel.run({there, w.to(device()), y, orientation, nb::Precision::exact, false});
+    }
+    expect_product(x, w, orientation, y.to(nb::Device::cpu()));
+    EXPECT_EQ(doubles(nb::slice(wide, 1, outputs + 1, outputs + 3).to(nb::Device::cpu())),
+              std::vector<double>(static_cast<std::size_t>(2 * rows), -7.0));
+    return true;
+  }
+};
+
+TEST_F(VulkanProducts, OfRandomShapesAreThoseOfFp64) {
+  const bool soak = std::getenv("NIBBLE_SOAK") != nullptr;
+  const unsigned seed = soak ? 1 : std::random_device{}();
+  RecordProperty("seed", std::to_string(seed));
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  Random random(seed);
+  std::vector<const nb::detail::Format*> formats{nullptr};
+  for (const nb::detail::Format* format : nb::detail::format_table()) formats.push_back(format);
+  for (const MatmulKernel& kernel : kernels()) {
+    SCOPED_TRACE(std::string(kernel.name));
+    for (std::size_t f = 0; f < (soak ? formats.size() : 2); ++f) {
+      const nb::detail::Format* format =
+          formats[soak ? f : static_cast<std::size_t>(pick(random, 0, static_cast<std::int64_t>(formats.size()) - 1))];
+      for (int shape = 0; shape < (soak ? 1000 : 5) && !HasFatalFailure(); ++shape)
+        expect_random_product(random, kernel, format);
+    }
+  }
+}
+
+// What f16 scales and zero points multiply and add must not be rounded to f16 again.
+TEST_F(VulkanProducts, ZeroPointsBetweenCodesAreKept) {
+  const std::int64_t n = 24, k = 128, group = 64;
+  std::vector<std::uint32_t> codes;
+  Random random(3);
+  for (std::int64_t i = 0; i < n * k / 8; ++i) codes.push_back(static_cast<std::uint32_t>(random()));
+  const Tensor scales = nb::cast(nb::random_uniform({n, k / group}, 4, 0.05, 0.15), DType::f16);
+  const Tensor biases = nb::cast(nb::multiply(nb::cast(scales, DType::f32), -5.5), DType::f16);
+  const Tensor w = nb::from_quantized(nb::from_data(std::span<const std::uint32_t>(codes), {n, k / 8}), scales, biases,
+                                      {.bits = 4, .group_size = static_cast<int>(group)});
+  for (const MatmulKernel& kernel : kernels()) {
+    const auto orientation = kernel.name.starts_with("across") ? Orientation::across : Orientation::along;
+    const Tensor x = nb::cast(nb::random_normal({3, orientation == Orientation::along ? k : n}, 5), DType::f16);
+    const Tensor y =
+        nb::detail::vulkan_backend(device().index).allocate({3, orientation == Orientation::along ? n : k}, DType::f32);
+    kernel.run({x.to(device()), w.to(device()), y, orientation, nb::Precision::exact, false});
+    SCOPED_TRACE(std::string(kernel.name));
+    expect_product(x, w, orientation, y.to(nb::Device::cpu()));
+  }
+}
+
+TEST_F(VulkanProducts, StayOnTheDevice) {
+  const nb::with there(only_there());
+  const auto pack = [](const nb::Shape& shape) {
+    return nb::quantize(nb::random_normal(shape, 1), {.bits = 4, .group_size = 32});
+  };
+  const Tensor experts = pack({5, 32, 64}), x = nb::random_normal({9, 1, 2, 64}, 2);
+  nb::reset_stats();
+  nb::matmul(nb::random_normal({3, 64}, 3), pack({64, 96}));                  // across
+  nb::matmul(nb::random_normal({5, 4, 64}, 3), nb::swapaxes(experts, 1, 2));  // batch
+  nb::matmul(nb::random_normal({5, 4, 32}, 3), experts);                      // of products across
+  nb::gather_matmul(x, nb::swapaxes(experts, 1, 2), nb::zeros({9, 2}, DType::i32));
+  EXPECT_EQ(nb::stats().bytes_dequantized, 0u);
+  EXPECT_EQ(nb::stats().ops_cpu, 0u);
+}
+
+}  // namespace
