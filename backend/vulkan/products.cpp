@@ -145,7 +145,9 @@ using Launch = void (*)(Context& context, const Product& product);
 
 constexpr std::uint32_t kMostGemvRows = 8;
 void launch_gemv(Context& context, const Product& product) {
-  const Tile tile{rows_at_a_time(product, kMostGemvRows), 4};
+  // What an invocation holds, 32 weights of each row of w and a sum for each pair, must stay in registers.
+  const std::uint32_t m = rows_at_a_time(product, kMostGemvRows);
+  const Tile tile{m, m <= 2 ? 4u : 2u};
   run(context, product, "gemv", tile, context.found().features.subgroup_size, pieces(product.arguments.n, tile.n));
 }
 
