@@ -92,7 +92,7 @@ void Backends::release(Device device) {
                 fmt::format("[device] {}: is no device that was adopted", nibble::to_string(device)));
   }
   Place& place = places_[i];
-  if (place.backend) place.backend->context().close();
+  if (place.backend) place.backend->close();
   place.backend.reset();
   place.empty = true;
 }

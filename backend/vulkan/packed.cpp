@@ -38,6 +38,15 @@ bool is_affine_triplet(const Format& format) {
 
 }  // namespace
 
+std::vector<Tensor> parts_of(const Tensor& w) {
+  if (!w.is_quantized()) return {w};
+  const auto& components = w.packing()->components;
+  std::vector<Tensor> parts(components.begin(), components.end());
+  const Tensor numbers = backend_of(w).numbers_of(*w.packing()->format);
+  if (numbers.defined()) parts.push_back(numbers);
+  return parts;
+}
+
 PackedView::PackedView(const Tensor& packed) {
   const Packing& packing = *packed.packing();
   for (std::size_t c = 0; c < packing.components.size(); ++c) {
@@ -49,6 +58,8 @@ PackedView::PackedView(const Tensor& packed) {
                  static_cast<std::uint64_t>(packing.format->width(index, packing.begin) * item) +
                  static_cast<std::uint64_t>(packed.impl().offset) * pitch[c];
   }
+  const Tensor numbers = backend_of(packed).numbers_of(*packing.format);
+  if (numbers.defined()) address[packing.components.size()] = address_of(numbers);
 }
 
 std::string shader_for(std::string_view algorithm, const Format* format) {
@@ -71,7 +82,8 @@ void VulkanBackend::decode(const Tensor& packed, const Tensor& indices, const Te
                            std::span<const std::byte> arguments, std::uint64_t invocations) {
   const auto own = format_constants(packed);
   const DType index = indices.defined() ? indices.dtype() : DType::i32;
-  const Tensor reads[] = {packed, indices};
+  std::vector<Tensor> reads = parts_of(packed);
+  reads.push_back(indices);
   context_.dispatch({shader_for("decode", packed.packing()->format),
                      kElementWorkgroup,
                      {number(out.dtype()), number(index), 0, own[0], own[1], own[2]}},

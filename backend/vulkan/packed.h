@@ -9,8 +9,12 @@
 
 namespace nibble::inline v0::detail::vulkan {
 
-/// How shaders see the rows of a packed tensor: where each component's row 0 of this view lies, from the view's first
-/// weight on, and how far the next one is.
+/// What shaders read of w, by the numbers that it has there: a packed tensor's components, then the numbers that codes
+/// of its format name, if they do; or a dense tensor itself.
+std::vector<Tensor> parts_of(const Tensor& w);
+
+/// How shaders see the rows of a packed tensor: where each part's row 0 of this view lies, from the view's first weight
+/// on, and how far the next one is. What codes name is the same for all rows.
 struct PackedView {
   explicit PackedView(const Tensor& packed);
   std::array<std::uint64_t, 3> address{};

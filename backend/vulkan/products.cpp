@@ -84,11 +84,11 @@ struct Product {
 };
 
 /// The tensors that shaders read, by the numbers that they have there; x is the last.
-std::array<const Tensor*, 4> operands_of(const MatmulArgs& args) {
-  std::array<const Tensor*, 4> operands{&args.w, &args.w, &args.w, &args.x};
-  if (!args.w.is_quantized()) return operands;
-  const auto& components = args.w.packing()->components;
-  for (std::size_t c = 0; c < 3; ++c) operands[c] = &components[std::min(c, components.size() - 1)];
+std::array<Tensor, 4> operands_of(const MatmulArgs& args) {
+  const std::vector<Tensor> parts = parts_of(args.w);
+  std::array<Tensor, 4> operands;
+  for (std::size_t i = 0; i < 3; ++i) operands[i] = parts[std::min(i, parts.size() - 1)];
+  operands[3] = args.x;
   return operands;
 }
 
@@ -103,7 +103,7 @@ void read_through_texels(Context& context, Product* product) {
   const auto operands = operands_of(product->operands);
   if (arguments.k == 0 || !context.found().features.shuffles) return;
   for (std::size_t i = 0; i < operands.size(); ++i) {
-    const auto texels = context.texels(*operands[i]);
+    const auto texels = context.texels(operands[i]);
     if (!texels) return;
     views[i] = texels->views.words;
     views[i + operands.size()] = texels->views.quads;
@@ -125,7 +125,8 @@ void run(Context& context, const Product& product, std::string_view algorithm, T
   const MatmulArgs& args = product.operands;
   const auto own = format_constants(args.w);
   const Format* format = args.w.is_quantized() ? args.w.packing()->format : nullptr;
-  const Tensor reads[] = {args.x, args.w, product.rows};
+  std::vector<Tensor> reads = parts_of(args.w);
+  reads.insert(reads.end(), {args.x, product.rows});
   const auto flag = [](bool is) { return is ? 1u : 0u; };
   context.dispatch({shader_for(algorithm, format),
                     workgroup,

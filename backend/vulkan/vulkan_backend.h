@@ -1,5 +1,8 @@
 #pragma once
 
+#include <map>
+#include <mutex>
+
 #include "backend/vulkan/context.h"
 #include "backend/vulkan/host_fallback.h"
 
@@ -52,6 +55,10 @@ class VulkanBackend final : public HostFallback {
 
   /// For the kernels of products, which are functions.
   Context& context() { return context_; }
+  /// What codes of this format name, on the device; undefined where they name nothing.
+  Tensor numbers_of(const Format& format);
+  /// Nothing may follow: see Context::close.
+  void close();
 
  private:
   void place(const Tensor& host, const Tensor& out) override;
@@ -72,6 +79,8 @@ class VulkanBackend final : public HostFallback {
                  const Tensor& out);
 
   Context context_;
+  std::mutex mutex_;
+  std::map<const Format*, Tensor> numbers_;  // made at first use
 };
 
 /// The backend of a tensor's device, which must be Vulkan.

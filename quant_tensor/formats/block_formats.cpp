@@ -280,6 +280,16 @@ constexpr Family family_of() {
   return Family::affine;
 }
 template <class Block>
+constexpr Format::Numbers numbers_of() {
+  if constexpr (has_grid<Block>) {
+    return {&Block::kGrid.v, sizeof Block::kGrid.v};
+  } else if constexpr (has_table<Block>) {
+    return {&Block::kTable, sizeof Block::kTable};
+  } else {
+    return {};
+  }
+}
+template <class Block>
 constexpr Format row_of() {
   using Row = BlockRow<Block>;
   return {.name = Block::kName,
@@ -294,6 +304,7 @@ constexpr Format row_of() {
           .encode = encoder_of<Block>() == Encoder::none ? nullptr : Row::encode,
           .rule = rule_of<Block>(),
           .codes = Row::codes,
+          .numbers = numbers_of<Block>(),
           .bits_per_weight = Block::kBytes * 8.0 / Block::kWeights,
           .ggml_type = Block::kGgmlType,
           .specification = "ggml-org/llama.cpp: gguf-py/gguf/quants.py"};

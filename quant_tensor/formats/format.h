@@ -69,6 +69,11 @@ struct Format {
                    const MutablePackedRow& row) = nullptr;
   /// A block is one component: an f16 scale, then each weight as a signed byte.
   bool signed_bytes = false;
+  /// Where codes name numbers, or rows of them: those, a byte each. Devices are given them beside the components.
+  struct Numbers {
+    const void* data = nullptr;
+    std::size_t bytes = 0;
+  } numbers = {};
   double bits_per_weight = 0;
   std::string_view mlx_mode = {};  ///< see FormatInfo
   std::optional<std::uint32_t> ggml_type = {};

@@ -9,6 +9,7 @@
 #include "nibble/ops.h"
 #include "nibble/quantization.h"
 #include "quant_tensor/tensor/tensor_impl.h"
+#include "tests/backend/kernel_data.h"
 #include "tests/dispatch/on_vulkan.h"
 
 namespace {
@@ -42,10 +43,10 @@ Tensor matrix(Random& random, std::int64_t rows, std::int64_t columns, DType dty
 }
 
 /// A view of packed weights (rows, length): every other row, from inside of rows.
-Tensor weights(Random& random, const std::string& format, std::int64_t rows, std::int64_t length, DType scales) {
+Tensor weights(Random& random, const nb::detail::Format& format, std::int64_t rows, std::int64_t length, DType scales) {
   const std::int64_t before = pick(random, 0, 1) * 256, step = pick(random, 1, 2), first = pick(random, 0, 3);
-  const Tensor values = nb::random_normal({first + rows * step, before + length}, random(), 0, 0.05);
-  const Tensor packed = nb::quantize(nb::cast(values, scales), {.format = format});
+  const Tensor packed =
+      nibble_test::packed_matrix(format, first + rows * step, before + length, scales, random);
   return nb::slice(nb::slice(packed, 0, first, first + rows * step, static_cast<int>(step)), 1, before,
                    before + length);
 }
@@ -98,7 +99,7 @@ class VulkanProducts : public nb::tests::OnVulkan {
     const DType scales = pick_dtype(random);
     const nb::detail::MatmulQuery query{format, scales, orientation, rows, nb::Precision::exact, false};
     if (!kernel.supports(query)) return false;
-    const Tensor w = format ? weights(random, std::string(format->name), n, k, scales) : matrix(random, n, k, scales);
+    const Tensor w = format ? weights(random, *format, n, k, scales) : matrix(random, n, k, scales);
     const bool along = orientation == Orientation::along;
     const Tensor x = matrix(random, rows, along ? k : n, pick_dtype(random));
     const std::int64_t outputs = along ? n : k;

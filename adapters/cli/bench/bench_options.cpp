@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "adapters/cli/layers.h"
 #include "adapters/cli/options.h"
 #include "nibble/device.h"
 #include "nibble/error.h"
