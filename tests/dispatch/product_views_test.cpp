@@ -61,14 +61,15 @@ std::vector<std::pair<std::string, Tensor>> views() {
 TEST(ProductOfViews, GivesTheNumbersOfTheirCopies) {
   const Tensor dense = nb::random_normal({32, 7}, 6);
   const Tensor packed = nb::transpose(nb::quantize(nb::random_normal({7, 32}, 7), {.bits = 4, .group_size = 32}));
-  const nb::with exact({.precision = nb::Precision::exact});
+  nb::Options exact = nb::options();
+  exact.precision = nb::Precision::exact;
   for (const auto& [name, x] : views()) {
     SCOPED_TRACE(name);
     Shape shape = x.shape();
     shape[shape.rank() - 1] = 7;
     for (const Tensor& w : {dense, packed}) {
       SCOPED_TRACE(nb::describe(w));
-      const Tensor y = nb::matmul(x, w);
+      const Tensor y = nb::matmul(x, w, exact);
       EXPECT_EQ(y.shape(), shape);
       expect_near(y, oracle(x, w));
     }
