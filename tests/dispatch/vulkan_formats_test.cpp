@@ -1,5 +1,5 @@
-// Every format of the table on a device: it decodes there to the values of the scalar reference, whatever its bytes are,
-// and each algorithm multiplies with it.
+// Every format of the table on a device: it decodes there to the values of the scalar reference, whatever its bytes
+// are, and each algorithm multiplies with it.
 #include <algorithm>
 #include <bit>
 #include <cfloat>

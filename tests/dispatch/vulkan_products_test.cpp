@@ -45,8 +45,7 @@ Tensor matrix(Random& random, std::int64_t rows, std::int64_t columns, DType dty
 /// A view of packed weights (rows, length): every other row, from inside of rows.
 Tensor weights(Random& random, const nb::detail::Format& format, std::int64_t rows, std::int64_t length, DType scales) {
   const std::int64_t before = pick(random, 0, 1) * 256, step = pick(random, 1, 2), first = pick(random, 0, 3);
-  const Tensor packed =
-      nibble_test::packed_matrix(format, first + rows * step, before + length, scales, random);
+  const Tensor packed = nibble_test::packed_matrix(format, first + rows * step, before + length, scales, random);
   return nb::slice(nb::slice(packed, 0, first, first + rows * step, static_cast<int>(step)), 1, before,
                    before + length);
 }

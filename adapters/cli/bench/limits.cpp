@@ -106,7 +106,8 @@ class Limits final : public Command {
     fmt::print("{}, {}, billions a second\n", result["device"].get<std::string>(),
                result["machine"]["device"]["name"].get<std::string>());
     for (const auto& [key, rates] : result["loops"].items()) {
-      for (const auto& [loop, rate] : rates.items()) fmt::print("{:<20}{:<32}{:>8.1f}\n", key, loop, rate.get<double>());
+      for (const auto& [loop, rate] : rates.items())
+        fmt::print("{:<20}{:<32}{:>8.1f}\n", key, loop, rate.get<double>());
     }
   }
 

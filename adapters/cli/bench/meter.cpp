@@ -125,7 +125,7 @@ Json describe_machine(Device device) {
   const std::vector<DeviceInfo> all = devices();
   const DeviceInfo& cpu = all.front();
   Json machine = {{"cpu", cpu.name},          {"instruction_sets", cpu_units()},  {"isa", cpu_unit()},
-          {"threads", num_threads()}, {"memory_bytes", cpu.memory_bytes}, {"cache_bytes", cache_bytes()}};
+                  {"threads", num_threads()}, {"memory_bytes", cpu.memory_bytes}, {"cache_bytes", cache_bytes()}};
   for (const DeviceInfo& info : all) {
     if (info.device != device || device == Device::cpu()) continue;
     machine["device"] = {{"name", info.name}, {"driver", info.driver}, {"features", info.features}};
