@@ -11,7 +11,7 @@ REFERENCE ?= $(wildcard ../shared/data/smollm2)
 TOOLS := tests/tools
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench bench-peers bench-check deps build soak format lint install
+.PHONY: help demo test bench bench-peers bench-check deps deps-torch build soak format lint install
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' Makefile | column -t -s '|'
@@ -56,6 +56,9 @@ bench-check: ## whether shares of what the machine can do are what they were (CH
 
 deps: ## installs what building and testing need: Debian packages, and Python ones in build/venv
 	$(TOOLS)/deps.sh build test model sanitize
+
+deps-torch: ## installs torch in build/venv (5.6 GB): make test then tests what it computes on packed weights
+	$(TOOLS)/deps.sh test torch
 
 build: ## only builds
 	cmake --preset $(PRESET) $(CMAKE_ARGS)

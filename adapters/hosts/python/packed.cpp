@@ -12,6 +12,7 @@
 
 #include "adapters/hosts/python/bindings.h"
 #include "adapters/hosts/python/casters.h"
+#include "nibble/error.h"
 #include "nibble/io.h"
 #include "nibble/quantization.h"
 
@@ -38,6 +39,18 @@ void bind_packed(nb::module_& m) {
   m.def("from_components", &from_components, "format"_a, "components"_a, "shape"_a, "dtype"_a = nb::none());
   m.def(
       "components", [](const Tensor& packed) { return packing_of(packed).components; }, "packed"_a);
+  m.def(
+      "component_names",
+      [](const std::string& format) {
+        std::vector<std::string> names;
+        for (const FormatInfo& info : formats()) {
+          if (info.name != format) continue;
+          for (const ComponentInfo& component : info.components) names.push_back(component.name);
+          return names;
+        }
+        throw Error(ErrorCode::invalid_argument, "[component_names] '" + format + "': there is no such format");
+      },
+      "format"_a);
   m.def("formats", [] {
     std::vector<std::string> names;
     for (const FormatInfo& info : formats()) names.push_back(info.name);

@@ -19,6 +19,12 @@ def pytest_runtest_logreport(report):
         case["skipped"] = [{"message": str(report.longrepr[2] if isinstance(report.longrepr, tuple) else "")}]
 
 
+def pytest_collectreport(report):
+    if report.skipped:  # a file whose package is missing
+        _cases[report.nodeid] = {"name": "all", "suite": pathlib.Path(report.nodeid).stem, "time": 0.0, "result": "SKIPPED",
+                                 "skipped": [{"message": str(report.longrepr[2])}]}  # fmt: skip
+
+
 def pytest_sessionfinish():
     path = os.environ.get("NIBBLE_TEST_RESULTS")
     if not path:

@@ -1,0 +1,135 @@
+"""nibble's products as operations of torch's dispatcher, which torch.compile and torch.export trace.
+
+A packed weight comes as its parts: the components of its format, each with the weight's leading axes. `columns` is
+the size of the packed axis, the last as it is stored; `turned` exchanges the last two axes, as a transpose does."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, Sequence
+
+import torch
+from torch.utils.dlpack import from_dlpack, to_dlpack
+from torch.utils.weak import WeakIdKeyDictionary
+
+from .. import _nibble
+
+_WEIGHT = "Tensor[] parts, str format, ScalarType dtype, int columns"
+_library = torch.library.Library("nibble", "DEF")
+_library.define(f"matmul(Tensor x, {_WEIGHT}, bool turned) -> Tensor")
+_library.define(f"grouped_matmul(Tensor x, {_WEIGHT}, bool turned, Tensor offsets) -> Tensor")
+_library.define(f"take({_WEIGHT}, Tensor indices) -> Tensor")
+_library.define(f"decode({_WEIGHT}) -> Tensor")
+
+DTYPES = {
+    torch.float32: _nibble.DType.float32,
+    torch.float16: _nibble.DType.float16,
+    torch.bfloat16: _nibble.DType.bfloat16,
+}
+
+
+def to_nibble(x: torch.Tensor) -> Any:
+    return _nibble.from_capsule(to_dlpack(x.detach()))
+
+
+def to_torch(x: Any) -> torch.Tensor:
+    return from_dlpack(_nibble.give_dlpack(x))
+
+
+@lru_cache
+def component_names(format: str) -> tuple[str, ...]:
+    return tuple(_nibble.component_names(format))
+
+
+_packed = WeakIdKeyDictionary()  # by a weight's first part: where it lay, and the tensor over its parts
+
+
+def packed_of(parts: Sequence[torch.Tensor], format: str, dtype: torch.dtype, columns: int) -> Any:
+    """The tensor over these parts, made once: a weight is used many times, and its parts stay where they are."""
+    places = (dtype, parts[0].data_ptr())
+    known = _packed.get(parts[0])
+    if known is not None and known[0] == places:
+        return known[1]
+    # torch computes little with unsigned words, so codes are kept as signed ones.
+    words = _nibble.DType.uint32
+    components = [
+        (name, _nibble.from_array(part, words) if part.dtype == torch.int32 else to_nibble(part))
+        for name, part in zip(component_names(format), parts)
+    ]
+    packed = _nibble.from_components(format, components, (*parts[0].shape[:-1], columns), DTYPES[dtype])
+    _packed[parts[0]] = (places, packed)
+    return packed
+
+
+def matmul(x, parts, format, dtype, columns, turned):
+    w = packed_of(parts, format, dtype, columns)
+    return to_torch(_nibble.matmul(to_nibble(x), w.mT if turned else w))
+
+
+def grouped_matmul(x, parts, format, dtype, columns, turned, offsets):
+    w = packed_of(parts, format, dtype, columns)
+    w = w.mT if turned else w
+    y = x.new_empty(x.shape[0], w.shape[-1], dtype=torch.promote_types(x.dtype, dtype))
+    begin = 0
+    for expert, end in enumerate(offsets.tolist()):
+        if end > begin:
+            y[begin:end] = to_torch(_nibble.matmul(to_nibble(x[begin:end]), _nibble.select(w, 0, expert)))
+        begin = end
+    return y
+
+
+def take(parts, format, dtype, columns, indices):
+    return to_torch(_nibble.take(packed_of(parts, format, dtype, columns), to_nibble(indices), 0))
+
+
+def decode(parts, format, dtype, columns):
+    # Counted, and refused where fallbacks are forbidden: a copy of a packed tensor's values is one.
+    return to_torch(_nibble.contiguous(packed_of(parts, format, dtype, columns)))
+
+
+for _function in (matmul, grouped_matmul, take, decode):
+    _library.impl(_function.__name__, _function, "CPU")
+
+
+# ---- what they give, without computing it ----------------------------------------------------------------------------
+
+
+def _outputs(parts, columns, turned):
+    return parts[0].shape[-2] if turned else columns
+
+
+@torch.library.register_fake("nibble::matmul")
+def _(x, parts, format, dtype, columns, turned):
+    return x.new_empty(*x.shape[:-1], _outputs(parts, columns, turned), dtype=torch.promote_types(x.dtype, dtype))
+
+
+@torch.library.register_fake("nibble::grouped_matmul")
+def _(x, parts, format, dtype, columns, turned, offsets):
+    return x.new_empty(x.shape[0], _outputs(parts, columns, turned), dtype=torch.promote_types(x.dtype, dtype))
+
+
+@torch.library.register_fake("nibble::take")
+def _(parts, format, dtype, columns, indices):
+    return parts[0].new_empty(*indices.shape, *parts[0].shape[1:-1], columns, dtype=dtype)
+
+
+@torch.library.register_fake("nibble::decode")
+def _(parts, format, dtype, columns):
+    return parts[0].new_empty(*parts[0].shape[:-1], columns, dtype=dtype)
+
+
+# ---- gradients: of x alone, by the kernel across the packed axis -----------------------------------------------------
+
+
+def _keep_weight(ctx, inputs, output):
+    x, parts, *ctx.weight, ctx.turned = inputs
+    ctx.save_for_backward(*parts)
+    ctx.dtype = x.dtype
+
+
+def _matmul_backward(ctx, grad):
+    grad_x = torch.ops.nibble.matmul(grad, list(ctx.saved_tensors), *ctx.weight, not ctx.turned)
+    return grad_x.to(ctx.dtype), [None] * len(ctx.saved_tensors), None, None, None, None
+
+
+torch.library.register_autograd("nibble::matmul", _matmul_backward, setup_context=_keep_weight)

@@ -1,0 +1,255 @@
+"""A torch tensor whose values lie packed. Model code that has it for a weight stays as it is."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any, Callable, Sequence
+
+import torch
+
+from ._ops import component_names, matmul
+
+aten = torch.ops.aten
+# Views of ordinary tensors are ordinary ones, in inference mode too.
+_NORMAL, _AS_IT_IS = torch.inference_mode(False), contextlib.nullcontext()
+_IMPLEMENTATIONS: dict[Any, Callable[..., Any]] = {}
+
+
+class PackedTensor(torch.Tensor):
+    """Shape and dtype are logical. It never changes and has no gradient; products pass gradients through it. Where no
+    kernel reads it packed it is decoded, as nibble's options allow and its stats() count."""
+
+    format: str
+    columns: int
+    turned: bool
+
+    @staticmethod
+    def __new__(
+        cls, parts: Sequence[torch.Tensor], format: str, dtype: torch.dtype, columns: int, turned: bool = False
+    ) -> PackedTensor:
+        shape, strides = [*parts[0].shape[:-1], columns], [1]
+        for size in reversed(shape[1:]):
+            strides.insert(0, strides[0] * size)
+        if turned:
+            shape[-2:], strides[-2:] = shape[:-3:-1], strides[:-3:-1]
+        with _NORMAL if torch.is_inference_mode_enabled() else _AS_IT_IS:
+            self = torch.Tensor._make_wrapper_subclass(
+                cls, shape, strides=strides, dtype=dtype, device=parts[0].device, requires_grad=False
+            )
+        for name, part in zip(component_names(format), parts):
+            setattr(self, name, part)
+        self.format, self.columns, self.turned = format, columns, turned
+        return self
+
+    def __init__(self, *args: Any) -> None:
+        pass
+
+    @property
+    def parts(self) -> list[torch.Tensor]:
+        return [getattr(self, name) for name in component_names(self.format)]
+
+    @property
+    def weight(self) -> tuple[Any, ...]:
+        """What nibble's operations take for a weight."""
+        return self.parts, self.format, self.dtype, self.columns
+
+    def with_parts(self, parts: Sequence[torch.Tensor]) -> PackedTensor:
+        return PackedTensor(parts, self.format, self.dtype, self.columns, self.turned)
+
+    def turn(self) -> PackedTensor:
+        """The last two axes exchanged."""
+        return PackedTensor(self.parts, self.format, self.dtype, self.columns, not self.turned)
+
+    def dequantize(self) -> torch.Tensor:
+        """The values, dense."""
+        values = torch.ops.nibble.decode(*self.weight)
+        return values.mT if self.turned else values
+
+    def requires_grad_(self, requires_grad: bool = True) -> PackedTensor:
+        if requires_grad:
+            raise RuntimeError(
+                f"{self!r} cannot be trained: its values are codes, which have no gradient. Train an adapter beside it "
+                "(gradients pass through its products), or dequantize() it"
+            )
+        return self
+
+    def __repr__(self, *, tensor_contents: Any = None) -> str:
+        return f"PackedTensor(shape={tuple(self.shape)}, dtype={self.dtype}, format={self.format})"
+
+    def __tensor_flatten__(self) -> tuple[list[str], tuple[Any, ...]]:
+        return list(component_names(self.format)), (self.format, self.dtype, self.columns, self.turned)
+
+    @staticmethod
+    def __tensor_unflatten__(inner: dict[str, Any], rest: tuple[Any, ...], size: Any, stride: Any) -> PackedTensor:
+        return PackedTensor(list(inner.values()), *rest)
+
+    # Everything is decided below autograd, whose own formulas then pass gradients through the products.
+    __torch_function__ = torch._C._disabled_torch_function_impl
+
+    @classmethod
+    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        implementation = _IMPLEMENTATIONS.get(func)
+        if implementation is not None:
+            result = implementation(func, *args, **kwargs)
+            if result is not NotImplemented:
+                return result
+        if func._can_decompose():  # in inference mode, what is composed of others comes whole
+            return func.decompose(*args, **kwargs)
+        if func._schema.is_mutable and isinstance(args[0], PackedTensor):
+            raise RuntimeError(f"{func}: {args[0]!r} does not change")
+        dense = lambda x: x.dequantize() if isinstance(x, PackedTensor) else x  # noqa: E731
+        return func(*torch.utils._pytree.tree_map(dense, args), **torch.utils._pytree.tree_map(dense, kwargs))
+
+
+def _implements(*functions: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    def register(implementation: Callable[..., Any]) -> Callable[..., Any]:
+        _IMPLEMENTATIONS.update(dict.fromkeys(functions, implementation))
+        return implementation
+
+    return register
+
+
+# ---- products --------------------------------------------------------------------------------------------------------
+
+
+def _product(x: torch.Tensor, w: PackedTensor) -> torch.Tensor:
+    if type(x) is torch.Tensor and torch._C._len_torch_dispatch_stack() == 0:  # nobody traces: the dispatcher is spared
+        return matmul(x, *w.weight, w.turned)
+    return torch.ops.nibble.matmul(x, *w.weight, w.turned)
+
+
+@_implements(aten.mm.default, aten.bmm.default)
+def _mm(func, a, b):
+    if not isinstance(a, PackedTensor):
+        return _product(a, b)
+    if isinstance(b, PackedTensor):
+        b = b.dequantize()
+    return _product(b.mT, a.turn()).mT
+
+
+@_implements(aten.addmm.default, aten.baddbmm.default)
+def _addmm(func, bias, a, b, *, beta=1, alpha=1):
+    if isinstance(bias, PackedTensor):
+        return NotImplemented
+    y = _mm(func, a, b)
+    return (y if alpha == 1 else y * alpha) + (bias if beta == 1 else bias * beta)
+
+
+@_implements(aten.linear.default)
+def _linear(func, x, w, bias=None):
+    if not isinstance(w, PackedTensor) or isinstance(x, PackedTensor):
+        return NotImplemented
+    y = _product(x[None], w.turn())[0] if x.dim() == 1 else _product(x, w.turn())
+    return y if bias is None else y + bias
+
+
+@_implements(aten._grouped_mm.default)
+def _grouped_mm(func, x, w, offs=None, bias=None, out_dtype=None):
+    if not isinstance(w, PackedTensor) or isinstance(x, PackedTensor):
+        return NotImplemented
+    if x.dim() != 2 or w.dim() != 3 or bias is not None:
+        return NotImplemented
+    y = torch.ops.nibble.grouped_matmul(x, *w.weight, w.turned, offs)
+    return y if out_dtype is None else y.to(out_dtype)
+
+
+@_implements(aten.embedding.default)
+def _embedding(func, w, indices, *unused):
+    return NotImplemented if w.turned else torch.ops.nibble.take(*w.weight, indices)
+
+
+# ---- views and copies ------------------------------------------------------------------------------------------------
+
+
+@_implements(aten.t.default)
+def _t(func, w):
+    return w.turn() if w.dim() == 2 else NotImplemented
+
+
+@_implements(aten.transpose.int)
+def _transpose(func, w, a, b):
+    if sorted((a % w.dim(), b % w.dim())) != [w.dim() - 2, w.dim() - 1]:
+        return NotImplemented
+    return w.turn()
+
+
+@_implements(aten.permute.default, aten.numpy_T.default)
+def _permute(func, w, order=None):
+    axes = list(range(w.dim()))
+    order = axes[::-1] if order is None else [axis % w.dim() for axis in order]
+    if w.dim() < 2 or order != axes[:-2] + axes[:-3:-1]:
+        return NotImplemented
+    return w.turn()
+
+
+@_implements(aten.detach.default, aten.alias.default)
+def _same(func, w):
+    return w.with_parts(w.parts)
+
+
+@_implements(aten.clone.default)
+def _clone(func, w, *, memory_format=None):
+    return w.with_parts([part.clone() for part in w.parts])
+
+
+@_implements(aten._to_copy.default)
+def _to_copy(func, w, *, dtype=None, device=None, **unused):
+    """Another dtype of the values is another label: what is stored stays."""
+    dtype = w.dtype if dtype is None else dtype
+    if dtype not in (torch.float32, torch.float16, torch.bfloat16) or torch.device(device or w.device) != w.device:
+        return NotImplemented
+    return PackedTensor([part.clone() for part in w.parts], w.format, dtype, w.columns, w.turned)
+
+
+@_implements(aten.copy_.default)
+def _copy(func, w, source, non_blocking=False):
+    if not isinstance(w, PackedTensor):
+        return w.copy_(source.dequantize())
+    like = isinstance(source, PackedTensor) and source.format == w.format and source.turned == w.turned
+    if not like or source.shape != w.shape:
+        raise RuntimeError(f"{w!r} takes the values of one packed alike only: quantize_() packs dense ones")
+    for part, other in zip(w.parts, source.parts):
+        part.copy_(other)
+    return w
+
+
+# ---- rows and experts: what is done to each part ---------------------------------------------------------------------
+
+
+def _each_part(func, w, dim, *args):
+    if dim % w.dim() >= w.dim() - (2 if w.turned else 1):
+        return NotImplemented  # within rows
+    done = [func(part, *args) for part in w.parts]
+    return w.with_parts(done) if isinstance(done[0], torch.Tensor) else [w.with_parts(p) for p in zip(*done)]
+
+
+@_implements(aten.select.int, aten.slice.Tensor, aten.unbind.int, aten.index_select.default)
+def _by_axis(func, w, dim=0, *rest):
+    return _each_part(func, w, dim, dim % w.dim(), *rest)
+
+
+@_implements(aten.view.default, aten._unsafe_view.default, aten.expand.default)
+def _view(func, w, shape, **unused):
+    """Other leading axes, before those of one matrix."""
+    if w.dim() < 2 or len(shape) < 2 or any(s not in (-1, t) for s, t in zip(shape[-2:], w.shape[-2:])):
+        return NotImplemented
+    return w.with_parts([func(part, [*shape[:-2], *part.shape[-2:]]) for part in w.parts])
+
+
+@_implements(aten.unsqueeze.default)
+def _unsqueeze(func, w, dim):
+    dim = dim % (w.dim() + 1)
+    return NotImplemented if dim > w.dim() - 2 else w.with_parts([func(part, dim) for part in w.parts])
+
+
+@_implements(aten.split.Tensor, aten.split_with_sizes.default)
+def _split(func, w, sizes, dim=0):
+    return _each_part(func, w, dim, sizes, dim % w.dim())
+
+
+@_implements(aten.index.Tensor)
+def _index(func, w, indices):
+    if len(indices) != 1 or not isinstance(w, PackedTensor):
+        return NotImplemented
+    return _each_part(func, w, 0, indices)

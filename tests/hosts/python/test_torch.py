@@ -1,0 +1,233 @@
+"""Packed weights in torch: products, gradients, views, copies, whole modules; against the decoded weight."""
+
+import copy
+import io
+import pathlib
+import re
+
+import numpy as np
+import pytest
+
+import nibble as nb
+
+torch = pytest.importorskip("torch", reason="torch is not installed (make deps-torch)")
+import torch.nn.functional as F  # noqa: E402
+
+import nibble.torch as nt  # noqa: E402
+
+PAGE = pathlib.Path(__file__).parents[3] / "adapters/hosts/python/torch.md"
+
+
+def rand(*shape, dtype=torch.float32, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)).to(dtype)
+
+
+@pytest.fixture(autouse=True)
+def only_packed_kernels():
+    """What decodes a weight says so: tests of that ask for it."""
+    with nb.options(fallback="error", precision="exact"):
+        yield
+
+
+def dense(w):
+    with nb.options(fallback="allow"):
+        return w.dequantize()
+
+
+def close(got, want, tolerance=1e-5):
+    assert type(got) is torch.Tensor and got.dtype == want.dtype and got.shape == want.shape
+    largest = float(want.abs().max()) if want.numel() else 1
+    torch.testing.assert_close(got, want, rtol=tolerance, atol=tolerance * largest)
+
+
+W = nt.quantize(rand(128, 256), bits=4)
+D = dense(W)
+E = nt.quantize(rand(4, 64, 128, seed=3), bits=8)
+PRODUCTS = {
+    "linear": lambda x, w: F.linear(x, w),
+    "linear with bias": lambda x, w: F.linear(x, w, torch.ones(128)),
+    "matmul": lambda x, w: torch.matmul(x, w.T),
+    "@": lambda x, w: x @ w.t(),
+    "transpose": lambda x, w: x @ w.transpose(-1, -2),
+    "permute": lambda x, w: x @ w.permute(1, 0),
+    "on the left": lambda x, w: (w @ x.reshape(-1, 256).T).T,
+    "across": lambda x, w: x[..., :128] @ w,
+}
+
+
+@pytest.mark.parametrize("shape", [(256,), (1, 256), (5, 256), (2, 3, 256), (0, 256)])
+@pytest.mark.parametrize("product", PRODUCTS)
+def test_products(product, shape):
+    x = rand(*shape, seed=1)
+    for inference in (False, True):
+        with torch.inference_mode(inference):
+            close(PRODUCTS[product](x, W), PRODUCTS[product](x, D))
+
+
+def test_products_by_their_own_functions():
+    x, bias = rand(5, 256), rand(128)
+    close(torch.mm(x, W.t()), torch.mm(x, D.t()))
+    close(torch.addmm(bias, x, W.t(), beta=2, alpha=0.5), torch.addmm(bias, x, D.t(), beta=2, alpha=0.5))
+    y = rand(4, 3, 128)
+    close(torch.bmm(y, E.mT), torch.bmm(y, dense(E).mT))
+    close(y @ E.transpose(1, 2), y @ dense(E).mT)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_and_strided_activations(dtype):
+    w = W.to(dtype)
+    assert isinstance(w, nt.PackedTensor) and w.dtype == dtype
+    x = rand(256, 6, dtype=dtype).T[::2]
+    close(F.linear(x, w).float(), F.linear(x.float(), D), 2e-2)
+    assert F.linear(x, w).dtype == dtype
+
+
+def test_gradients_flow_to_activations():
+    for forward in PRODUCTS.values():
+        x, y = (rand(3, 256).requires_grad_() for _ in range(2))
+        forward(x, W).square().sum().backward()
+        forward(y, D).square().sum().backward()
+        close(x.grad, y.grad)
+
+
+def test_weights_are_not_trained():
+    with pytest.raises(RuntimeError, match="adapter"):
+        W.detach().requires_grad_()
+    with pytest.raises(RuntimeError, match="does not change"):
+        W.add_(1)
+    with pytest.raises(RuntimeError, match="packed alike"):
+        W.copy_(D)
+
+
+def test_embedding_rows_and_experts():
+    ids = torch.tensor([[0, 5], [127, 5]])
+    close(F.embedding(ids, W), F.embedding(ids, D))
+    offsets = torch.tensor([2, 2, 5, 9], dtype=torch.int32)
+    x, experts = rand(9, 128), dense(E)
+    y = torch.ops.nibble.grouped_matmul(x, *E.weight, True, offsets)
+    want = torch.cat([x[b:e] @ experts[i].T for i, (b, e) in enumerate([(0, 2), (2, 2), (2, 5), (5, 9)])])
+    close(y, want)
+    for w, d in [(E[2], experts[2]), (E[1:3], experts[1:3]), (E[torch.tensor([3, 0])], experts[[3, 0]]),
+                 (W[7], D[7]), (W[3:9:2], D[3:9:2]), (E.mT[1], experts.mT[1])]:  # fmt: skip
+        assert isinstance(w, nt.PackedTensor)
+        close(dense(w), d)
+    packed = [*E.unbind(), *W.chunk(4), *W.split([28, 100])]
+    for w, d in zip(packed, [*experts.unbind(), *D.chunk(4), *D.split([28, 100])]):
+        assert isinstance(w, nt.PackedTensor)
+        close(dense(w), d)
+
+
+def test_what_has_no_packed_kernel_is_decoded_where_that_is_allowed():
+    for function in (torch.exp, lambda w: w + 1, lambda w: w[:, :3], lambda w: w.sum(), lambda w: torch.cat([w, w])):
+        with pytest.raises(nb.ForbiddenError):
+            function(W)
+        with nb.options(fallback="allow"):
+            close(function(W), function(D))
+    before = nb.stats()["bytes_dequantized"]
+    with nb.options(fallback="allow"):
+        torch.exp(W)
+    assert nb.stats()["bytes_dequantized"] > before
+
+
+def test_copies_pickling_and_state():
+    stream = io.BytesIO()
+    torch.save({"w": W, "t": W.T}, stream)
+    stream.seek(0)
+    loaded = torch.load(stream)
+    parameter = torch.nn.Parameter(W, requires_grad=False)
+    for w in (W.clone(), W.detach(), copy.deepcopy(W), parameter, loaded["w"], loaded["t"].T):
+        assert isinstance(w, nt.PackedTensor) and w.format == "affine4-g64"
+        close(dense(w), D, 0)
+    assert repr(W) == "PackedTensor(shape=(128, 256), dtype=torch.float32, format=affine4-g64)"
+
+
+class Model(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embed = torch.nn.Embedding(96, 128)
+        self.up = torch.nn.Linear(128, 256)
+        self.narrow = torch.nn.Linear(256, 10)
+        self.down = torch.nn.Linear(256, 128, bias=False)
+        self.head = torch.nn.Linear(128, 96, bias=False)
+        self.head.weight = self.embed.weight
+        self.experts = torch.nn.Parameter(rand(3, 128, 128))
+
+    def forward(self, ids):
+        h = self.embed(ids)
+        h = h + self.down(F.silu(self.up(h)))
+        return self.head(h @ self.experts[1].T)
+
+
+def packed_model(**arguments):
+    torch.manual_seed(0)
+    return nt.quantize_(Model(), **arguments)
+
+
+def test_modules():
+    model = packed_model(bits=8)
+    assert isinstance(model.up.weight, nt.PackedTensor) and type(model.up) is torch.nn.Linear
+    assert model.embed.weight is model.head.weight and isinstance(model.experts, nt.PackedTensor)
+    assert not isinstance(packed_model(where=lambda name: name == "down.weight").up.weight, nt.PackedTensor)
+    reference = copy.deepcopy(model)
+    for module in reference.modules():
+        for name, p in list(module.named_parameters(recurse=False)):
+            if isinstance(p, nt.PackedTensor):
+                setattr(module, name, torch.nn.Parameter(dense(p)))
+    ids = torch.arange(12).reshape(2, 6)
+    close(model(ids).detach(), reference(ids).detach())
+
+    other = packed_model(bits=8)
+    other.load_state_dict(model.state_dict())
+    close(other(ids).detach(), model(ids).detach(), 0)
+    assert model.to(torch.bfloat16)(ids).dtype == torch.bfloat16
+
+
+def test_adapters_learn_beside_packed_weights():
+    model = packed_model()
+    bytes_before = [part.clone() for part in model.up.weight.parts]
+    a, b = rand(4, 128).mul_(0.1).requires_grad_(), torch.zeros(128, 4, requires_grad=True)
+    optimizer = torch.optim.Adam([a, b], lr=1e-2)
+    ids, losses = torch.arange(12).reshape(2, 6), []
+    for _ in range(5):
+        h = model.embed(ids)
+        h = h + F.linear(F.linear(h, a), b)
+        logits = model.head(h + model.down(F.silu(model.up(h))))
+        loss = F.cross_entropy(logits.reshape(-1, 96), ids.reshape(-1) + 1)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0]
+    assert all(torch.equal(p, q) for p, q in zip(model.up.weight.parts, bytes_before))
+
+
+def test_the_op_is_what_torch_wants_of_one():
+    x = rand(3, 256).requires_grad_()
+    torch.library.opcheck(torch.ops.nibble.matmul, (x, *W.weight, True))
+    torch.library.opcheck(torch.ops.nibble.take, (*W.weight, torch.tensor([[3], [0]])))
+    offsets = torch.tensor([1, 1, 2, 3])
+    torch.library.opcheck(torch.ops.nibble.grouped_matmul, (x[:, :128].detach(), *E.weight, True, offsets))
+    with nb.options(fallback="allow"):
+        torch.library.opcheck(torch.ops.nibble.decode, W.weight)
+
+
+def test_tracing():
+    model = packed_model(bits=8)
+    ids = torch.arange(12).reshape(2, 6)
+    compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
+    close(compiled(ids).detach(), model(ids).detach())
+
+
+def test_wrapping_nibbles_own():
+    w = nb.quantize(np.ones((8, 64), np.float32), format="q8_0")
+    close(F.linear(torch.ones(2, 64), nt.wrap(w)), torch.full((2, 8), 64.0), 1e-2)
+    for refused in (w.T, nb.ones((2, 2))):
+        with pytest.raises(ValueError, match="last axis"):
+            nt.wrap(refused)
+
+
+def test_examples_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    with nb.options(fallback="allow"):
+        exec(compile("\n".join(blocks), PAGE.name, "exec"), {})
