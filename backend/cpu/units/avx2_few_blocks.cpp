@@ -66,6 +66,24 @@ struct Columns {
   }
 };
 
+#include "backend/cpu/units/x86_sixteen.inl.h"
+
+/// Numbers of lanes: of bytes that stand in their order, as integers and as bits of floats, and of floats for each
+/// group.
+inline __m128i of_part(Sixteen a, int p) { return p == 0 ? a.v : _mm_srli_si128(a.v, 8); }
+inline F signed_of(Sixteen a, int p) { return {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(of_part(a, p)))}; }
+template <int kAt>
+inline F float_tops(Sixteen a, int p) {
+  return {_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu8_epi32(of_part(a, p)), kAt))};
+}
+inline F of_blocks(const EightNumbers& blocks, const LaneShifts& order, int p) {
+  return {_mm256_permutevar8x32_ps(reinterpret_cast<const __m256&>(blocks), load256(order.v + kLanes * p))};
+}
+inline F of_groups(const float* groups, int count, const LaneShifts& order, int p) {
+  const __m256 some = _mm256_loadu_ps(count == 2 * kLanes ? groups + kLanes * p : groups);
+  return {_mm256_permutevar8x32_ps(some, load256(order.v + kLanes * p))};
+}
+
 // ---- schemes -------------------------------------------------------------------------------------------------------
 
 /// Eight rounded activations; adds them to `total`.

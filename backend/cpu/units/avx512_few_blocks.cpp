@@ -70,6 +70,23 @@ struct Columns {
   }
 };
 
+#include "backend/cpu/units/x86_sixteen.inl.h"
+
+/// Numbers of lanes: of bytes that stand in their order, as integers and as bits of floats, and of floats for each
+/// group.
+inline F signed_of(Sixteen a, int) { return {_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(a.v))}; }
+template <int kAt>
+inline F float_tops(Sixteen a, int) {
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu8_epi32(a.v), kAt))};
+}
+inline F of_blocks(const EightNumbers& blocks, const LaneShifts& order, int) {
+  const __m512 all = _mm512_castps256_ps512(reinterpret_cast<const __m256&>(blocks));
+  return {_mm512_permutexvar_ps(_mm512_load_si512(order.v), all)};
+}
+inline F of_groups(const float* groups, int, const LaneShifts& order, int) {
+  return {_mm512_permutexvar_ps(_mm512_load_si512(order.v), _mm512_loadu_ps(groups))};
+}
+
 // ---- schemes -------------------------------------------------------------------------------------------------------
 
 /// gcc would read memory again for each packed row that meets it, and the processor reads but one vector a cycle.

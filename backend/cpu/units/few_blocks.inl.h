@@ -4,8 +4,9 @@
 // that scales of 16 weights cost what scales of 32 or of 256 do. A unit takes as many columns at once as its vectors
 // have lanes for, a part of the block. Included inside a unit's unnamed namespace after its floats and max_magnitude,
 // kPackedRows at once, and
-//   Columns           a vector of bytes of some columns, see quant_tensor/formats/blocks/columns.inl.h
-//   Standard<bits>, Fast<bits>   schemes for codes of so many bits, each of
+//   Columns, Sixteen  vectors of bytes, see quant_tensor/formats/blocks/columns.inl.h
+//   signed_of, float_tops, of_groups, of_blocks  numbers of a part's lanes, of bytes or floats; widen_halves: f16 to
+//   fp32 Standard<bits>, Fast<bits>   schemes for codes of so many bits, each of
 //     kMost, kBytes     the largest rounded activation; bytes of x that meet one part
 //     round             a group of activations into its lane of a part; returns their sum
 //     Activations, load; Sum, add<t>, total   of a part of x; integer sums; how vector t joins them; floats, a group's
@@ -103,27 +104,113 @@ class CodeColumns<Block> {
   const unsigned char* in_;
 };
 
+/// Which of a block's groups each lane has a part of.
+template <class Block>
+constexpr LaneShifts group_of_lanes() {
+  LaneShifts order{};
+  for (int i = 0; i < kBlockGroups; ++i) {
+    order.v[i] = static_cast<std::uint32_t>(groups_of<Block>().v[i] * kGroupWeights / Block::kGroup);
+  }
+  return order;
+}
+template <class Block>
+constexpr LaneShifts kGroupOfLanes = group_of_lanes<Block>();
+template <class Block>
+constexpr LaneGroups lane_order() {
+  LaneGroups order{};
+  for (int i = 0; i < kBlockGroups; ++i) order.v[i] = static_cast<std::uint8_t>(kGroupOfLanes<Block>.v[i]);
+  return order;
+}
+template <class Block>
+constexpr LaneGroups kLaneOrder = lane_order<Block>();
+
 /// Scale and bias of the group of each lane.
 template <class Block>
 class LaneScales {
  public:
   [[gnu::always_inline]] void read(const unsigned char* in) {
     constexpr int kGroups = Block::kWeights / Block::kGroup;
-    constexpr LaneGroups kGroupOf = groups_of<Block>();
-    float scale[kTogether<Block> * kGroups], bias[kTogether<Block> * kGroups];
     for (int i = 0; i < kTogether<Block>; ++i) {
-      scales_and_biases<Block>(in + i * Block::kBytes, scale + i * kGroups, bias + i * kGroups);
-    }
-    for (int i = 0; i < kBlockGroups; ++i) {
-      const int group = kGroupOf.v[i] * kGroupWeights / Block::kGroup;
-      scale_[i] = scale[group], bias_[i] = bias[group];
+      scales_and_biases<Block>(in + i * Block::kBytes, scale_ + i * kGroups, bias_ + i * kGroups);
     }
   }
-  [[gnu::always_inline]] F scale(int p) const { return load_f32(scale_ + p * kLanes); }
-  [[gnu::always_inline]] F bias(int p) const { return load_f32(bias_ + p * kLanes); }
+  [[gnu::always_inline]] F scale(int p) const { return of_groups(scale_, kCount, kGroupOfLanes<Block>, p); }
+  [[gnu::always_inline]] F bias(int p) const { return of_groups(bias_, kCount, kGroupOfLanes<Block>, p); }
 
  private:
+  static constexpr int kCount = kBlockWeights / Block::kGroup;
   float scale_[kBlockGroups], bias_[kBlockGroups];
+};
+/// Of blocks that have one scale.
+template <class Block>
+requires(Block::kGroup == kBlockWeights) class LaneScales<Block> {
+ public:
+  [[gnu::always_inline]] void read(const unsigned char* in) {
+    float scale, bias;
+    scales_and_biases<Block>(in, &scale, &bias);
+    scale_ = broadcast(scale), bias_ = broadcast(bias);
+  }
+  [[gnu::always_inline]] F scale(int) const { return scale_; }
+  [[gnu::always_inline]] F bias(int) const { return bias_; }
+
+ private:
+  F scale_, bias_;
+};
+/// Of blocks of 32 weights, by the two bytes that each begins with.
+template <class Block>
+requires(Block::kWeights == 32) class LaneScales<Block> {
+ public:
+  [[gnu::always_inline]] void read(const unsigned char* in) {
+    EightWords first;
+    for (int i = 0; i < 8; ++i) first[i] = half_bits(in + i * Block::kBytes);
+    Block::block_scales(first, widen_halves, scale_);
+  }
+  [[gnu::always_inline]] F scale(int p) const { return of_blocks(scale_, kGroupOfLanes<Block>, p); }
+  /// As scales_and_biases has it.
+  [[gnu::always_inline]] F bias(int p) const {
+    return mul(mul(scale(p), broadcast(-2.f * Block::kZero)), broadcast(.5f));
+  }
+
+ private:
+  EightNumbers scale_;
+};
+/// Of formats whose scales are bytes that, as the top bits of a float but its sign, are some unit too small.
+template <class Block>
+requires requires { Block::kFloatUnit; }
+class LaneScales<Block> {
+ public:
+  [[gnu::always_inline]] void read(const unsigned char* in) { Block::lane_scales(in, scale_); }
+  [[gnu::always_inline]] F scale(int p) const {
+    return mul(float_tops<Block::kFloatBit>(scale_, p), broadcast(Block::kFloatUnit));
+  }
+  [[gnu::always_inline]] F bias(int p) const { return mul(scale(p), broadcast(-Block::kZero)); }
+
+ private:
+  Sixteen scale_;
+};
+/// Of formats whose scales are integers times an f16.
+template <class Block>
+requires requires { Block::kUnitAt; }
+class LaneScales<Block> {
+ public:
+  [[gnu::always_inline]] void read(const unsigned char* in) {
+    unit_ = broadcast(half_to_float(half_bits(in + Block::kUnitAt)));
+    if constexpr (Block::kZero == 0) {
+      minimum_unit_ = broadcast(-half_to_float(half_bits(in + Block::kUnitAt + 2)));
+      Block::lane_scales(in, kLaneOrder<Block>, scale_, minimum_);
+    } else {
+      Block::lane_scales(in, kLaneOrder<Block>, scale_);
+    }
+  }
+  [[gnu::always_inline]] F scale(int p) const { return mul(unit_, signed_of(scale_, p)); }
+  [[gnu::always_inline]] F bias(int p) const {
+    if constexpr (Block::kZero == 0) return mul(minimum_unit_, signed_of(minimum_, p));
+    return mul(scale(p), broadcast(-Block::kZero));
+  }
+
+ private:
+  F unit_, minimum_unit_;
+  Sixteen scale_, minimum_;
 };
 
 // ---- the product ---------------------------------------------------------------------------------------------------

@@ -63,6 +63,63 @@ struct Columns {
   static Columns of(uint32x4_t words) { return {vreinterpretq_u8_u32(words)}; }
 };
 
+struct Sixteen {
+  uint8x16_t v;
+
+  static Sixteen load(const unsigned char* p) { return {vld1q_u8(p)}; }
+  /// Four bytes, and those `step` further on.
+  static Sixteen words(const unsigned char* p, int step) {
+    unsigned char bytes[16];
+    for (int i = 0; i < 4; ++i) __builtin_memcpy(bytes + 4 * i, p + i * step, 4);
+    return load(bytes);
+  }
+  Sixteen pick(const LaneGroups& from) const { return {vqtbl1q_u8(v, vld1q_u8(from.v))}; }
+  template <int kBy>
+  Sixteen up() const {
+    return {vreinterpretq_u8_u32(vshlq_n_u32(vreinterpretq_u32_u8(v), kBy))};
+  }
+  template <int kBy>
+  Sixteen down() const {
+    return {vreinterpretq_u8_u32(vshrq_n_u32(vreinterpretq_u32_u8(v), kBy))};
+  }
+  Sixteen down(const LaneShifts& by) const { return {Columns{v}.down(by, 0).v}; }
+  Sixteen bits(int mask) const { return {vandq_u8(v, vdupq_n_u8(static_cast<std::uint8_t>(mask)))}; }
+  Sixteen bits(const LaneGroups& masks) const { return {vandq_u8(v, vld1q_u8(masks.v))}; }
+  Sixteen with(Sixteen a) const { return {vorrq_u8(v, a.v)}; }
+  Sixteen unless(int n) const { return {vbicq_u8(v, vceqq_u8(v, vdupq_n_u8(static_cast<std::uint8_t>(n))))}; }
+  Sixteen less(int n) const { return {vsubq_u8(v, vdupq_n_u8(static_cast<std::uint8_t>(n)))}; }
+};
+
+/// Numbers of lanes: of bytes that stand in their order, as integers and as bits of floats, and of floats for each
+/// group.
+inline uint8x8_t of_part(Sixteen a, int p) {
+  unsigned char bytes[16];
+  vst1q_u8(bytes, a.v);
+  return load_four(bytes + kLanes * p);
+}
+inline F signed_of(Sixteen a, int p) {
+  const int16x8_t words = vmovl_s8(vreinterpret_s8_u8(of_part(a, p)));
+  return {vcvtq_f32_s32(vmovl_s16(vget_low_s16(words)))};
+}
+template <int kAt>
+inline F float_tops(Sixteen a, int p) {
+  const uint32x4_t words = vmovl_u16(vget_low_u16(vmovl_u8(of_part(a, p))));
+  return {vreinterpretq_f32_u32(vshlq_n_u32(words, kAt))};
+}
+inline F of_blocks(const EightNumbers& blocks, const LaneShifts& order, int p) {
+  float lanes[kLanes];
+  for (int i = 0; i < kLanes; ++i) lanes[i] = blocks[order.v[kLanes * p + i]];
+  return load_f32(lanes);
+}
+inline void widen_halves(const EightWords& halves, EightNumbers& numbers) {
+  for (int i = 0; i < 8; ++i) numbers[i] = half_to_float(halves[i]);
+}
+inline F of_groups(const float* groups, int, const LaneShifts& order, int p) {
+  float lanes[kLanes];
+  for (int i = 0; i < kLanes; ++i) lanes[i] = groups[order.v[kLanes * p + i]];
+  return load_f32(lanes);
+}
+
 // ---- schemes -------------------------------------------------------------------------------------------------------
 
 inline void store_words(const unsigned char* bytes, int lane, std::int64_t step, unsigned char* out) {

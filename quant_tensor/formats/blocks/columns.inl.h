@@ -17,15 +17,24 @@
 //   bits(mask)                those bits of each byte
 //   with(a, mask)             and those of a
 //   numbers(table)            for each byte, which is below 16, what the table has
+// Where scales are integers times an f16, it may have
+//   kUnitAt                   where that is; behind it the one of minima, where groups have biases
+//   lane_scales(block, order, scale[, minimum])  bytes with a sign, `order` telling the group of each lane's
+// of a type S of sixteen bytes, which has load(p), words(p, step), pick(places), up and down, bits (of a mask or a mask
+// for each byte), with(a), unless(n) and less(n). Blocks of 32 weights have
+//   block_scales(first, widen, scale)  of eight blocks, by the two bytes that each begins with; widen: f16 to fp32
 #pragma once
 
-/// For each lane of 256 weights.
+/// A small number for each lane of 256 weights.
 struct LaneGroups {
   std::uint8_t v[16];
 };
 struct LaneShifts {
   alignas(64) std::uint32_t v[16];
 };
+
+using EightWords = std::uint16_t __attribute__((vector_size(16)));
+using EightNumbers = float __attribute__((vector_size(32)));
 
 /// 32 weights after the other, of which the first 16 are in one column and the others in the next.
 constexpr LaneGroups kInOrder = {{0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15}};

@@ -21,6 +21,10 @@ struct IQ4NL {
                          codes);
   }
   static void scales(const unsigned char* block, float* scale) { *scale = half_to_float(half_bits(block)); }
+  template <class Widen>
+  static void block_scales(const EightWords& first, Widen widen, EightNumbers& scale) {
+    widen(first, scale);
+  }
 
   static void pack(const std::uint8_t* codes, const std::int8_t*, std::uint16_t d, unsigned char* block) {
     put_half(block, d);

@@ -26,6 +26,13 @@ struct NVFP4 {
   static void scales(const unsigned char* block, float* __restrict scale) {
     for (int g = 0; g < 4; ++g) scale[g] = half_of_e4m3(block[g]);
   }
+
+  static constexpr int kFloatBit = 20;  ///< of the lowest bit of E4M3's mantissa, whose exponent then is 120 too small
+  static constexpr float kFloatUnit = 0x1p119f;
+  template <class S>
+  static void lane_scales(const unsigned char* block, S& scale) {
+    scale = S::words(block, kBytes).bits(127).unless(127);
+  }
   /// The sign bit says nothing, and the byte that is NaN elsewhere is zero.
   static float half_of_e4m3(int bits) {
     const int exponent = bits >> 3 & 15, mantissa = bits & 7;

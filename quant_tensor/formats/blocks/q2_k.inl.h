@@ -25,6 +25,14 @@ struct Q2K {
     }
   }
 
+  static constexpr int kUnitAt = 80;
+  template <class S>
+  static void lane_scales(const unsigned char* block, const LaneGroups& order, S& scale, S& minimum) {
+    const S both = S::load(block).pick(order);
+    scale = both.bits(15);
+    minimum = both.template down<4>().bits(15);
+  }
+
   static void pack(const std::uint8_t* codes, const std::uint8_t* scale, const std::uint8_t* minimum, std::uint16_t d,
                    std::uint16_t dmin, unsigned char* block) {
     for (int g = 0; g < 16; ++g) block[g] = static_cast<unsigned char>(scale[g] | minimum[g] << 4);

@@ -36,6 +36,18 @@ struct Q3K {
     }
   }
 
+  static constexpr int kUnitAt = 108;
+  template <class S>
+  static void lane_scales(const unsigned char* block, const LaneGroups& order, S& scale) {
+    constexpr static LaneGroups kLow = {{2, 3, 4, 5, 6, 7, 8, 9, 2, 3, 4, 5, 6, 7, 8, 9}};
+    constexpr static LaneGroups kHigh = {{10, 11, 12, 13, 10, 11, 12, 13, 10, 11, 12, 13, 10, 11, 12, 13}};
+    constexpr static LaneGroups kFirst = {{15, 15, 15, 15, 15, 15, 15, 15}};
+    constexpr static LaneGroups kSecond = {{0, 0, 0, 0, 0, 0, 0, 0, 15, 15, 15, 15, 15, 15, 15, 15}};
+    const S packed = S::load(block + 94), low = packed.pick(kLow);  // with the two bytes on either side
+    const S high = packed.pick(kHigh).down(kPairsOfBits).bits(3).template up<4>();
+    scale = low.bits(kFirst).with(low.template down<4>().bits(kSecond)).with(high).less(32).pick(order);
+  }
+
   static void pack(const std::uint8_t* codes, const std::int8_t* scale, std::uint16_t d, unsigned char* block) {
     for (int i = 0; i < 108; ++i) block[i] = 0;
     for (int k = 0; k < kWeights; ++k) {

@@ -27,6 +27,12 @@ struct Q4K {
     SixBitScales::of_block(block, scale, bias);
   }
 
+  static constexpr int kUnitAt = 0;
+  template <class S>
+  static void lane_scales(const unsigned char* block, const LaneGroups& order, S& scale, S& minimum) {
+    SixBitScales::of_lanes(block, order, scale, minimum);
+  }
+
   static void pack(const std::uint8_t* codes, const std::uint8_t* scale, const std::uint8_t* minimum, std::uint16_t d,
                    std::uint16_t dmin, unsigned char* block) {
     SixBitScales::to_block(scale, minimum, d, dmin, block);

@@ -37,6 +37,12 @@ struct Q6K {
     for (int g = 0; g < 16; ++g) scale[g] = d * static_cast<float>(static_cast<std::int8_t>(block[192 + g]));
   }
 
+  static constexpr int kUnitAt = 208;
+  template <class S>
+  static void lane_scales(const unsigned char* block, const LaneGroups& order, S& scale) {
+    scale = S::load(block + 192).pick(order);
+  }
+
   static void pack(const std::uint8_t* codes, const std::int8_t* scale, std::uint16_t d, unsigned char* block) {
     for (int i = 0; i < 192; ++i) block[i] = 0;
     for (int k = 0; k < kWeights; ++k) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "quant_tensor/formats/blocks/bytes.inl.h"
+#include "quant_tensor/formats/blocks/columns.inl.h"
 
 struct SixBitScales {
   static int scale(const unsigned char* p, int g) { return g < 4 ? p[g] & 63 : (p[g + 4] & 15) | p[g - 4] >> 6 << 4; }
@@ -28,5 +29,21 @@ struct SixBitScales {
       scale[g] = d * static_cast<float>(SixBitScales::scale(block + 4, g));
       bias[g] = -(dmin * static_cast<float>(minimum(block + 4, g)));
     }
+  }
+
+  /// All sixteen at once: eight scales, then eight minima.
+  template <class S>
+  static void of_lanes(const unsigned char* block, const LaneGroups& order, S& scale, S& minimum) {
+    constexpr static LaneGroups kLow = {{4, 5, 6, 7, 12, 13, 14, 15, 8, 9, 10, 11, 12, 13, 14, 15}};
+    constexpr static LaneGroups kHigh = {{0, 0, 0, 0, 4, 5, 6, 7, 0, 0, 0, 0, 8, 9, 10, 11}};
+    constexpr static LaneGroups kLowBits = {{63, 63, 63, 63, 15, 15, 15, 15, 63, 63, 63, 63}};
+    constexpr static LaneGroups kShiftedBits = {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 15, 15, 15, 15}};
+    constexpr static LaneGroups kHighBits = {{0, 0, 0, 0, 48, 48, 48, 48, 0, 0, 0, 0, 48, 48, 48, 48}};
+    const S packed = S::load(block), low = packed.pick(kLow);
+    const S high = packed.pick(kHigh).template down<2>().bits(kHighBits);
+    const S six = low.bits(kLowBits).with(low.template down<4>().bits(kShiftedBits)).with(high);
+    constexpr static LaneGroups kLast = {{8, 9, 10, 11, 12, 13, 14, 15}};
+    scale = six.pick(order);
+    minimum = six.pick(kLast).pick(order);
   }
 };
