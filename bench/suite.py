@@ -7,7 +7,7 @@ PYTHON is one with the peers' packages (`make bench-peers`), FOLDER one with the
 left out and named on standard error. --reference: float64 logits of the file, as logit_errors.py takes them. --isa: a shorter list
 of products is measured under that instruction set too, where the machine has it. --quick: one size, no whole models; for a look.
 
-OUT.json: {"date", "seconds", "machine", "limits", "matmul": [...], "experts": [...], "attention": [...], "quantize": [...],
+OUT.json: {"date", "seconds", "machine", "limits", "matmul": [...], "formats": [...], "experts": [...], "attention": [...], "quantize": [...],
 "model": [...], "open": [...], "beside_llama_cpp", "logit_errors", "other_isa": {"avx2": [rows of matmul]}, "versions", "absent"}; a
 peer's rows have "peer", and their shares are of what nibble's own probes gave before and after. Rows whose share is above what a
 machine can give are measured again, at most twice, and then stay as they are.
@@ -162,6 +162,16 @@ class Suite:
             found += ours["results"] + theirs
         return found
 
+    def other_formats(self):
+        """Every format that is not in BESIDE, at one row and at many, and ggml's of the same name."""
+        progress("matmul, every other format")
+        size = ["--n", 4096, "--k", 14336, "--rows", "1,512", "--seconds", self.args.seconds / 2]
+        ours = [row for row in self.nibble("matmul", "--format", "all", *size, "--precision", "standard,fast")["results"]
+                if row["format"] not in BESIDE]
+        names = dict.fromkeys(row["format"] for row in ours)
+        theirs = self.peer("ggml", "--format", ",".join(names), *size)
+        return ours + [row | {"beside": row["format"]} for row in theirs]
+
     def batches(self, name):
         """A format at every number of rows, also across the packed axis: there all precisions are computed alike."""
         progress(f"matmul {name}")
@@ -225,6 +235,7 @@ class Suite:
         else:
             result["matmul"] = self.matmul(formats, 14336, (1, 4, 8, 512), "exact,standard,fast")
             result["matmul"] += self.batches("affine4-g64")
+        result["formats"] = [] if self.args.quick else self.other_formats()
         result["experts"] = self.of_work("experts", "q4_K", "--precision", "standard,fast")
         result["attention"] = self.of_work("attention", "f16,q8_0", "--kv-dtype", "f16,bf16,q8_0", "--precision", "exact,fast")
         result["quantize"] = self.nibble("quantize", "--k", 14336, "--dtype", "f32,bf16")["results"]

@@ -64,16 +64,16 @@ def beside(cells):
 
 def products(rows, caption):
     """A line for each way of storing weights. Few rows: at standard and fast precision; 512: also at exact. Peers behind."""
-    lines = []
+    lines, several = [], [count for count in (4, 8) if rows.all(rows=count)]
     for name in rows.distinct("format", peer=None):
         of = {(row["precision"], row["rows"]): row for row in rows.all(format=name, peer=None)}
         few = [precision for precision in PRECISIONS[1:] if (precision, 1) in of] or ["exact"]
         peers = dict.fromkeys((row["peer"], row["format"]) for row in rows.all(beside=name))
         lines.append([name, beside(share(of.get((precision, 1)), "bandwidth_share") for precision in few),
-                      *(beside(times(of.get((precision, count)), of.get((precision, 1))) for precision in few) for count in (4, 8)),
+                      *(beside(times(of.get((precision, count)), of.get((precision, 1))) for precision in few) for count in several),
                       beside(share(of.get((precision, 512)), "peak_share") for precision in PRECISIONS if (precision, 512) in of),
                       ", ".join(peer_cell(rows, beside=name, peer=peer, format=theirs) for peer, theirs in peers)])
-    head = ["weights", "1 row, of reading", "4 rows", "8 rows", "512 rows, of peak", "peers: 1 row, of reading / 512 rows, of peak"]
+    head = ["weights", "1 row, of reading", *(f"{count} rows" for count in several), "512 rows, of peak", "peers: 1 row, of reading / 512 rows, of peak"]
     if not any(line[-1] for line in lines):
         head, lines = head[:-1], [line[:-1] for line in lines]
     return table(caption, head, lines)
@@ -186,6 +186,8 @@ def sections(result):
                    f"Products with weights (4096, {widest:,}), cold, at standard · fast precision; with 512 rows at exact (of the fp32 peak) "
                    "· standard · fast (of int8's). 4 and 8 rows: the time of one. The relative error (Frobenius, against float64) is at "
                    f"most {errors(along)} precision.")
+    if result.get("formats"):
+        yield products(Rows(result["formats"]), "The other formats, likewise; 512 rows at standard · fast (of int8's):")
     if len(along.distinct("k")) > 1:
         yield batches(Rows(rows.all(k=min(along.distinct("k")))), "affine4-g64")
     for isa, found in result["other_isa"].items():

@@ -19,6 +19,7 @@ import measuring
 Size, Long, Pointer, Text = ctypes.c_size_t, ctypes.c_int64, ctypes.c_void_p, ctypes.c_char_p
 ARENA = 16 << 20
 BUFFER_OFFSET = 8  # of ggml_tensor.buffer
+OF_ACTIVATIONS = {"q8_1", "q8_k"}  # as weights they end the process
 
 
 class InitParams(ctypes.Structure):
@@ -118,12 +119,13 @@ class Ggml:
         return self.plain
 
     def fill(self, tensors, kind, rows, k):
-        """The same random values in each, in their format; rows repeat after 256."""
-        distinct = min(rows, 256)
+        """The same random values in each, in their format; rows repeat after 32: some formats search long for theirs."""
+        distinct = min(rows, 32)
         values = block = random_floats(distinct * k)
         if kind != self.types["f32"]:
             block = ctypes.create_string_buffer(self.call["nbytes"](tensors[0]) // rows * distinct)
-            self.call["quantize_chunk"](kind, ctypes.addressof(values), block, 0, distinct, k, None)
+            importance = (ctypes.c_float * k)(*[1.0] * k)  # some formats insist on being told
+            self.call["quantize_chunk"](kind, ctypes.addressof(values), block, 0, distinct, k, importance)
         size = self.call["nbytes"](tensors[0])
         data = ctypes.create_string_buffer((bytes(block) * (rows // distinct + 1))[:size], size)
         for tensor in tensors:
@@ -234,7 +236,7 @@ def main():
     ggml = Ggml(args.library, args.threads)
     results = []
     for name in (args.format or formats).split(","):
-        if name.lower() in ggml.types:
+        if name.lower() in ggml.types.keys() - OF_ACTIVATIONS:
             results += measure(ggml, args, name)
     version = "" if args.library else f'of llama-cpp-python {importlib.metadata.version("llama_cpp_python")}'
     measuring.finish(args.name, version, results)
