@@ -204,11 +204,14 @@ void encode_mxfp4(const float* x, float spoiled, unsigned char* block) {
   pack_nibbles(codes, 16, block + 1);
 }
 
-enum class Encoder : std::uint8_t { none, minima, around_zero, one_group, ternary, mxfp4 };
+#include "quant_tensor/formats/grid_encoder.inl.h"
+
+enum class Encoder : std::uint8_t { none, minima, around_zero, one_group, ternary, mxfp4, grid };
 template <class Block>
 constexpr Encoder encoder_of() {
   if (std::is_same_v<Block, MXFP4>) return Encoder::mxfp4;
-  if (has_grid<Block> || std::is_same_v<Block, NVFP4>) return Encoder::none;
+  if (has_grid<Block>) return Encoder::grid;
+  if (std::is_same_v<Block, NVFP4>) return Encoder::none;
   if (Block::kZero == 1) return Encoder::ternary;
   if (Block::kZero == 0) return Encoder::minima;
   return kGroups<Block> == 1 ? Encoder::one_group : Encoder::around_zero;
@@ -222,6 +225,7 @@ void encode_block(const float* x, float spoiled, unsigned char* block) {
   if constexpr (kEncoder == Encoder::around_zero) encode_around_zero<Block>(x, spoiled, block);
   if constexpr (kEncoder == Encoder::one_group) encode_one_group<Block>(x, spoiled, block);
   if constexpr (kEncoder == Encoder::ternary) encode_ternary<Block>(x, spoiled, block);
+  if constexpr (kEncoder == Encoder::grid) encode_to_grid<Block>(x, spoiled, block);
   if constexpr (kEncoder == Encoder::mxfp4) encode_mxfp4(x, spoiled, block);
 }
 template <class Block>

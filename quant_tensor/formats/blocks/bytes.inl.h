@@ -10,6 +10,10 @@ inline void put_half(unsigned char* p, std::uint16_t bits) {
   p[0] = static_cast<unsigned char>(bits);
   p[1] = static_cast<unsigned char>(bits >> 8);
 }
+inline void put_word(unsigned char* p, std::uint32_t bits) {
+  put_half(p, static_cast<std::uint16_t>(bits));
+  put_half(p + 2, static_cast<std::uint16_t>(bits >> 16));
+}
 
 /// 256 codes of two bits: of each 32 bytes, bits 2s and 2s + 1 are weights 32s … 32s + 31.
 inline void pairs_of_bits(const unsigned char* q, std::uint8_t* __restrict codes) {

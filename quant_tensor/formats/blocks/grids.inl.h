@@ -18,6 +18,19 @@ struct Grid {
 /// Seven signs, of which the eighth makes the number of negative ones even.
 inline int eight_signs(int seven) { return seven | (__builtin_popcount(static_cast<unsigned>(seven)) & 1) << 7; }
 
+/// What a block of 256 weights says: a row of the grid for each few weights; for each eight their signs, or whether a
+/// shift is taken off; scales.
+template <int kRows, int kScales>
+struct GridParts {
+  std::uint16_t rows[kRows] = {};
+  std::uint8_t marks[32] = {}, scales[kScales] = {};
+  std::uint16_t d = 0;
+};
+/// Numbers of four bits, the low half of a byte first.
+inline void pack_fours(const std::uint8_t* fours, int count, unsigned char* q) {
+  for (int i = 0; i < count; i += 2) q[i / 2] = static_cast<unsigned char>(fours[i] | fours[i + 1] << 4);
+}
+
 /// A row's numbers, negative where bits of `signs` are set, around kZero.
 template <int kZero, int kCount>
 inline void put_signed(const std::uint8_t (&row)[kCount], int signs, std::uint8_t* __restrict codes) {

@@ -27,4 +27,21 @@ struct IQ1M {
       scale[g] = d * static_cast<float>(2 * three + 1) * 0.125f;
     }
   }
+
+  using Parts = GridParts<32, 16>;
+  static constexpr int kTopScale = 7, kShiftedRows = 1;
+  static constexpr bool kEvenSigns = false;
+  static void pack(const Parts& parts, unsigned char* block) {
+    unsigned char* high = block + 32;
+    for (int i = 0; i < 16; ++i) high[i] = 0;
+    for (int i = 0; i < 32; ++i) {
+      block[i] = static_cast<unsigned char>(parts.rows[i]);
+      high[i / 2] |= static_cast<unsigned char>((parts.rows[i] >> 8 | (parts.marks[i] & 1) << 3) << i % 2 * 4);
+    }
+    for (int i = 0; i < 4; ++i) {
+      int bits = (parts.d >> 4 * i & 15) << 12;
+      for (int g = 0; g < 4; ++g) bits |= parts.scales[4 * i + g] << 3 * g;
+      put_half(block + 48 + 2 * i, static_cast<std::uint16_t>(bits));
+    }
+  }
 };

@@ -27,4 +27,19 @@ struct IQ1S {
   static void put_shifted(const std::uint8_t (&row)[8], int less, std::uint8_t* __restrict codes) {
     for (int i = 0; i < 8; ++i) codes[i] = static_cast<std::uint8_t>(row[i] + 1 - 2 * less);
   }
+
+  using Parts = GridParts<32, 8>;
+  static constexpr int kTopScale = 7, kShiftedRows = 4;
+  static constexpr bool kEvenSigns = false;
+  static void pack(const Parts& parts, unsigned char* block) {
+    put_half(block, parts.d);
+    for (int g = 0; g < 8; ++g) {
+      int bits = parts.scales[g] << 12 | (parts.marks[4 * g] & 1) << 15;
+      for (int i = 0; i < 4; ++i) {
+        block[2 + 4 * g + i] = static_cast<unsigned char>(parts.rows[4 * g + i]);
+        bits |= parts.rows[4 * g + i] >> 8 << 3 * i;
+      }
+      put_half(block + 34 + 2 * g, static_cast<std::uint16_t>(bits));
+    }
+  }
 };

@@ -19,4 +19,19 @@ struct IQ2S {
     }
   }
   static void scales(const unsigned char* block, float* scale) { IQ2XS::quarter_scales(block, block + 74, scale); }
+
+  using Parts = GridParts<32, 16>;
+  static constexpr int kTopScale = 15, kShiftedRows = 0;
+  static constexpr bool kEvenSigns = false;
+  static void pack(const Parts& parts, unsigned char* block) {
+    put_half(block, parts.d);
+    unsigned char *low = block + 2, *signs = block + 34, *high = block + 66;
+    for (int i = 0; i < 8; ++i) high[i] = 0;
+    for (int i = 0; i < 32; ++i) {
+      low[i] = static_cast<unsigned char>(parts.rows[i]);
+      signs[i] = parts.marks[i];
+      high[i / 4] |= static_cast<unsigned char>(parts.rows[i] >> 8 << i % 4 * 2);
+    }
+    pack_fours(parts.scales, 16, block + 74);
+  }
 };

@@ -25,4 +25,15 @@ struct IQ2XS {
       scale[g] = d * (0.5f + static_cast<float>(packed[g / 2] >> g % 2 * 4 & 15)) * 0.25f;
     }
   }
+
+  using Parts = GridParts<32, 16>;
+  static constexpr int kTopScale = 15, kShiftedRows = 0;
+  static constexpr bool kEvenSigns = true;
+  static void pack(const Parts& parts, unsigned char* block) {
+    put_half(block, parts.d);
+    for (int i = 0; i < 32; ++i) {
+      put_half(block + 2 + 2 * i, static_cast<std::uint16_t>(parts.rows[i] | (parts.marks[i] & 127) << 9));
+    }
+    pack_fours(parts.scales, 16, block + 66);
+  }
 };

@@ -22,4 +22,20 @@ struct IQ2XXS {
     const float d = half_to_float(half_bits(block));
     for (int g = 0; g < 8; ++g) scale[g] = d * (0.5f + static_cast<float>(block[9 + 8 * g] >> 4)) * 0.25f;
   }
+
+  using Parts = GridParts<32, 8>;
+  static constexpr int kTopScale = 15, kShiftedRows = 0;
+  static constexpr bool kEvenSigns = true;
+  static void pack(const Parts& parts, unsigned char* block) {
+    put_half(block, parts.d);
+    unsigned char* q = block + 2;
+    for (int g = 0; g < 8; ++g, q += 8) {
+      std::uint32_t word = static_cast<std::uint32_t>(parts.scales[g]) << 28;
+      for (int i = 0; i < 4; ++i) {
+        q[i] = static_cast<unsigned char>(parts.rows[4 * g + i]);
+        word |= (parts.marks[4 * g + i] & 127u) << 7 * i;
+      }
+      put_word(q + 4, word);
+    }
+  }
 };

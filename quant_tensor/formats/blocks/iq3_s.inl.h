@@ -20,4 +20,19 @@ struct IQ3S {
     const float d = half_to_float(half_bits(block));
     for (int g = 0; g < 8; ++g) scale[g] = d * static_cast<float>(1 + 2 * (block[106 + g / 2] >> g % 2 * 4 & 15));
   }
+
+  using Parts = GridParts<64, 8>;
+  static constexpr int kTopScale = 15, kShiftedRows = 0;
+  static constexpr bool kEvenSigns = false;
+  static void pack(const Parts& parts, unsigned char* block) {
+    put_half(block, parts.d);
+    unsigned char *low = block + 2, *high = block + 66, *signs = block + 74;
+    for (int i = 0; i < 8; ++i) high[i] = 0;
+    for (int i = 0; i < 64; ++i) {
+      low[i] = static_cast<unsigned char>(parts.rows[i]);
+      high[i / 8] |= static_cast<unsigned char>(parts.rows[i] >> 8 << i % 8);
+    }
+    for (int i = 0; i < 32; ++i) signs[i] = parts.marks[i];
+    pack_fours(parts.scales, 8, block + 106);
+  }
 };

@@ -22,4 +22,17 @@ struct IQ3XXS {
     const float d = half_to_float(half_bits(block));
     for (int g = 0; g < 8; ++g) scale[g] = d * (0.5f + static_cast<float>(block[69 + 4 * g] >> 4)) * 0.5f;
   }
+
+  using Parts = GridParts<64, 8>;
+  static constexpr int kTopScale = 15, kShiftedRows = 0;
+  static constexpr bool kEvenSigns = true;
+  static void pack(const Parts& parts, unsigned char* block) {
+    put_half(block, parts.d);
+    for (int i = 0; i < 64; ++i) block[2 + i] = static_cast<unsigned char>(parts.rows[i]);
+    for (int g = 0; g < 8; ++g) {
+      std::uint32_t word = static_cast<std::uint32_t>(parts.scales[g]) << 28;
+      for (int i = 0; i < 4; ++i) word |= (parts.marks[4 * g + i] & 127u) << 7 * i;
+      put_word(block + 66 + 4 * g, word);
+    }
+  }
 };
