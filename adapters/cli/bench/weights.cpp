@@ -16,7 +16,7 @@ namespace nibble::cli {
 namespace {
 
 constexpr DType kDense[] = {DType::f32, DType::f16, DType::bf16};
-constexpr std::int64_t kDistinctRows = 256, kMostCopies = 256;
+constexpr std::int64_t kDistinctRows = 32, kMostCopies = 256;
 
 /// The first and the last of an axis of `size`, up to `count` of each.
 std::vector<std::int64_t> ends(std::int64_t size, std::int64_t count) {
