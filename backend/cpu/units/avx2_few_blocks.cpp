@@ -98,6 +98,13 @@ inline __m256i rounded_group(const float* x, float inverse, __m256i& total) {
   return _mm256_permute4x64_epi64(_mm256_packs_epi32(low, high), 0xd8);
 }
 
+/// A group's bytes, a word to each of four vectors.
+inline void store_words(__m256i group, int lane, unsigned char* out) {
+  std::int32_t words[4];
+  store128(words, _mm_packs_epi16(_mm256_castsi256_si128(group), _mm256_extracti128_si256(group, 1)));
+  for (int t = 0; t < 4; ++t) __builtin_memcpy(out + 32 * t + 4 * lane, &words[t], 4);
+}
+
 /// In 16 bits: codes of the first two words of a column meet one vector of x, those of the others the next.
 struct Words {
   static constexpr int kBytes = 256;
@@ -135,16 +142,13 @@ struct Bytes {
   static constexpr int kBytes = 128;
   static constexpr float kMost = 127.f;
   static constexpr int kInWords = kBits <= 5 ? 4 : kBits == 6 ? 2 : 1;
-  static_assert(2 * kInWords * ((1 << kBits) - 1) * 127 < 32768);
+  static_assert(2 * kInWords * ((1 << kBits) - 1) * 128 < 32768);
   struct Sum {
     __m256i words, all;
   };
   static std::int32_t round(const float* x, float inverse, int lane, unsigned char* out) {
     __m256i total = _mm256_setzero_si256();
-    const __m256i group = rounded_group(x, inverse, total);
-    std::int32_t words[4];
-    store128(words, _mm_packs_epi16(_mm256_castsi256_si128(group), _mm256_extracti128_si256(group, 1)));
-    for (int t = 0; t < 4; ++t) __builtin_memcpy(out + 32 * t + 4 * lane, &words[t], 4);
+    store_words(rounded_group(x, inverse, total), lane, out);
     return total_of(total);
   }
   template <int t>
@@ -162,18 +166,53 @@ struct Bytes {
   static F total(Sum a) { return {_mm256_cvtepi32_ps(a.all)}; }
 };
 
+/// x = 256 · high + low, both int8: of each vector first the high bytes.
 template <int kBits>
-using Standard = Words;
+struct Halves {
+  using Half = Bytes<kBits>;
+  static constexpr int kBytes = 2 * Half::kBytes;
+  static constexpr float kMost = 32512.f;
+  struct Sum {
+    typename Half::Sum high, low;
+  };
+  struct Activations {
+    __m256i high, low;
+  };
+  static std::int32_t round(const float* x, float inverse, int lane, unsigned char* out) {
+    __m256i total = _mm256_setzero_si256();
+    const __m256i group = rounded_group(x, inverse, total);
+    const __m256i high = _mm256_srai_epi16(_mm256_add_epi16(group, _mm256_set1_epi16(128)), 8);
+    store_words(high, lane, out);
+    store_words(_mm256_sub_epi16(group, _mm256_slli_epi16(high, 8)), lane, out + Half::kBytes);
+    return total_of(total);
+  }
+  template <int t>
+  static Activations load(const unsigned char* x) {
+    return {Half::template load<t>(x), Half::template load<t>(x + Half::kBytes)};
+  }
+  template <int t>
+  static void add(Sum& a, Columns w, Activations x) {
+    Half::template add<t>(a.high, w, x.high);
+    Half::template add<t>(a.low, w, x.low);
+  }
+  static F total(Sum a) { return {_mm256_cvtepi32_ps(_mm256_add_epi32(_mm256_slli_epi32(a.high.all, 8), a.low.all))}; }
+};
+
+/// Codes of eight bits overflow sums of 16.
 template <int kBits>
-struct FastScheme {
-  using Type = Bytes<kBits>;
+struct Schemes {
+  using Standard = Halves<kBits>;
+  using Fast = Bytes<kBits>;
 };
 template <>
-struct FastScheme<8> {
-  using Type = Words;
+struct Schemes<8> {
+  using Standard = Words;
+  using Fast = Words;
 };
 template <int kBits>
-using Fast = typename FastScheme<kBits>::Type;
+using Standard = typename Schemes<kBits>::Standard;
+template <int kBits>
+using Fast = typename Schemes<kBits>::Fast;
 
 #include "backend/cpu/units/few_blocks.inl.h"
 
