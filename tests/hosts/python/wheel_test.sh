@@ -6,11 +6,11 @@ source=$1 build=$2 python=$3 cxx=$4
 work=$build/wheel
 rm -rf "$work"
 mkdir -p "$work"
-options=(-Cbuild-dir="${build}_wheel" -Ccmake.define.CMAKE_CXX_COMPILER="$cxx" -Ccmake.args=-GNinja)
+settings=(build-dir="${build}_wheel" cmake.define.CMAKE_CXX_COMPILER="$cxx" cmake.args=-GNinja)
 for option in "${@:5}"; do
-  options+=(-Ccmake.define."${option#-D}")
+  settings+=(cmake.define."${option#-D}")
 done
-"$python" -m pip wheel -q --disable-pip-version-check --no-build-isolation --no-deps -w "$work" "${options[@]}" "$source"
+"$python" -m pip wheel -q --disable-pip-version-check --no-build-isolation --no-deps -w "$work" "${settings[@]/#/--config-settings=}" "$source"
 "$python" -m pip install -q --disable-pip-version-check --no-deps --target "$work/site" "$work"/nibble-*.whl
 test -s "$work/site/nibble/_nibble.pyi"
 test -e "$work/site/nibble/py.typed"
