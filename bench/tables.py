@@ -2,7 +2,7 @@
 
 usage: tables.py RESULTS.json [--readme README.md]
 
-Prints it, or puts it into README between the two lines that mark its place.
+Prints it, or puts it into README between the lines that mark its places: a few figures at the top, all of them below.
 """
 
 import argparse
@@ -11,7 +11,7 @@ import pathlib
 import sys
 import textwrap
 
-BEGIN, END = "<!-- measured: what follows is written by bench/tables.py -->", "<!-- measured: end -->"
+SUMMARY, MEASURED = "speed", "measured"  # the places
 PRECISIONS = ("exact", "standard", "fast")
 RATES = (("fp32_gflops", "GFLOP/s in fp32"), ("bf16_gflops", "in bf16"), ("int16_gops", "Gop/s in int16"), ("int8_gops", "in int8"))
 
@@ -207,11 +207,38 @@ def sections(result):
         yield logits(result["logit_errors"], result["beside_llama_cpp"])
 
 
-def replace_between(path, text):
-    before, begin, rest = path.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
+def summary(result):
+    """The figures that a newcomer asks for, a peer's beside ours."""
+    lines, compared = [], result["beside_llama_cpp"]
+    if compared:
+        peer = compared["standard"]["peer"]
+        rows = {(precision, row["phase"], row["prompt_tokens"]): row for precision, found in compared.items() for row in found["rows"]}
+        for phase, tokens, what in (("decode", 128, "tokens/s, one after the other"), ("prefill", 512, "tokens/s of a prompt of 512")):
+            both = [rows[precision, phase, tokens] for precision in PRECISIONS[1:]]
+            lines.append([f"SmolLM2-135M in 4 bits: {what}", beside(number(row["nibble"]) for row in both),
+                          f'{peer}: {number(both[0]["llama_cpp"])}'])
+        if result["logit_errors"]:
+            theirs = max(found["max_logit_error"] or 0 for found in compared.values())
+            lines.append(["its largest error of a logit", beside(f'{result["logit_errors"][precision]:.2g}' for precision in PRECISIONS[1:]),
+                          f"{peer}: {theirs:.2g}" if theirs else ""])
+    rows = Rows([row for row in result["matmul"] if row.get("orientation") != "across"])
+    of = Rows(rows.all(k=max(rows.distinct("k"))))
+    for count, key, what in ((1, "bandwidth_share", "One row by 4-bit weights, of the rate of reading memory"),
+                             (512, "peak_share", "512 rows by them, of the int8 peak")):
+        ours = [of.one(format="affine4-g64", peer=None, rows=count, precision=precision) for precision in PRECISIONS[1:]]
+        theirs = of.one(beside="affine4-g64", peer="ggml", rows=count)
+        lines.append([what, beside(share(row, key) for row in ours), f'ggml {theirs["format"]}: {share(theirs, key)}' if theirs else ""])
+    machine = result["machine"]
+    return table(f'At standard · fast precision, on {machine["threads"]} threads of an {machine["cpu"]} ({machine["isa"]}), in one run:',
+                 ["", "nibble", "beside it"], lines)
+
+
+def replace_between(path, place, text):
+    opening, closing = f"<!-- {place}: what follows is written by bench/tables.py -->", f"<!-- {place}: end -->"
+    before, begin, rest = path.read_text().partition(opening)
+    _, end, after = rest.partition(closing)
     if not begin or not end:
-        sys.exit(f"{path}: has no lines {BEGIN} and {END}")
+        sys.exit(f"{path}: has no lines {opening} and {closing}")
     path.write_text(f"{before}{begin}\n\n{text}\n{end}{after}")
 
 
@@ -220,9 +247,11 @@ def main():
     parser.add_argument("results", type=pathlib.Path)
     parser.add_argument("--readme", type=pathlib.Path, help="the file to put it into")
     args = parser.parse_args()
-    text = "\n".join(sections(json.loads(args.results.read_text())))
+    result = json.loads(args.results.read_text())
+    text = "\n".join(sections(result))
     if args.readme:
-        replace_between(args.readme, text)
+        replace_between(args.readme, SUMMARY, summary(result))
+        replace_between(args.readme, MEASURED, text)
     else:
         print(text)
 
