@@ -18,6 +18,12 @@ def outcome(case):
     return {"COMPLETED": "passed", "SKIPPED": "skipped"}.get(case["result"], "suppressed")
 
 
+def reason_of(message):
+    """GoogleTest says the place in a line before the reason; pytest says the reason alone."""
+    lines = message.strip().split("\n")
+    return lines[min(1, len(lines) - 1)].removeprefix("Skipped: ")
+
+
 def main(folder):
     total, reasons, slowest = collections.Counter(), collections.Counter(), []
     for report in sorted(pathlib.Path(folder).glob("*.json")):
@@ -26,7 +32,7 @@ def main(folder):
             counts[outcome(case)] += 1
             slowest.append((float(case["time"].rstrip("s")), f"{report.stem}: {name}"))
             for skipped in case.get("skipped", []):
-                reasons[skipped["message"].split("\n")[-1 if skipped["message"].count("\n") == 1 else 1]] += 1
+                reasons[reason_of(skipped["message"])] += 1
         print(f"  {report.stem:<24}" + ", ".join(f"{n} {word}" for word, n in sorted(counts.items())))
         total += counts
     for seconds, name in sorted(slowest, reverse=True)[:5]:
