@@ -57,6 +57,17 @@ struct Columns {
   Columns numbers(const Numbers& table) const {
     return {_mm256_shuffle_epi8(_mm256_broadcastsi128_si256(load128(table.v)), v)};
   }
+  Columns pick(const LaneBytes& places, int p) const { return {_mm256_shuffle_epi8(v, load256(places.v + 32 * p))}; }
+  Columns around(int zero, Columns signs) const {
+    const __m256i each = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201));
+    const __m256i negative = _mm256_cmpeq_epi8(_mm256_and_si256(signs.v, each), each);
+    return {_mm256_add_epi8(of_all(zero), _mm256_sub_epi8(_mm256_xor_si256(v, negative), negative))};
+  }
+  template <class Eight>
+  [[gnu::always_inline]] static Columns rows(Eight eight, int r, int p) {
+    const auto at = [&](int i) __attribute__((always_inline)) { return static_cast<long long>(eight(r + 16 * p + i)); };
+    return {_mm256_set_epi64x(at(3), at(2), at(1), at(0))};
+  }
 
  private:
   static __m256i of_all(int byte) { return _mm256_set1_epi8(static_cast<char>(byte)); }

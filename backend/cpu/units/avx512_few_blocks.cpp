@@ -61,6 +61,17 @@ struct Columns {
   Columns numbers(const Numbers& table) const {
     return {_mm512_shuffle_epi8(_mm512_broadcast_i32x4(load128(table.v)), v)};
   }
+  Columns pick(const LaneBytes& places, int) const { return {_mm512_shuffle_epi8(v, _mm512_load_si512(places.v))}; }
+  Columns around(int zero, Columns signs) const {
+    const __mmask64 negative =
+        _mm512_test_epi8_mask(signs.v, _mm512_set1_epi64(static_cast<long long>(0x8040201008040201)));
+    return {_mm512_mask_sub_epi8(_mm512_add_epi8(of_all(zero), v), negative, of_all(zero), v)};
+  }
+  template <class Eight>
+  [[gnu::always_inline]] static Columns rows(Eight eight, int r, int) {
+    const auto at = [&](int i) __attribute__((always_inline)) { return static_cast<long long>(eight(r + i)); };
+    return {_mm512_set_epi64(at(19), at(18), at(17), at(16), at(3), at(2), at(1), at(0))};
+  }
 
  private:
   static __m512i of_all(int byte) { return _mm512_set1_epi8(static_cast<char>(byte)); }

@@ -88,7 +88,11 @@ class CodeColumns {
   [[gnu::always_inline]] void read(const unsigned char* in) {
     for (int i = 0; i < kTogether<Block>; ++i) Block::codes(in + i * Block::kBytes, bytes_ + i * Block::kWeights);
   }
-  [[gnu::always_inline]] void part(int p, Columns (&codes)[4]) const { byte_columns(bytes_, p, codes); }
+  [[gnu::always_inline]] void part(int p, Columns (&codes)[4]) const {
+    Columns rows[4];
+    for (int s = 0; s < 4; ++s) rows[s] = Columns::load(bytes_ + 32 * s, 128, p);
+    byte_columns(rows, codes);
+  }
 
  private:
   alignas(64) std::uint8_t bytes_[kBlockWeights];
@@ -123,6 +127,17 @@ constexpr LaneGroups lane_order() {
 }
 template <class Block>
 constexpr LaneGroups kLaneOrder = lane_order<Block>();
+
+template <class Block>
+requires requires { Block::kGrid; }
+class CodeColumns<Block> {
+ public:
+  [[gnu::always_inline]] void read(const unsigned char* in) { in_ = in; }
+  [[gnu::always_inline]] void part(int p, Columns (&codes)[4]) const { grid_columns<Block>(in_, p, codes); }
+
+ private:
+  const unsigned char* in_;
+};
 
 /// Scale and bias of the group of each lane.
 template <class Block>
@@ -188,13 +203,21 @@ class LaneScales<Block> {
  private:
   Sixteen scale_;
 };
-/// Of formats whose scales are integers times an f16.
+/// Of formats whose scales are integers times an f16, or a fraction of it.
+template <class Block>
+constexpr float unit_factor() {
+  if constexpr (requires { Block::kUnitFactor; }) {
+    return Block::kUnitFactor;
+  } else {
+    return 1;
+  }
+}
 template <class Block>
 requires requires { Block::kUnitAt; }
 class LaneScales<Block> {
  public:
   [[gnu::always_inline]] void read(const unsigned char* in) {
-    unit_ = broadcast(half_to_float(half_bits(in + Block::kUnitAt)));
+    unit_ = broadcast(half_to_float(half_bits(in + Block::kUnitAt)) * unit_factor<Block>());
     if constexpr (Block::kZero == 0) {
       minimum_unit_ = broadcast(-half_to_float(half_bits(in + Block::kUnitAt + 2)));
       Block::lane_scales(in, kLaneOrder<Block>, scale_, minimum_);

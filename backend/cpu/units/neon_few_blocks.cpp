@@ -57,6 +57,17 @@ struct Columns {
   Columns bits(int mask) const { return {vandq_u8(v, vdupq_n_u8(static_cast<std::uint8_t>(mask)))}; }
   Columns with(Columns a, int mask) const { return {vorrq_u8(v, a.bits(mask).v)}; }
   Columns numbers(const Numbers& table) const { return {vqtbl1q_u8(vld1q_u8(table.v), v)}; }
+  Columns pick(const LaneBytes& places, int p) const { return {vqtbl1q_u8(v, vld1q_u8(places.v + 16 * p))}; }
+  Columns around(int zero, Columns signs) const {
+    const uint8x16_t each = vreinterpretq_u8_u64(vdupq_n_u64(0x8040201008040201)),
+                     zeros = vdupq_n_u8(static_cast<std::uint8_t>(zero));
+    return {vbslq_u8(vtstq_u8(signs.v, each), vsubq_u8(zeros, v), vaddq_u8(zeros, v))};
+  }
+  template <class Eight>
+  [[gnu::always_inline]] static Columns rows(Eight eight, int r, int p) {
+    const int first = r + p / 2 * 16 + p % 2 * 2;
+    return {vcombine_u8(vcreate_u8(eight(first)), vcreate_u8(eight(first + 1)))};
+  }
 
  private:
   uint32x4_t words() const { return vreinterpretq_u32_u8(v); }

@@ -17,9 +17,13 @@
 //   bits(mask)                those bits of each byte
 //   with(a, mask)             and those of a
 //   numbers(table)            for each byte, which is below 16, what the table has
+//   pick(places, p)           for each byte, the one of its column that is told
+//   around(zero, signs)       zero more or, where the sign of a byte among eight is set, less each byte
+//   V::rows(eight, r, p)      words of eight bytes: eight(r) and eight(r + 1) for the first column, eight(r + 2) and
+//                             eight(r + 3) for the second, the same from r + 16 on for the others
 // Where scales are integers times an f16, it may have
-//   kUnitAt                   where that is; behind it the one of minima, where groups have biases
-//   lane_scales(block, order, scale[, minimum])  bytes with a sign, `order` telling the group of each lane's
+//   kUnitAt[, kUnitFactor]    where that is, and how often it counts; behind it the one of minima, where groups have
+//   biases lane_scales(block, order, scale[, minimum])  bytes with a sign, `order` telling the group of each lane's
 // of a type S of sixteen bytes, which has load(p), words(p, step), pick(places), up and down, bits (of a mask or a mask
 // for each byte), with(a), unless(n) and less(n). Blocks of 32 weights have
 //   block_scales(first, widen, scale)  of eight blocks, by the two bytes that each begins with; widen: f16 to fp32
@@ -36,6 +40,11 @@ struct LaneShifts {
 using EightWords = std::uint16_t __attribute__((vector_size(16)));
 using EightNumbers = float __attribute__((vector_size(32)));
 
+/// The top bytes of four words, for the lanes of either half of weights that stand in order.
+constexpr LaneGroups kFirstFour = {{3, 7, 11, 15, 3, 7, 11, 15, 255, 255, 255, 255, 255, 255, 255, 255}};
+constexpr LaneGroups kLastFour = {{255, 255, 255, 255, 255, 255, 255, 255, 3, 7, 11, 15, 3, 7, 11, 15}};
+constexpr LaneShifts kHalvesInTurn = {{0, 4, 0, 4}};
+
 /// 32 weights after the other, of which the first 16 are in one column and the others in the next.
 constexpr LaneGroups kInOrder = {{0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15}};
 /// The same of those that `nibble_columns` makes of 32 bytes of low and high halves.
@@ -46,17 +55,55 @@ constexpr LaneGroups kHalvesBy16 = {{0, 4, 1, 5, 2, 6, 3, 7, 8, 12, 9, 13, 10, 1
 constexpr LaneShifts kPairsOfBits = {{0, 2, 4, 6, 0, 2, 4, 6, 0, 2, 4, 6, 0, 2, 4, 6}};
 constexpr LaneShifts kSecondHalf = {{0, 0, 0, 0, 0, 0, 0, 0, 4, 4, 4, 4, 4, 4, 4, 4}};
 
-/// Codes that stand one a byte, in order.
+/// Codes one a byte, of each column those of one word in a vector.
 template <class V>
-inline void byte_columns(const std::uint8_t* bytes, int p, V (&codes)[4]) {
-  V rows[4];
-  for (int s = 0; s < 4; ++s) rows[s] = V::load(bytes + 32 * s, 128, p);
+inline void byte_columns(const V (&rows)[4], V (&codes)[4]) {
   const V low[2] = {V::low_words(rows[0], rows[1]), V::low_words(rows[2], rows[3])};
   const V high[2] = {V::high_words(rows[0], rows[1]), V::high_words(rows[2], rows[3])};
   codes[0] = V::low_pairs(low[0], low[1]);
   codes[1] = V::high_pairs(low[0], low[1]);
   codes[2] = V::low_pairs(high[0], high[1]);
   codes[3] = V::high_pairs(high[0], high[1]);
+}
+
+struct LaneBytes {
+  alignas(64) std::uint8_t v[64];
+};
+/// Of 16 bytes, one for each eight weights of a half, the one that each weight has among those of word s.
+constexpr LaneBytes bytes_of_weights(int s) {
+  LaneBytes places{};
+  for (int i = 0; i < 64; ++i) places.v[i] = static_cast<std::uint8_t>(4 * s + i / 16 % 2 * 2 + i / 8 % 2);
+  return places;
+}
+constexpr LaneBytes kBytesOfWeights[4] = {bytes_of_weights(0), bytes_of_weights(1), bytes_of_weights(2),
+                                          bytes_of_weights(3)};
+
+/// One more than twice the four bits on top of eight words, four and four.
+template <class S>
+inline S odd_tops(S first, S last) {
+  return first.pick(kFirstFour).with(last.pick(kLastFour)).template down<4>().bits(15).template up<1>().less(-1);
+}
+/// The same of 16 halves of the last eight bytes.
+template <class S>
+inline S odd_halves(S bytes) {
+  constexpr static LaneGroups kBytes = {{8, 9, 10, 11, 8, 9, 10, 11, 12, 13, 14, 15, 12, 13, 14, 15}};
+  return bytes.pick(kBytes).down(kHalvesInTurn).bits(15).template up<1>().less(-1);
+}
+
+/// Of formats that name rows of a grid, see grid_codes.
+template <class Block, class V>
+[[gnu::always_inline]] inline void grid_columns(const unsigned char* block, int p, V (&codes)[4]) {
+  V rows[4];
+#pragma GCC unroll 4
+  for (int s = 0; s < 4; ++s) rows[s] = V::rows([&](int r) { return Block::row(block, r); }, 4 * s, p);
+  alignas(32) std::uint8_t signs[32];
+  if constexpr (requires { Block::signs(block, signs); }) {
+    Block::signs(block, signs);
+    const V all = V::load(signs, 0, 16, p);
+#pragma GCC unroll 4
+    for (int s = 0; s < 4; ++s) rows[s] = rows[s].around(Block::kZero, all.pick(kBytesOfWeights[s], p));
+  }
+  byte_columns(rows, codes);
 }
 
 /// 256 codes of two bits, as pairs_of_bits has them.

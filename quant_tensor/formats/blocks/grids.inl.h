@@ -15,8 +15,31 @@ struct Grid {
   }
 };
 
-/// Seven signs, of which the eighth makes the number of negative ones even.
-inline int eight_signs(int seven) { return seven | (__builtin_popcount(static_cast<unsigned>(seven)) & 1) << 7; }
+/// Eight numbers, a byte each.
+inline std::uint64_t row_of_eight(const std::uint8_t (&row)[8]) {
+  std::uint64_t numbers;
+  __builtin_memcpy(&numbers, row, 8);
+  return numbers;
+}
+inline std::uint64_t row_of_eight(const std::uint8_t (&first)[4], const std::uint8_t (&second)[4]) {
+  std::uint32_t low, high;
+  __builtin_memcpy(&low, first, 4);
+  __builtin_memcpy(&high, second, 4);
+  return low | static_cast<std::uint64_t>(high) << 32;
+}
+
+/// Bytes of seven signs, of each of which the eighth makes the number of negative ones even.
+inline std::uint32_t with_eighth_signs(std::uint32_t sevens) {
+  std::uint32_t odd = sevens ^ sevens >> 4;
+  odd ^= odd >> 2;
+  odd ^= odd >> 1;
+  return sevens | (odd & 0x01010101) << 7;
+}
+/// The same of four times seven signs without gaps.
+inline std::uint32_t signs_of_32(std::uint32_t word) {
+  const std::uint32_t pairs = (word & 0x3fff) | (word & 0xfffc000) << 2;
+  return with_eighth_signs((pairs & 0x7f007f) | (pairs & 0x3f803f80) << 1);
+}
 
 /// What a block of 256 weights says: a row of the grid for each few weights; for each eight their signs, or whether a
 /// shift is taken off; scales.
@@ -31,11 +54,22 @@ inline void pack_fours(const std::uint8_t* fours, int count, unsigned char* q) {
   for (int i = 0; i < count; i += 2) q[i / 2] = static_cast<unsigned char>(fours[i] | fours[i + 1] << 4);
 }
 
-/// A row's numbers, negative where bits of `signs` are set, around kZero.
-template <int kZero, int kCount>
-inline void put_signed(const std::uint8_t (&row)[kCount], int signs, std::uint8_t* __restrict codes) {
-  for (int i = 0; i < kCount; ++i) {
-    codes[i] = static_cast<std::uint8_t>(signs >> i & 1 ? kZero - row[i] : kZero + row[i]);
+/// The codes of a format that names rows of eight numbers: `row(block, r)`, of r below 32, and where they have signs
+/// `signs(block, bytes)`, a bit for each weight; a code is kZero more or less the number.
+template <class Block>
+inline void grid_codes(const unsigned char* block, std::uint8_t* codes) {
+  constexpr std::uint64_t kOnes = 0x0101010101010101, kBits = 0x8040201008040201;
+  std::uint8_t signs[32] = {};
+  if constexpr (requires { Block::signs(block, signs); }) Block::signs(block, signs);
+  for (int r = 0; r < 32; ++r, codes += 8) {
+    std::uint64_t numbers = Block::row(block, r);
+    if constexpr (requires { Block::signs(block, signs); }) {
+      const std::uint64_t set = signs[r] * kOnes & kBits;  // in each byte one bit or none
+      const std::uint64_t negative = ((set + 0x7f * kOnes) >> 7 & kOnes) * 0xff;
+      const std::uint64_t more = Block::kZero * kOnes + numbers, less = Block::kZero * kOnes - numbers;
+      numbers = (more & ~negative) | (less & negative);
+    }
+    __builtin_memcpy(codes, &numbers, 8);
   }
 }
 

@@ -12,12 +12,11 @@ struct IQ1M {
   static constexpr int kGgmlType = 29, kWeights = 256, kBytes = 56, kGroup = 16, kBits = 1, kCodeBits = 5, kZero = 16;
   static constexpr auto& kGrid = kIQ1Grid;
 
-  static void codes(const unsigned char* block, std::uint8_t* codes) {
-    for (int i = 0; i < 32; ++i, codes += 8) {
-      const int high = block[32 + i / 2] >> i % 2 * 4 & 15;
-      IQ1S::put_shifted(kGrid.v[block[i] | (high & 7) << 8], high >> 3, codes);
-    }
+  static std::uint64_t row(const unsigned char* block, int r) {
+    const int high = block[32 + r / 2] >> r % 2 * 4 & 15;
+    return IQ1S::shifted(block[r] | (high & 7) << 8, high >> 3);
   }
+  static void codes(const unsigned char* block, std::uint8_t* codes) { grid_codes<IQ1M>(block, codes); }
   static void scales(const unsigned char* block, float* scale) {
     int bits = 0;
     for (int i = 0; i < 4; ++i) bits |= half_bits(block + 48 + 2 * i) >> 12 << 4 * i;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "quant_tensor/formats/blocks/bytes.inl.h"
+#include "quant_tensor/formats/blocks/columns.inl.h"
 #include "quant_tensor/formats/blocks/grids.inl.h"
 
 struct IQ1S {
@@ -11,21 +12,29 @@ struct IQ1S {
   static constexpr int kGgmlType = 19, kWeights = 256, kBytes = 50, kGroup = 32, kBits = 1, kCodeBits = 5, kZero = 16;
   static constexpr auto& kGrid = kIQ1Grid;
 
-  static void codes(const unsigned char* block, std::uint8_t* codes) {
-    const unsigned char *low = block + 2, *high = block + 34;
-    for (int i = 0; i < 32; ++i, codes += 8) {
-      const int bits = half_bits(high + i / 4 * 2);
-      put_shifted(kGrid.v[low[i] | (bits >> i % 4 * 3 & 7) << 8], bits >> 15, codes);
-    }
+  static std::uint64_t row(const unsigned char* block, int r) {
+    const int bits = half_bits(block + 34 + r / 4 * 2);
+    return shifted(block[2 + r] | (bits >> r % 4 * 3 & 7) << 8, bits >> 15);
   }
+  static void codes(const unsigned char* block, std::uint8_t* codes) { grid_codes<IQ1S>(block, codes); }
   static void scales(const unsigned char* block, float* scale) {
     const float d = half_to_float(half_bits(block));
     for (int g = 0; g < 8; ++g) scale[g] = d * static_cast<float>(2 * (block[35 + 2 * g] >> 4 & 7) + 1) * 0.125f;
   }
 
+  static constexpr int kUnitAt = 0;
+  static constexpr float kUnitFactor = 0.125f;
+  template <class S>
+  static void lane_scales(const unsigned char* block, const LaneGroups&, S& scale) {
+    constexpr static LaneGroups kBytes = {{1, 3, 5, 7, 1, 3, 5, 7, 9, 11, 13, 15, 9, 11, 13, 15}};
+    scale = S::load(block + 34).pick(kBytes).template down<4>().bits(7).template up<1>().less(-1);
+  }
+
   /// Eight numbers, an eighth more or (`less`) less.
-  static void put_shifted(const std::uint8_t (&row)[8], int less, std::uint8_t* __restrict codes) {
-    for (int i = 0; i < 8; ++i) codes[i] = static_cast<std::uint8_t>(row[i] + 1 - 2 * less);
+  static std::uint64_t shifted(int row, int less) {
+    constexpr std::uint64_t kOnes = 0x0101010101010101;
+    const std::uint64_t numbers = row_of_eight(kGrid.v[row]);
+    return less != 0 ? numbers - kOnes : numbers + kOnes;
   }
 
   using Parts = GridParts<32, 8>;

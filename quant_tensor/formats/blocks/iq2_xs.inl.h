@@ -3,6 +3,7 @@
 #pragma once
 
 #include "quant_tensor/formats/blocks/bytes.inl.h"
+#include "quant_tensor/formats/blocks/columns.inl.h"
 #include "quant_tensor/formats/blocks/grids.inl.h"
 
 struct IQ2XS {
@@ -10,13 +11,22 @@ struct IQ2XS {
   static constexpr int kGgmlType = 17, kWeights = 256, kBytes = 74, kGroup = 16, kBits = 2, kCodeBits = 7, kZero = 64;
   static constexpr auto& kGrid = kIQ2XSGrid;
 
-  static void codes(const unsigned char* block, std::uint8_t* codes) {
-    const unsigned char* q = block + 2;
-    for (int i = 0; i < 32; ++i, q += 2, codes += 8) {
-      put_signed<kZero>(kGrid.v[half_bits(q) & 511], eight_signs(half_bits(q) >> 9), codes);
-    }
+  static std::uint64_t row(const unsigned char* block, int r) {
+    return row_of_eight(kGrid.v[half_bits(block + 2 + 2 * r) & 511]);
   }
+  static void signs(const unsigned char* block, std::uint8_t* signs) {
+    for (int r = 0; r < 32; ++r)
+      signs[r] = static_cast<std::uint8_t>(with_eighth_signs(half_bits(block + 2 + 2 * r) >> 9));
+  }
+  static void codes(const unsigned char* block, std::uint8_t* codes) { grid_codes<IQ2XS>(block, codes); }
   static void scales(const unsigned char* block, float* scale) { quarter_scales(block, block + 66, scale); }
+
+  static constexpr int kUnitAt = 0;
+  static constexpr float kUnitFactor = 0.125f;
+  template <class S>
+  static void lane_scales(const unsigned char* block, const LaneGroups&, S& scale) {
+    scale = odd_halves(S::load(block + 58));
+  }
 
   /// 16 scales of four bits, the low half of a byte first.
   static void quarter_scales(const unsigned char* d_bits, const unsigned char* packed, float* scale) {

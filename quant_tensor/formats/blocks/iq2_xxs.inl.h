@@ -3,6 +3,7 @@
 #pragma once
 
 #include "quant_tensor/formats/blocks/bytes.inl.h"
+#include "quant_tensor/formats/blocks/columns.inl.h"
 #include "quant_tensor/formats/blocks/grids.inl.h"
 
 struct IQ2XXS {
@@ -10,14 +11,16 @@ struct IQ2XXS {
   static constexpr int kGgmlType = 16, kWeights = 256, kBytes = 66, kGroup = 32, kBits = 2, kCodeBits = 7, kZero = 64;
   static constexpr auto& kGrid = kIQ2XXSGrid;
 
-  static void codes(const unsigned char* block, std::uint8_t* codes) {
-    const unsigned char* q = block + 2;
-    for (int g = 0; g < 8; ++g, q += 8) {
-      const std::uint32_t signs = word_bits(q + 4);
-      for (int i = 0; i < 4; ++i, codes += 8)
-        put_signed<kZero>(kGrid.v[q[i]], eight_signs(signs >> 7 * i & 127), codes);
+  static std::uint64_t row(const unsigned char* block, int r) {
+    return row_of_eight(kGrid.v[block[2 + r / 4 * 8 + r % 4]]);
+  }
+  static void signs(const unsigned char* block, std::uint8_t* signs) {
+    for (int g = 0; g < 8; ++g) {
+      const std::uint32_t four = signs_of_32(word_bits(block + 6 + 8 * g));
+      __builtin_memcpy(signs + 4 * g, &four, 4);
     }
   }
+  static void codes(const unsigned char* block, std::uint8_t* codes) { grid_codes<IQ2XXS>(block, codes); }
   static void scales(const unsigned char* block, float* scale) {
     const float d = half_to_float(half_bits(block));
     for (int g = 0; g < 8; ++g) scale[g] = d * (0.5f + static_cast<float>(block[9 + 8 * g] >> 4)) * 0.25f;
@@ -37,5 +40,12 @@ struct IQ2XXS {
       }
       put_word(q + 4, word);
     }
+  }
+
+  static constexpr int kUnitAt = 0;
+  static constexpr float kUnitFactor = 0.125f;
+  template <class S>
+  static void lane_scales(const unsigned char* block, const LaneGroups&, S& scale) {
+    scale = odd_tops(S::words(block + 6, 8), S::words(block + 38, 8));
   }
 };

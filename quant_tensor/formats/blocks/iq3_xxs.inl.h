@@ -3,6 +3,7 @@
 #pragma once
 
 #include "quant_tensor/formats/blocks/bytes.inl.h"
+#include "quant_tensor/formats/blocks/columns.inl.h"
 #include "quant_tensor/formats/blocks/grids.inl.h"
 
 struct IQ3XXS {
@@ -10,14 +11,16 @@ struct IQ3XXS {
   static constexpr int kGgmlType = 18, kWeights = 256, kBytes = 98, kGroup = 32, kBits = 3, kCodeBits = 7, kZero = 64;
   static constexpr auto& kGrid = kIQ3XXSGrid;
 
-  static void codes(const unsigned char* block, std::uint8_t* codes) {
-    const unsigned char* q = block + 2;
-    for (int i = 0; i < 64; i += 2, codes += 8) {
-      const int signs = eight_signs(word_bits(block + 66 + i / 8 * 4) >> i % 8 / 2 * 7 & 127);
-      put_signed<kZero>(kGrid.v[q[i]], signs, codes);
-      put_signed<kZero>(kGrid.v[q[i + 1]], signs >> 4, codes + 4);
+  static std::uint64_t row(const unsigned char* block, int r) {
+    return row_of_eight(kGrid.v[block[2 + 2 * r]], kGrid.v[block[3 + 2 * r]]);
+  }
+  static void signs(const unsigned char* block, std::uint8_t* signs) {
+    for (int g = 0; g < 8; ++g) {
+      const std::uint32_t four = signs_of_32(word_bits(block + 66 + 4 * g));
+      __builtin_memcpy(signs + 4 * g, &four, 4);
     }
   }
+  static void codes(const unsigned char* block, std::uint8_t* codes) { grid_codes<IQ3XXS>(block, codes); }
   static void scales(const unsigned char* block, float* scale) {
     const float d = half_to_float(half_bits(block));
     for (int g = 0; g < 8; ++g) scale[g] = d * (0.5f + static_cast<float>(block[69 + 4 * g] >> 4)) * 0.5f;
@@ -34,5 +37,12 @@ struct IQ3XXS {
       for (int i = 0; i < 4; ++i) word |= (parts.marks[4 * g + i] & 127u) << 7 * i;
       put_word(block + 66 + 4 * g, word);
     }
+  }
+
+  static constexpr int kUnitAt = 0;
+  static constexpr float kUnitFactor = 0.25f;
+  template <class S>
+  static void lane_scales(const unsigned char* block, const LaneGroups&, S& scale) {
+    scale = odd_tops(S::load(block + 66), S::load(block + 82));
   }
 };

@@ -36,9 +36,8 @@ struct IQ4XS {
   static void lane_scales(const unsigned char* block, const LaneGroups& order, S& scale) {
     constexpr static LaneGroups kLow = {{4, 6, 4, 6, 4, 6, 4, 6, 5, 7, 5, 7, 5, 7, 5, 7}};
     constexpr static LaneGroups kHigh = {{2, 3, 2, 3, 2, 3, 2, 3, 2, 3, 2, 3, 2, 3, 2, 3}};
-    constexpr static LaneShifts kHalves = {{0, 4, 0, 4}};
     constexpr static LaneGroups kInTurn = {{0, 4, 8, 12, 1, 5, 9, 13}};
-    const S packed = S::load(block), low = packed.pick(kLow).down(kHalves).bits(15);
+    const S packed = S::load(block), low = packed.pick(kLow).down(kHalvesInTurn).bits(15);
     const S high = packed.pick(kHigh).down(kPairsOfBits).bits(3).template up<4>();
     scale = low.with(high).less(32).pick(kInTurn).pick(order);
   }
