@@ -78,9 +78,21 @@ void Commands::order(std::span<const Access> reads, std::span<const Access> writ
   }
 }
 
-void Commands::dispatch(VkPipeline pipeline, VkPipelineLayout layout, std::span<const std::byte> arguments,
-                        const Groups& groups, std::span<const Access> reads, std::span<const Access> writes,
-                        std::span<const VkBufferView> texels) {
+template <class Command>
+void Commands::record(std::string_view kernel, const Command& command) {
+  const VkCommandBuffer buffer = slots_[open_ % kSlots].buffer;
+  if (profile_) {
+    barrier(kWork, kReads | kWrites);  // nothing else runs meanwhile
+    profile_->begin(buffer, kernel);
+  }
+  command(buffer);
+  if (profile_) profile_->end(buffer);
+  if (++count_ >= kBatch) submit();
+}
+
+void Commands::dispatch(std::string_view kernel, VkPipeline pipeline, VkPipelineLayout layout,
+                        std::span<const std::byte> arguments, const Groups& groups, std::span<const Access> reads,
+                        std::span<const Access> writes, std::span<const VkBufferView> texels) {
   const VkCommandBuffer buffer = recording();
   order(reads, writes);
   const VolkDeviceTable& call = gpu_.call();
@@ -95,21 +107,17 @@ void Commands::dispatch(VkPipeline pipeline, VkPipelineLayout layout, std::span<
   call.vkCmdBindPipeline(buffer, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline);
   call.vkCmdPushConstants(buffer, layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, static_cast<std::uint32_t>(arguments.size()),
                           arguments.data());
-  call.vkCmdDispatch(buffer, groups[0], groups[1], groups[2]);
-  recorded();
+  record(kernel, [&](VkCommandBuffer into) { call.vkCmdDispatch(into, groups[0], groups[1], groups[2]); });
 }
 
 void Commands::copy(const Access& from, const Access& to) {
-  const VkCommandBuffer buffer = recording();
+  recording();
   order({&from, 1}, {&to, 1});
   const VkBufferCopy part{from.begin - from.region->block->address, to.begin - to.region->block->address,
                           from.end - from.begin};
-  gpu_.call().vkCmdCopyBuffer(buffer, from.region->block->buffer, to.region->block->buffer, 1, &part);
-  recorded();
-}
-
-void Commands::recorded() {
-  if (++count_ >= kBatch) submit();
+  record("copy", [&](VkCommandBuffer into) {
+    gpu_.call().vkCmdCopyBuffer(into, from.region->block->buffer, to.region->block->buffer, 1, &part);
+  });
 }
 
 void Commands::wait_for(Gpu::Moment moment) {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "backend/vulkan/memory.h"
+#include "backend/vulkan/profile.h"
 
 namespace nibble::inline v0::detail::vulkan {
 
@@ -25,10 +26,13 @@ class Commands {
   Commands& operator=(const Commands&) = delete;
 
   using Groups = std::array<std::uint32_t, 3>;
-  void dispatch(VkPipeline pipeline, VkPipelineLayout layout, std::span<const std::byte> arguments,
-                const Groups& groups, std::span<const Access> reads, std::span<const Access> writes,
-                std::span<const VkBufferView> texels = {});
+  void dispatch(std::string_view kernel, VkPipeline pipeline, VkPipelineLayout layout,
+                std::span<const std::byte> arguments, const Groups& groups, std::span<const Access> reads,
+                std::span<const Access> writes, std::span<const VkBufferView> texels = {});
   void copy(const Access& from, const Access& to);
+
+  /// Times what is recorded from now on, or (null) no longer.
+  void time_with(Profile* profile) { profile_ = profile; }
 
   /// What is recorded from now on waits for a moment of the host's; or makes it, when all that is recorded is done.
   void wait_for(Gpu::Moment moment);
@@ -59,14 +63,17 @@ class Commands {
 
   VkCommandBuffer recording();
   void order(std::span<const Access> reads, std::span<const Access> writes);
+  /// Records a command by that name.
+  template <class Command>
+  void record(std::string_view kernel, const Command& command);
   void barrier(VkPipelineStageFlags to, VkAccessFlags access);
-  void recorded();
 
   Gpu& gpu_;
   std::array<Slot, kSlots> slots_;
   std::uint64_t open_ = 1;  // the batch that is being recorded
   std::uint64_t host_writes_until_ = 0;
   bool begun_ = false;
+  Profile* profile_ = nullptr;
   int count_ = 0;                      // commands in it
   std::vector<Range> read_, written_;  // since the last barrier
 };

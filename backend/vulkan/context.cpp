@@ -156,7 +156,8 @@ void Context::dispatch(const Variant& variant, std::span<const std::byte> argume
     const Block& block = *access.region->block;
     if (!texels.empty()) access = {access.region, block.address, block.address + block.bytes};
   }
-  commands_.dispatch(pipelines_.get(variant), pipelines_.layout(), arguments, groups, read, written, texels);
+  commands_.dispatch(variant.shader, pipelines_.get(variant), pipelines_.layout(), arguments, groups, read, written,
+                     texels);
 }
 
 std::optional<Context::Texels> Context::texels(const Tensor& t) {
@@ -166,6 +167,24 @@ std::optional<Context::Texels> Context::texels(const Tensor& t) {
   if (!features.texels || access.end - block.address > features.texel_view_bytes) return std::nullopt;
   const std::lock_guard lock(mutex_);
   return Texels{memory_.texels(block), block.address};
+}
+
+std::vector<KernelTime> Context::profile(const std::function<void()>& work) {
+  Profile profile(gpu_);
+  const auto time_with = [&](Profile* used) {
+    const std::lock_guard lock(mutex_);
+    commands_.time_with(used);
+    commands_.finish();
+  };
+  time_with(&profile);
+  try {
+    work();
+  } catch (...) {
+    time_with(nullptr);
+    throw;
+  }
+  time_with(nullptr);
+  return profile.times();
 }
 
 Commands::Groups Context::spread(std::uint64_t workgroups) const {

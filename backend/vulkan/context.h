@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <deque>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <span>
@@ -60,6 +61,7 @@ class Context {
   /// For the host's own work on the device: see nibble/vulkan.h.
   void wait_for(Gpu::Moment moment);
   void signal(Gpu::Moment moment);
+  std::vector<KernelTime> profile(const std::function<void()>& work);
   VulkanBuffer buffer_of(const Tensor& contiguous);
   /// Waits for everything; nothing may follow. Throws Error(invalid_argument) where tensors live here.
   void close();

@@ -1,8 +1,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "nibble/device.h"
 #include "nibble/export.h"
@@ -16,12 +18,24 @@ struct VkQueue_T;
 struct VkSemaphore_T;
 struct VkBuffer_T;
 
-/// For programs that have a Vulkan device already: nibble computes on theirs, in order with what they do there.
+/// What only Vulkan devices have: a reason to be missing, a clock of their own, and other programs' handles. A program
+/// that has a device already lets nibble compute there, in order with what it does itself.
 namespace nibble {
 inline namespace v0 {
 
 /// Why there is no Vulkan device, or one less: "no Vulkan loader (libvulkan.so.1)"; empty where nothing is missing.
 NIBBLE_API std::string vulkan_absence();
+
+/// What a device spent on one of its kernels.
+struct KernelTime {
+  std::string kernel;  ///< by its shader: "lanes_affine"; "copy" between buffers
+  std::int64_t runs = 0;
+  double seconds = 0;  ///< of all runs, by the device's clock
+};
+/// Calls `work`, waits, and tells what of it the device spent its time on, the longest first. Kernels run one after
+/// another meanwhile, so that their times add up; one call at a time. Throws Error(unsupported) where the device has no
+/// clock, as the CPU.
+NIBBLE_API std::vector<KernelTime> profile(Device device, const std::function<void()>& work);
 
 /// A device of the host program's, made through the system's loader (libvulkan.so.1). It must have been created for
 /// Vulkan 1.2 with the features shaderInt64, storageBuffer16BitAccess, storageBuffer8BitAccess, bufferDeviceAddress and

@@ -3,10 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
-#include <vector>
 
 #include "nibble/options.h"
-#include "nibble/quantization.h"
 
 namespace nibble::tests {
 
@@ -28,14 +26,6 @@ class OnVulkan : public ::testing::Test {
     Options o = on_device();
     o.transfer = Transfer::error;
     return o;
-  }
-  /// Formats that devices have kernels for: MLX's and GGUF's blocks of 32, from Q4_0 to Q8_0.
-  static std::vector<FormatInfo> formats_there() {
-    std::vector<FormatInfo> there;
-    for (const FormatInfo& format : formats()) {
-      if (!format.mlx_mode.empty() || (format.block == 32 && format.name[0] == 'q')) there.push_back(format);
-    }
-    return there;
   }
 
  private:

@@ -67,6 +67,24 @@ TEST_F(VulkanFormats, DecodeToTheBitsOfTheReference) {
   }
 }
 
+TEST_F(VulkanFormats, MultiplyWithoutLeavingTheDevice) {
+  nibble_test::Random random(8);
+  for (const Format* format : nb::detail::format_table()) {
+    // Group sizes are a number in one shader.
+    if (format->components.size() > 1 && format->group_size != 64) continue;
+    SCOPED_TRACE(std::string(format->name));
+    // Sizes that fill no tile; the view begins inside of its rows.
+    const std::int64_t length = 3 * format->block;
+    const Tensor whole = nibble_test::packed_matrix(*format, 37, length, DType::bf16, random);
+    const Tensor w = nb::slice(nb::slice(whole, 0, 2, 37), 1, format->block, length);
+    const Tensor x = nb::random_normal({3, length - format->block}, 6);
+    const auto expected = nb::matmul(x, nb::transpose(nb::dequantize(w, DType::f32))).to_vector<float>();
+    const nb::with there(only_there());
+    const auto got = nb::matmul(x.to(device()), nb::transpose(w.to(device()))).to_vector<float>();
+    for (std::size_t i = 0; i < expected.size(); ++i) ASSERT_NEAR(got[i], expected[i], 2e-4) << i;
+  }
+}
+
 TEST_F(VulkanFormats, HaveAKernelOfEachAlgorithm) {
   for (const nb::detail::MatmulKernel& kernel : nb::detail::vulkan_backend(device().index).matmul_kernels()) {
     if (kernel.name == "host") continue;

@@ -138,7 +138,7 @@ TEST_F(VulkanProducts, OfRandomShapesAreThoseOfFp64) {
     for (std::size_t f = 0; f < (soak ? formats.size() : 2); ++f) {
       const nb::detail::Format* format =
           formats[soak ? f : static_cast<std::size_t>(pick(random, 0, static_cast<std::int64_t>(formats.size()) - 1))];
-      for (int shape = 0; shape < (soak ? 1000 : 2) && !HasFatalFailure(); ++shape)
+      for (int shape = 0; shape < (soak ? 1000 : 1) && !HasFatalFailure(); ++shape)
         expect_random_product(random, kernel, format);
     }
   }

@@ -126,32 +126,6 @@ TEST_F(Vulkan, WhatHasNoKernelIsCountedOrRefused) {
   EXPECT_EQ(nb::stats().ops_cpu, 0u);
 }
 
-TEST_F(Vulkan, EveryFormatsProductsAreThoseOfTheCpu) {
-  // Few rows, many, and (deterministic) tiles; sizes that fill no tile. The wide view begins inside of its rows.
-  std::vector<std::string> formats;
-  for (const nb::FormatInfo& format : formats_there()) {
-    if (format.group_size == 64 || format.name[0] == 'q') formats.push_back(format.name);
-  }
-  for (const std::string& format : formats) {
-    const Tensor whole = nb::quantize(nb::random_normal({37, 320}, 5), {.format = format});
-    const Tensor w = nb::transpose(nb::slice(nb::slice(whole, 0, 2, 37), 1, 64, 256));
-    const Tensor there = w.to(device());
-    for (const std::int64_t rows : {1, 3, 11}) {
-      const Tensor x = nb::random_normal({rows, 192}, 6);
-      const std::vector<float> want = nb::matmul(x, nb::dequantize(w, nb::DType::f32)).to_vector<float>();
-      for (const bool deterministic : {false, true}) {
-        const nb::with options({.deterministic = deterministic});
-        const std::vector<float> got = nb::matmul(x.to(device()), there).to_vector<float>();
-        for (std::size_t i = 0; i < want.size(); ++i) ASSERT_NEAR(got[i], want[i], 2e-4) << format << " " << rows;
-      }
-    }
-    const Tensor rows = nb::tensor<std::int32_t>({-1, 0, 7}, {3});
-    EXPECT_EQ(nb::take(whole.to(device()), rows.to(device())).to_vector<float>(),
-              nb::take(whole, rows).to_vector<float>())
-        << format;
-  }
-}
-
 TEST_F(Vulkan, ActivationsOnTwoDevicesAreRefused) {
   EXPECT_THROW(nb::ones({2}) + nb::ones({2}).to(device()), nb::Error);
 }

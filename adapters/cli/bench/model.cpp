@@ -17,6 +17,7 @@
 #include "adapters/llm/generate.h"
 #include "adapters/llm/loader.h"
 #include "nibble/error.h"
+#include "nibble/vulkan.h"
 
 namespace nibble::cli {
 namespace {
@@ -29,6 +30,9 @@ constexpr Column kModelColumns[] = {{"prompt_length", "prompt", ""},
                                     {"peak", "peak", ""},
                                     {"decode_tokens_per_s", "decode, tokens/s", "{:.1f}"},
                                     {"bandwidth_share", "of reading", "{:.2f}"}};
+
+constexpr Column kKernelColumns[] = {
+    {"kernel", "kernel", ""}, {"runs", "runs", ""}, {"time_us", "µs", "{:.1f}"}, {"share", "of all", "{:.3f}"}};
 
 struct Subject {
   std::string name, format;
@@ -112,6 +116,8 @@ class Model final : public Command {
     arguments.list("--gen-lengths", &gen_lengths_, "in tokens");
     arguments.option("--dtype", &dtype_, "of activations: f32, f16 or bf16");
     arguments.option("--kv-dtype", &kv_storage_, "of the KV cache: also a packed format, q8_0, ... (default: --dtype)");
+    arguments.flag("--profile", &profile_, "also the time that the device spends on each kernel in one run");
+    options_.declare_device(arguments);
     options_.declare_precisions(arguments);
     options_.declare(arguments);
   }
@@ -123,13 +129,16 @@ class Model final : public Command {
     if (path_.empty() == shape_.empty()) {
       throw Error(ErrorCode::invalid_argument, "[bench model] either MODEL or --shape must be given");
     }
+    Options there = nibble::options();
+    there.device = options_.device();
+    set_default_options(there);
     const DType dtype = parse_float_dtype("--dtype", dtype_);
     check_kv_storage(kv_storage_);
     const std::string kv_storage(kv_storage_.empty() ? name(dtype) : kv_storage_);
     if (!format_.empty()) require_known_format(format_);
     const Subject subject = path_.empty() ? make_random(dtype) : load(dtype);
     require_memory("the KV cache", longest(prompt_lengths_, gen_lengths_) * bytes_held(subject, kv_storage));
-    Meter meter(options_.seconds());
+    Meter meter(options_.seconds(), there.device);
     Json results = Json::array();
     for (const Precision precision : options_.precisions()) {
       Options options = nibble::options();
@@ -138,7 +147,9 @@ class Model final : public Command {
       for (const std::int64_t length : prompt_lengths_)
         measure(subject, precision, length, kv_storage, meter, &results);
     }
-    return {{"machine", meter.machine()}, {"results", std::move(results)}};
+    Json result = {{"machine", meter.machine()}, {"results", std::move(results)}};
+    if (profile_) result["profile"] = kernel_times(subject, kv_storage);
+    return result;
   }
 
   void print(const Json& result) const override {
@@ -147,6 +158,7 @@ class Model final : public Command {
     fmt::print("{}, {}, {:.1f} MB of weights\n", first["model"].get<std::string>(), first["format"].get<std::string>(),
                first["weight_bytes"].get<double>() * 1e-6);
     print_table(result["results"], kModelColumns);
+    if (result.contains("profile")) print_table(result["profile"], kKernelColumns);
   }
 
  private:
@@ -168,10 +180,27 @@ class Model final : public Command {
     return {checkpoint.path().filename().string(), stored, std::move(model), bytes};
   }
 
+  /// Of the first prompt and one token more.
+  Json kernel_times(const Subject& subject, const std::string& kv_storage) const {
+    const std::vector<KernelTime> times =
+        profile(options_.device(), [&] { run_once(subject.model, prompt_lengths_.front(), 1, kv_storage); });
+    double all = 0;
+    for (const KernelTime& time : times) all += time.seconds;
+    Json rows = Json::array();
+    for (const KernelTime& time : times) {
+      rows.push_back({{"kernel", time.kernel},
+                      {"runs", time.runs},
+                      {"time_us", time.seconds * 1e6},
+                      {"share", all > 0 ? time.seconds / all : 0}});
+    }
+    return rows;
+  }
+
   void measure(const Subject& subject, Precision precision, std::int64_t prompt_length, const std::string& kv_storage,
                Meter& meter, Json* results) const {
     const std::int64_t longest = *std::max_element(gen_lengths_.begin(), gen_lengths_.end());
-    const Arithmetic kind = is_dense_format(subject.format) ? Arithmetic::fp32 : peak_of_packed(precision);
+    const Arithmetic kind =
+        is_dense_format(subject.format) ? Arithmetic::fp32 : peak_of_packed(precision, options_.device());
     std::vector<Timeline> rounds;
     std::vector<double> bandwidths, peaks;
     run_once(subject.model, std::min<std::int64_t>(prompt_length, 8), 1, kv_storage);  // what is made at the first call
@@ -199,12 +228,19 @@ class Model final : public Command {
         spreads.add("decode_tokens_per_s", decode);
         spreads.add("bandwidth_share", decode * bytes / (0.5 * (bandwidths[i] + bandwidths[i + 1])));
       }
-      Json row = {{"model", subject.name},           {"format", subject.format},
-                  {"prompt_length", prompt_length},  {"gen_length", gen_length},
-                  {"precision", name_of(precision)}, {"isa", cpu_unit()},
-                  {"threads", num_threads()},        {"dtype", dtype_},
-                  {"kv_dtype", kv_storage},          {"weight_bytes", subject.model.weight_bytes()},
-                  {"bytes_per_token", bytes},        {"peak", name_of(available(kind))}};
+      Json row = {{"model", subject.name},
+                  {"format", subject.format},
+                  {"prompt_length", prompt_length},
+                  {"gen_length", gen_length},
+                  {"precision", name_of(precision)},
+                  {"isa", cpu_unit()},
+                  {"threads", num_threads()},
+                  {"device", to_string(options_.device())},
+                  {"dtype", dtype_},
+                  {"kv_dtype", kv_storage},
+                  {"weight_bytes", subject.model.weight_bytes()},
+                  {"bytes_per_token", bytes},
+                  {"peak", name_of(available(kind, options_.device()))}};
       row.update(spreads.json());
       results->push_back(std::move(row));
     }
@@ -225,6 +261,7 @@ class Model final : public Command {
   }
 
   BenchOptions options_;
+  bool profile_ = false;
   std::string path_, shape_, format_, dtype_ = "f32", kv_storage_;
   std::vector<std::int64_t> prompt_lengths_{1, 32, 128, 512}, gen_lengths_{32, 128};
 };
