@@ -94,6 +94,7 @@ PackedRows::PackedRows(const Unit& unit, const Packing& packing, std::int64_t ro
   const PackedRow next = packed_row(packing, first + step);
   for (std::size_t c = 0; c < components_; ++c) {
     pitch_[c] = next.component[c] - origin_.component[c];
+    if (packing.format->components[c].of_row) continue;  // small beside the others
     block_bytes_[c] = packing.format->width(static_cast<int>(c), packing.format->block) *
                       static_cast<std::int64_t>(itemsize(packing.components[c].dtype()));
   }
@@ -104,18 +105,19 @@ PackedRows::PackedRows(const Unit& unit, const Tensor& w)
 
 void PackedRows::values(std::int64_t i, std::int64_t begin, std::int64_t count, float* out) const {
   if (decoder_ == nullptr) return format().decode(row(i), packing_.begin + begin, count, out);
+  if (decoder_->values != nullptr) return decoder_->values(bytes(i), packing_.begin + begin, count, out);
   std::uint8_t codes[kChunk];
   float scales[kMostGroups], biases[kMostGroups];
   unpack(i, begin, count, codes, scales, biases);
-  // Of an infinite scale, scale · code + bias is NaN where scale · (code − zero) is infinite.
+  // Of an infinite scale, scale · code + bias is NaN where the value is infinite.
   const std::int64_t groups = count / format().group_size;
   if (!all_finite(scales, groups) || !all_finite(biases, groups))
     return format().decode(row(i), packing_.begin + begin, count, out);
-  unit_.expand(codes, scales, biases, count, format().group_size, out);
+  unit_.expand(codes, scales, biases, zero(), count, format().group_size, out);
 }
 
 void PackedRows::panel(std::int64_t first, std::int64_t begin, std::int64_t count, float* out) const {
-  if (decoder_ == nullptr) return WeightRows::panel(first, begin, count, out);
+  if (!has_unit_codes()) return WeightRows::panel(first, begin, count, out);
   begin += packing_.begin;
   const std::int64_t group = format().group_size, columns = unit_.floats->panel_columns;
   RowBytes lines[kMostPanelColumns];
@@ -126,7 +128,7 @@ void PackedRows::panel(std::int64_t first, std::int64_t begin, std::int64_t coun
     decoder_->codes(lines[r], begin, count, codes + r * kPanelDepth);
   }
   decoder_->scales(lines, static_cast<int>(columns), begin / group, count / group, columns, scales, biases);
-  unit_.floats->expand({codes, scales, biases, count, group, out});
+  unit_.floats->expand({codes, scales, biases, zero(), count, group, out});
 }
 
 void PackedRows::unpack(std::int64_t i, std::int64_t begin, std::int64_t count, std::uint8_t* codes, float* scales,

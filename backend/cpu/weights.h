@@ -98,7 +98,7 @@ class PackedRows final : public WeightRows {
 
   const Format& format() const { return *packing_.format; }
   /// The code whose value is 0 whatever the scale; 0 where groups have biases of their own.
-  int zero() const { return decoder_ == nullptr ? 0 : decoder_->zero; }
+  int zero() const { return format().zero; }
   /// The first weight of the view along its stored rows.
   std::int64_t begin() const { return packing_.begin; }
   /// Row i; found by arithmetic alone, since a product asks for it again and again.
@@ -132,6 +132,8 @@ class PackedRows final : public WeightRows {
   int components() const { return static_cast<int>(components_); }
 
  private:
+  /// Whether the unit has codes and scales of the format.
+  bool has_unit_codes() const { return decoder_ != nullptr && decoder_->codes != nullptr; }
   PackedRow row(std::int64_t i) const {
     PackedRow row = origin_;
     for (std::size_t c = 0; c < components_; ++c) row.component[c] += i * pitch_[c];

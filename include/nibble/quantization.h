@@ -1,5 +1,6 @@
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -25,6 +26,7 @@ struct ComponentInfo {
   std::string name;            ///< "codes", "scales", "blocks"
   std::optional<DType> dtype;  ///< none: the weight's own float type
   int width;                   ///< elements for each `FormatInfo::block` weights
+  bool of_row = false;         ///< or, where this is set, for a whole row
 };
 
 /// One row of the format table.
@@ -59,6 +61,7 @@ NIBBLE_API PackingView packing_of(const Tensor& packed);
 struct AffineParams {
   int bits = 4;         ///< 2, 3, 4, 5, 6 or 8
   int group_size = 64;  ///< 32, 64 or 128
+  auto operator<=>(const AffineParams&) const = default;
 };
 
 /// A packed tensor over MLX's affine triplet: w = scales · q + biases for each group of `group_size` along the last

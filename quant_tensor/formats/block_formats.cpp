@@ -308,6 +308,7 @@ constexpr Format row_of() {
           .encode = encoder_of<Block>() == Encoder::none ? nullptr : Row::encode,
           .rule = rule_of<Block>(),
           .codes = Row::codes,
+          .zero = Block::kZero,
           .numbers = numbers_of<Block>(),
           .bits_per_weight = Block::kBytes * 8.0 / Block::kWeights,
           .ggml_type = Block::kGgmlType,

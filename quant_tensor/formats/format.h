@@ -30,6 +30,7 @@ struct ComponentSpec {
   std::string_view name;
   bool is_scale = false;  ///< stored in the weight's own float type (f32, f16 or bf16); else in `dtype`
   DType dtype = DType::u8;
+  bool of_row = false;  ///< of whole rows: `width` does not depend on their length
 };
 
 /// By which rule weights become codes and scales.
@@ -59,10 +60,12 @@ struct Format {
   void (*encode)(const float* weights, std::int64_t k, const MutablePackedRow& row) = nullptr;
   QuantizeRule rule = QuantizeRule::own;  ///< of `encode`
   /// Formats whose values are scaled integers: unsigned codes, one a byte, and fp32 scale and bias of each group, so
-  /// that value == scale · code + bias (one product, one sum, each rounded). The sum has no -0 where decode gives d · 0
-  /// for a negative d; where a scale is not finite, no value is, but an infinity of decode may be a NaN here.
+  /// that value == scale · code + bias (one product, one sum, each rounded) or, of a format with a zero, scale ·
+  /// (code − zero), of which the bias is −zero · scale as far as that can be had. No -0 comes out of these; where a
+  /// scale is not finite, no value is, but an infinity of decode may be a NaN here.
   void (*codes)(const PackedRow& row, std::int64_t begin, std::int64_t count, std::uint8_t* codes, float* scales,
                 float* biases) = nullptr;
+  int zero = 0;  ///< the code whose value is 0, whatever the scale; 0: groups have biases of their own
   /// The inverse of `codes` for a whole row: builds it from codes and the scale and bias of each group without
   /// rounding; false where a number has no exact place in the format. Null where there is none.
   bool (*assemble)(const std::uint8_t* codes, const float* scales, const float* biases, std::int64_t k,

@@ -6,6 +6,7 @@
 #include "nibble/error.h"
 #include "quant_tensor/formats/block_formats.h"
 #include "quant_tensor/formats/format.h"
+#include "quant_tensor/formats/stream_formats.h"
 
 namespace nibble {
 inline namespace v0 {
@@ -22,6 +23,7 @@ std::span<const Format* const> format_table() {
     for (const Format* format : {&q4_0_format, &q4_1_format, &q5_0_format, &q5_1_format, &q8_0_format, &q8_k_format})
       all.push_back(format);
     for (const Format& format : block_formats()) all.push_back(&format);
+    for (const Format& format : stream_formats()) all.push_back(&format);
     return all;
   }();
   return table;

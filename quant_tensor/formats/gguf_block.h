@@ -53,6 +53,13 @@ struct GgufRow {
   }
 };
 
+/// The code that means 0 of blocks without a minimum.
+template <class Block>
+constexpr int zero_of() {
+  if constexpr (requires { Block::kZero; }) return Block::kZero;
+  return 0;
+}
+
 template <class Block>
 constexpr Format gguf_format(std::string_view name, int bits, std::uint32_t ggml_type) {
   using Row = GgufRow<Block>;
@@ -66,6 +73,7 @@ constexpr Format gguf_format(std::string_view name, int bits, std::uint32_t ggml
           .decode = Row::decode,
           .encode = Row::encode,
           .codes = Row::codes,
+          .zero = zero_of<Block>(),
           .assemble = Row::assemble,
           .bits_per_weight = Block::kBytes * 8.0 / kGgufBlock,
           .ggml_type = ggml_type,

@@ -28,7 +28,8 @@ FormatInfo describe_format(const Format& format) {
     const detail::ComponentSpec& spec = format.components[c];
     info.components.push_back({.name = std::string(spec.name),
                                .dtype = spec.is_scale ? std::nullopt : std::optional(spec.dtype),
-                               .width = static_cast<int>(format.width(static_cast<int>(c), format.block))});
+                               .width = static_cast<int>(format.width(static_cast<int>(c), format.block)),
+                               .of_row = spec.of_row});
   }
   return info;
 }
@@ -47,7 +48,8 @@ Tensor component_view(const detail::TensorImpl& impl, std::size_t c) {
   for (int axis = 0; axis < strides.rank(); ++axis) strides[axis] *= stored_width;
   shape.push_back(width(impl.shape[packing.axis]));
   strides.push_back(1);
-  const std::int64_t offset = component.impl().offset + impl.offset * stored_width + width(packing.begin);
+  const std::int64_t skipped = packing.format->components[c].of_row ? 0 : width(packing.begin);
+  const std::int64_t offset = component.impl().offset + impl.offset * stored_width + skipped;
   return detail::make_view(component, shape, strides, offset);
 }
 

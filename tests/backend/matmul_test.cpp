@@ -219,7 +219,7 @@ TEST_P(Kernels, BitsDependOnNeitherThreadsNorOtherRows) {
                                       {nb::detail::find_format("q5_1"), DType::bf16},
                                       {nb::detail::find_format("affine3-g128"), DType::f32},
                                       {nb::detail::find_format("q6_k"), DType::f32},
-                                      {nb::detail::find_format("mxfp4"), DType::f32},
+                                      {nb::detail::find_format("mxfp4_gguf"), DType::f32},
                                       {nullptr, DType::f32},
                                       {nullptr, DType::bf16}}) {
     for (const auto& [orientation, rows] : {std::pair{Orientation::along, 8},

@@ -18,14 +18,28 @@ using nb::detail::Orientation;
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
+/// A scale that is no number: the group is infinite or NaN.
+bool spoil_exponent(const Tensor& packed, Random& random, float value) {
+  const nb::Packing& packing = *packed.packing();
+  if (value != kInfinity) return false;
+  const Tensor& scales = packing.components[1];
+  nb::detail::mutable_bytes(scales)[pick(random, 0, static_cast<int>(scales.numel()) - 1)] = std::byte{255};
+  return true;
+}
+
 /// Puts the value into the place of a scale or, where the format has one, of a bias; false where there is none for it.
 bool spoil(const Tensor& packed, Random& random, float value) {
   const nb::Packing& packing = *packed.packing();
-  if (packing.components.size() > 1) {  // codes, scales, biases
-    const Tensor& t = packing.components[static_cast<std::size_t>(pick(random, 1, 2))];
+  std::vector<Tensor> floats;  // scales, biases
+  for (const Tensor& t : packing.components) {
+    if (is_floating(t.dtype())) floats.push_back(t);
+  }
+  if (!floats.empty()) {
+    const Tensor& t = choose(random, floats);
     write(t, pick(random, 0, static_cast<int>(t.numel()) - 1), value);
     return true;
   }
+  if (packing.components.size() > 1) return spoil_exponent(packed, random, value);
   const Tensor& blocks = packing.components[0];
   const int block = static_cast<int>(packing.format->width(0, packing.format->block));
   std::byte* bytes =

@@ -76,16 +76,31 @@ inline GoldenCase golden_case(const nb::TensorMap& file, const std::string& pref
   return c;
 }
 
-/// As ggml packs it; and any bits, which are nobody's weights.
+/// As the reference packs it; and any bits, which are nobody's weights.
+inline std::vector<GoldenCase> cases_in(const nb::TensorMap& file, const std::string& name, const Format& format) {
+  const std::string random = name + ".random";
+  std::vector<GoldenCase> cases{golden_case(file, name, file.at("weight"), format)};
+  if (file.contains(random + ".values")) {
+    cases.push_back(golden_case(file, random, file.at(random + ".values"), format));
+    cases.back().is_random = true;
+  }
+  return cases;
+}
 inline std::vector<GoldenCase> ggml_cases_of(const Format& format) {
   static const nb::TensorMap file = nb::load_safetensors(golden_path("ggml_blocks.safetensors")).tensors;
-  const std::string name(format.name), random = name + ".random";
-  GoldenCase any = golden_case(file, random, file.at(random + ".values"), format);
-  any.is_random = true;
-  return {golden_case(file, name, file.at("weight"), format), any};
+  return cases_in(file, std::string(format.name.substr(0, format.name.find("_gguf"))), format);
+}
+inline std::vector<GoldenCase> mlx_float_cases_of(const Format& format) {
+  static const nb::TensorMap file = nb::load_safetensors(golden_path("mlx_fp.safetensors")).tensors;
+  return cases_in(file, std::string(format.name), format);
 }
 
-inline std::vector<GoldenCase> mlx_cases_of(const Format& format) {
+inline std::vector<GoldenCase> stored_float_cases_of(const Format& format) {
+  static const nb::TensorMap file = nb::load_safetensors(golden_path("stored_floats.safetensors")).tensors;
+  return cases_in(file, std::string(format.name), format);
+}
+
+inline std::vector<GoldenCase> mlx_affine_cases_of(const Format& format) {
   static const nb::TensorMap mlx = nb::load_safetensors(golden_path("mlx_affine.safetensors")).tensors;
   const std::string grid = fmt::format("b{}_g{}", format.bits, format.group_size);
   std::vector<GoldenCase> cases;
@@ -101,7 +116,9 @@ inline std::vector<GoldenCase> mlx_cases_of(const Format& format) {
 inline std::vector<GoldenCase> golden_cases_of(const Format& format) {
   static const nb::TensorMap gguf = nb::load_safetensors(golden_path("gguf_blocks.safetensors")).tensors;
   const std::string name(format.name);
-  if (!format.mlx_mode.empty()) return mlx_cases_of(format);
+  if (format.mlx_mode == "affine") return mlx_affine_cases_of(format);
+  if (!format.mlx_mode.empty()) return mlx_float_cases_of(format);
+  if (format.components.size() > 1) return stored_float_cases_of(format);
   if (!gguf.contains(name + ".blocks")) return ggml_cases_of(format);
   return {golden_case(gguf, name, gguf.at("weight"), format)};
 }

@@ -27,6 +27,8 @@ struct Columns {
     const unsigned char* first = in + p * half;
     return {_mm256_inserti128_si256(_mm256_castsi128_si256(load128(first)), load128(first + next), 1)};
   }
+  static Columns low_bytes(Columns a, Columns b) { return {_mm256_unpacklo_epi8(a.v, b.v)}; }
+  static Columns high_bytes(Columns a, Columns b) { return {_mm256_unpackhi_epi8(a.v, b.v)}; }
   static Columns low_words(Columns a, Columns b) { return {_mm256_unpacklo_epi32(a.v, b.v)}; }
   static Columns high_words(Columns a, Columns b) { return {_mm256_unpackhi_epi32(a.v, b.v)}; }
   static Columns low_pairs(Columns a, Columns b) { return {_mm256_unpacklo_epi64(a.v, b.v)}; }
@@ -226,11 +228,12 @@ template <int kBits>
 using Fast = typename Schemes<kBits>::Fast;
 
 #include "backend/cpu/units/few_blocks.inl.h"
+#include "backend/cpu/units/few_streams.inl.h"
 
 }  // namespace
 
 extern const FewRowsKernels NIBBLE_FEW_BLOCKS;
-const FewRowsKernels NIBBLE_FEW_BLOCKS = {kBlockKernels, sizeof(kBlockKernels) / sizeof(FewRowsKernel)};
+const FewRowsKernels NIBBLE_FEW_BLOCKS = {kFewKernels, sizeof(kFewKernels) / sizeof(FewRowsKernel)};
 
 }  // namespace cpu
 }  // namespace detail

@@ -31,6 +31,8 @@ struct Columns {
     };
     return {_mm512_inserti64x4(_mm512_castsi256_si512(two(in)), two(in + half), 1)};
   }
+  static Columns low_bytes(Columns a, Columns b) { return {_mm512_unpacklo_epi8(a.v, b.v)}; }
+  static Columns high_bytes(Columns a, Columns b) { return {_mm512_unpackhi_epi8(a.v, b.v)}; }
   static Columns low_words(Columns a, Columns b) { return {_mm512_unpacklo_epi32(a.v, b.v)}; }
   static Columns high_words(Columns a, Columns b) { return {_mm512_unpackhi_epi32(a.v, b.v)}; }
   static Columns low_pairs(Columns a, Columns b) { return {_mm512_unpacklo_epi64(a.v, b.v)}; }
@@ -172,11 +174,12 @@ template <int kBits>
 using Fast = Bytes;
 
 #include "backend/cpu/units/few_blocks.inl.h"
+#include "backend/cpu/units/few_streams.inl.h"
 
 }  // namespace
 
 extern const FewRowsKernels NIBBLE_FEW_BLOCKS;
-const FewRowsKernels NIBBLE_FEW_BLOCKS = {kBlockKernels, sizeof(kBlockKernels) / sizeof(FewRowsKernel)};
+const FewRowsKernels NIBBLE_FEW_BLOCKS = {kFewKernels, sizeof(kFewKernels) / sizeof(FewRowsKernel)};
 
 }  // namespace cpu
 }  // namespace detail

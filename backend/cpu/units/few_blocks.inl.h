@@ -17,6 +17,13 @@
 #include "backend/cpu/units/rounding.inl.h"
 #include "quant_tensor/formats/blocks/all.inl.h"
 
+inline float own_scale(const RowBytes& row, int component, std::int64_t i) {
+  const unsigned char* p = row.component[component] + i * (row.scale == Element::f32 ? 4 : 2);
+  if (row.scale == Element::f16) return half_to_float(half_bits(p));
+  return __builtin_bit_cast(float, row.scale == Element::f32 ? word_bits(p) : std::uint32_t{half_bits(p)} << 16);
+}
+#include "quant_tensor/formats/streams/all.inl.h"
+
 constexpr int kBlockWeights = 256, kGroupWeights = 16, kBlockGroups = kBlockWeights / kGroupWeights;
 constexpr int kParts = kBlockGroups / kLanes;
 
@@ -262,15 +269,11 @@ template <class Scheme>
   });
 }
 
-template <class Block, class Scheme, bool kOne>
-[[gnu::always_inline]] inline void multiply_block(const unsigned char* const (&in)[kPackedRows], const unsigned char* x,
+/// A block of each row, part by part: y += x · w, or the sums in memory.
+template <class Scheme, bool kOne, class Codes, class Scales>
+[[gnu::always_inline]] inline void multiply_parts(const Codes (&codes)[kPackedRows],
+                                                  const Scales (&scales)[kPackedRows], const unsigned char* x,
                                                   std::int64_t x_rows, float* const* sums, F (&y)[kPackedRows]) {
-  CodeColumns<Block> codes[kPackedRows];
-  LaneScales<Block> scales[kPackedRows];
-  each<kPackedRows>([&](auto r) __attribute__((always_inline)) {
-    codes[r].read(in[r]);
-    scales[r].read(in[r]);
-  });
   for (int p = 0; p < kParts; ++p) {
     Part w[kPackedRows];
     each<kPackedRows>([&](auto r) __attribute__((always_inline)) {
@@ -289,6 +292,18 @@ template <class Block, class Scheme, bool kOne>
       }
     }
   }
+}
+
+template <class Block, class Scheme, bool kOne>
+[[gnu::always_inline]] inline void multiply_block(const unsigned char* const (&in)[kPackedRows], const unsigned char* x,
+                                                  std::int64_t x_rows, float* const* sums, F (&y)[kPackedRows]) {
+  CodeColumns<Block> codes[kPackedRows];
+  LaneScales<Block> scales[kPackedRows];
+  each<kPackedRows>([&](auto r) __attribute__((always_inline)) {
+    codes[r].read(in[r]);
+    scales[r].read(in[r]);
+  });
+  multiply_parts<Scheme, kOne>(codes, scales, x, x_rows, sums, y);
 }
 
 /// Packed rows block by block: of one row of x registers keep the sums; those of several come from the first cache and
@@ -340,8 +355,3 @@ constexpr FewRowsKernel block_kernel() {
     return {Block::kName, {block_scheme<Block, Standard<kBits>>(), block_scheme<Block, Fast<kBits>>()}};
   }
 }
-template <class... Block>
-struct BlockKernels {
-  static constexpr FewRowsKernel all[] = {block_kernel<Block>()...};
-};
-constexpr auto& kBlockKernels = AllBlocks<BlockKernels>::all;

@@ -33,6 +33,7 @@ struct PanelCodes {
   const std::uint8_t* codes;  ///< (panel_columns, kPanelDepth)
   const float* scales;        ///< (group, panel_columns)
   const float* biases;
+  int zero;            ///< the code whose value is 0; 0: biases tell
   std::int64_t count;  ///< codes of a row: a multiple of 32
   std::int64_t group;  ///< codes that share a scale: a multiple of 16
   float* panel;        ///< (count, panel_columns)
@@ -59,7 +60,7 @@ struct FloatProducts {
   /// `count` weights of `rows` dense rows, `pitch` bytes apart, as columns of a panel; those that are missing repeat
   /// the last one.
   void (*turn)(const void* w, Element element, std::int64_t pitch, std::int64_t rows, std::int64_t count, float* panel);
-  /// scale · code + bias, product and sum each rounded, as the reference decodes.
+  /// scale · code + bias, or scale · (code − zero), each step rounded, as the reference decodes.
   void (*expand)(const PanelCodes& args);
 
   int few_rows;

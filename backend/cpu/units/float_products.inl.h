@@ -46,13 +46,17 @@ void turn(const void* w, Element element, std::int64_t pitch, std::int64_t rows,
   table[static_cast<int>(element)](w, pitch, rows, count, panel);
 }
 
-template <int i>
-void expand_byte(F word, F scale, F bias, float* panel) {
-  store_f32(panel + i * kPanelColumns, add(mul(scale, byte<i>(word)), bias));
+/// scale · code + shift, or scale · (code + shift).
+template <bool kHasZero, int i>
+void expand_byte(F word, F scale, F shift, float* panel) {
+  const F code = byte<i>(word);
+  store_f32(panel + i * kPanelColumns, kHasZero ? mul(scale, add(code, shift)) : add(mul(scale, code), shift));
 }
 
 /// Four neighbouring codes of a row are a 32-bit word: words are transposed, then each code expands in its lane.
-void expand(const PanelCodes& a) {
+template <bool kHasZero>
+void expand_panel(const PanelCodes& a) {
+  const F minus_zero = broadcast(-static_cast<float>(a.zero));
   constexpr std::int64_t kBlock = 4 * kLanes;
   const std::int64_t run = a.group < kBlock ? a.group : kBlock;
   for (int v = 0; v < kPanelVectors; ++v) {
@@ -66,18 +70,19 @@ void expand(const PanelCodes& a) {
       const std::int64_t end = a.count - first < kBlock ? a.count : first + kBlock;
       for (std::int64_t k = first; k < end; k += run) {
         const std::int64_t group = k / a.group * kPanelColumns + v * kLanes;
-        const F scale = load_f32(a.scales + group), bias = load_f32(a.biases + group);
+        const F scale = load_f32(a.scales + group), shift = kHasZero ? minus_zero : load_f32(a.biases + group);
         for (std::int64_t j = k; j < k + run; j += 4) {
           const F word = words[(j - first) / 4];
-          expand_byte<0>(word, scale, bias, panel + j * kPanelColumns);
-          expand_byte<1>(word, scale, bias, panel + j * kPanelColumns);
-          expand_byte<2>(word, scale, bias, panel + j * kPanelColumns);
-          expand_byte<3>(word, scale, bias, panel + j * kPanelColumns);
+          expand_byte<kHasZero, 0>(word, scale, shift, panel + j * kPanelColumns);
+          expand_byte<kHasZero, 1>(word, scale, shift, panel + j * kPanelColumns);
+          expand_byte<kHasZero, 2>(word, scale, shift, panel + j * kPanelColumns);
+          expand_byte<kHasZero, 3>(word, scale, shift, panel + j * kPanelColumns);
         }
       }
     }
   }
 }
+void expand(const PanelCodes& a) { a.zero != 0 ? expand_panel<true>(a) : expand_panel<false>(a); }
 
 // ---- few rows of x -------------------------------------------------------------------------------------------------
 

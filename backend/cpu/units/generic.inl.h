@@ -19,6 +19,13 @@ void load_floats(const void* in, Element element, std::int64_t stride, std::int6
   table[static_cast<int>(element)](in, stride, n, out);
 }
 
+inline float own_scale(const RowBytes& row, int component, std::int64_t i) {
+  float scale;
+  load_floats(row.component[component] + i * (row.scale == Element::f32 ? 4 : 2), row.scale, 1, 1, &scale);
+  return scale;
+}
+#include "quant_tensor/formats/streams/all.inl.h"
+
 template <class T>
 void store_as(const float* in, std::int64_t n, void* out, std::int64_t stride) {
   auto* p = static_cast<typename T::Word*>(out);
@@ -34,13 +41,15 @@ void store_floats(const float* in, std::int64_t n, void* out, Element element, s
   table[static_cast<int>(element)](in, n, out, stride);
 }
 
-void expand(const std::uint8_t* codes, const float* scales, const float* biases, std::int64_t count, std::int64_t group,
-            float* out) {
+void expand(const std::uint8_t* codes, const float* scales, const float* biases, int zero, std::int64_t count,
+            std::int64_t group, float* out) {
+  const F minus_zero = broadcast(-static_cast<float>(zero));
   for (std::int64_t g = 0; g * group < count; ++g) {
     const F scale = broadcast(scales[g]), bias = broadcast(biases[g]);
     const std::int64_t end = (g + 1) * group < count ? (g + 1) * group : count;
     for (std::int64_t i = g * group; i < end; i += kLanes) {
-      store_f32(out + i, add(mul(scale, from_bytes(codes + i)), bias));
+      const F code = from_bytes(codes + i);
+      store_f32(out + i, zero != 0 ? mul(scale, add(code, minus_zero)) : add(mul(scale, code), bias));
     }
   }
 }
@@ -127,16 +136,55 @@ void scales_of_blocks(const RowBytes* rows, int n, std::int64_t begin, std::int6
   }
 }
 
+/// The same of formats whose scales stand beside their codes.
+template <class Stream>
+void codes_of_stream(const RowBytes& row, std::int64_t begin, std::int64_t count, std::uint8_t* codes) {
+  Stream::codes(row.component[0] + begin * Stream::kBits / 8, count, codes);
+}
+template <class Stream>
+void scales_of_stream(const RowBytes* rows, int n, std::int64_t begin, std::int64_t count, std::int64_t pitch,
+                      float* scales, float* biases) {
+  for (int r = 0; r < n; ++r) {
+    for (std::int64_t g = 0; g < count; ++g) {
+      const float scale = Stream::scale(rows[r], begin + g) * Stream::kUnit;
+      scales[g * pitch + r] = scale;
+      biases[g * pitch + r] = bias_of<Stream>(scale);
+    }
+  }
+}
+template <class Stream>
+void values_of_stream(const RowBytes& row, std::int64_t begin, std::int64_t count, float* out) {
+  const unsigned char* stream = row.component[0] + begin * Stream::kBits / 8;
+  for (std::int64_t at = 0; at < count; at += Stream::kGroup, stream += Stream::kGroup * Stream::kBits / 8) {
+    const float scale = Stream::scale(row, (begin + at) / Stream::kGroup);
+    for (int i = 0; i < Stream::kGroup; ++i) out[at + i] = scale * Stream::number(stream, i);
+  }
+}
+
 template <TransposeScales transpose, int kBits>
 constexpr Decoder affine(const char* name) {
-  return {name, 0, affine_codes<kBits>, affine_scales<transpose>};
+  return {name, affine_codes<kBits>, affine_scales<transpose>};
 }
 template <class B>
 constexpr Decoder block(const char* name) {
-  return {name, B::zero, block_codes<B>, block_scales<B>};
+  return {name, block_codes<B>, block_scales<B>};
 }
-template <TransposeScales transpose, class... Blocks>
-struct Decoders {
+template <class Stream>
+constexpr Decoder stream() {
+  if constexpr (has_codes<Stream>) {
+    return {Stream::kName, codes_of_stream<Stream>, scales_of_stream<Stream>};
+  } else {
+    return {.format = Stream::kName, .values = values_of_stream<Stream>};
+  }
+}
+
+template <class...>
+struct Types {};
+template <TransposeScales transpose, class Blocks, class Streams>
+struct Decoders;
+/// Of a unit: the formats that it reads in its own way, then those that are written once for all.
+template <TransposeScales transpose, class... Blocks, class... Streams>
+struct Decoders<transpose, Types<Blocks...>, Types<Streams...>> {
   static constexpr Decoder all[] = {
       affine<transpose, 2>("affine2"),
       affine<transpose, 3>("affine3"),
@@ -149,15 +197,11 @@ struct Decoders {
       block<Block5_0>("q5_0"),
       block<Block5_1>("q5_1"),
       block<Block8_0>("q8_0"),
-      Decoder{Blocks::kName, Blocks::kZero, codes_of_blocks<Blocks>, scales_of_blocks<Blocks>}...,
+      Decoder{Blocks::kName, codes_of_blocks<Blocks>, scales_of_blocks<Blocks>}...,
+      stream<Streams>()...,
   };
 };
 template <TransposeScales transpose>
-struct With {
-  template <class... Blocks>
-  using DecodersOf = Decoders<transpose, Blocks...>;
-};
-template <TransposeScales transpose>
-constexpr auto& kDecoders = AllBlocks<With<transpose>::template DecodersOf>::all;
+constexpr auto& kDecoders = Decoders<transpose, AllBlocks<Types>, AllStreams<Types>>::all;
 
 constexpr int kDecoderCount = sizeof(kDecoders<scatter_scales>) / sizeof(Decoder);

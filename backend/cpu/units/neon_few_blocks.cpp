@@ -23,6 +23,8 @@ struct Columns {
   static Columns load(const unsigned char* in, int next, int half, int p) {
     return {vld1q_u8(in + p / 2 * half + p % 2 * next)};
   }
+  static Columns low_bytes(Columns a, Columns b) { return {vzip1q_u8(a.v, b.v)}; }
+  static Columns high_bytes(Columns a, Columns b) { return {vzip2q_u8(a.v, b.v)}; }
   static Columns low_words(Columns a, Columns b) { return of(vzip1q_u32(a.words(), b.words())); }
   static Columns high_words(Columns a, Columns b) { return of(vzip2q_u32(a.words(), b.words())); }
   static Columns low_pairs(Columns a, Columns b) {
@@ -202,10 +204,11 @@ struct Fast {
 };
 
 #include "backend/cpu/units/few_blocks.inl.h"
+#include "backend/cpu/units/few_streams.inl.h"
 
 }  // namespace
 
-const FewRowsKernels kNeonFewBlocks = {kBlockKernels, sizeof(kBlockKernels) / sizeof(FewRowsKernel)};
+const FewRowsKernels kNeonFewBlocks = {kFewKernels, sizeof(kFewKernels) / sizeof(FewRowsKernel)};
 
 }  // namespace cpu
 }  // namespace detail

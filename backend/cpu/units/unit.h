@@ -25,13 +25,14 @@ struct RowBytes {
 /// How a format is unpacked where the scalar reference is too slow: 64 codes to bytes, and their scales.
 struct Decoder {
   const char* format;  ///< the format's name up to its group suffix: "affine4", "q4_0"
-  int zero;            ///< the code whose value is 0, whatever the scale; 0: groups have biases of their own
   /// Codes of weights [begin, begin + count) of a row, one a byte; both are multiples of the format's block. Touches no
   /// other byte of the row.
-  void (*codes)(const RowBytes& row, std::int64_t begin, std::int64_t count, std::uint8_t* codes);
+  void (*codes)(const RowBytes& row, std::int64_t begin, std::int64_t count, std::uint8_t* codes) = nullptr;
   /// Scale and bias of groups [begin, begin + count) of `n` rows; group g of row r goes to [(g - begin) · pitch + r].
   void (*scales)(const RowBytes* rows, int n, std::int64_t begin, std::int64_t count, std::int64_t pitch, float* scales,
-                 float* biases);
+                 float* biases) = nullptr;
+  /// Of formats whose values are no scaled integers, in place of the two: weights [begin, begin + count) of a row.
+  void (*values)(const RowBytes& row, std::int64_t begin, std::int64_t count, float* out) = nullptr;
 };
 
 /// acc[panel][row][lane] += Σ over blocks of x · w. A panel is a vector of rows of x, a row a lane.
@@ -106,8 +107,9 @@ struct Unit {
   /// `n` elements `stride` apart, to and from fp32 (rounding to nearest even).
   void (*load)(const void* in, Element element, std::int64_t stride, std::int64_t n, float* out);
   void (*store)(const float* in, std::int64_t n, void* out, Element element, std::int64_t stride);
-  /// scale · code + bias, product and sum each rounded, as the reference decodes; count and group are multiples of 32.
-  void (*expand)(const std::uint8_t* codes, const float* scales, const float* biases, std::int64_t count,
+  /// scale · code + bias, product and sum each rounded, as the reference decodes; where there is a zero, scale ·
+  /// (code − zero). Count and group are multiples of 16.
+  void (*expand)(const std::uint8_t* codes, const float* scales, const float* biases, int zero, std::int64_t count,
                  std::int64_t group, float* out);
   /// `lanes` rows of `words` 32-bit words into as many rows of `lanes` words; pitches in bytes.
   void (*transpose)(const void* in, std::int64_t in_pitch, std::int64_t words, void* out, std::int64_t out_pitch);

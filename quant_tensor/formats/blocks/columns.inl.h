@@ -7,6 +7,7 @@
 // and V
 //   V::load(in, half, p)      16 bytes for each column: at `in` and in + 16, and both again `half` bytes further on
 //   V::load(in, next, half, p)  the same with the second `next` bytes behind the first
+//   V::low_bytes(a, b)        byte 0 of a, of b, … byte 7 of a, of b; high_bytes: bytes 8 to 15
 //   V::low_words(a, b)        word 0 of a, of b, word 1 of a, of b; high_words: words 2 and 3
 //   V::low_pairs(a, b)        words 0 and 1 of a, then of b; high_pairs: words 2 and 3
 //   V::even_words(a, b)       words 0 and 2 of a, then of b; odd_words: words 1 and 3
@@ -55,15 +56,22 @@ constexpr LaneGroups kHalvesBy16 = {{0, 4, 1, 5, 2, 6, 3, 7, 8, 12, 9, 13, 10, 1
 constexpr LaneShifts kPairsOfBits = {{0, 2, 4, 6, 0, 2, 4, 6, 0, 2, 4, 6, 0, 2, 4, 6}};
 constexpr LaneShifts kSecondHalf = {{0, 0, 0, 0, 0, 0, 0, 0, 4, 4, 4, 4, 4, 4, 4, 4}};
 
-/// Codes one a byte, of each column those of one word in a vector.
+/// Vectors that each have a group in a column become those of codes.
 template <class V>
-inline void byte_columns(const V (&rows)[4], V (&codes)[4]) {
+inline void transpose_groups(const V (&rows)[4], V (&codes)[4]) {
   const V low[2] = {V::low_words(rows[0], rows[1]), V::low_words(rows[2], rows[3])};
   const V high[2] = {V::high_words(rows[0], rows[1]), V::high_words(rows[2], rows[3])};
   codes[0] = V::low_pairs(low[0], low[1]);
   codes[1] = V::high_pairs(low[0], low[1]);
   codes[2] = V::low_pairs(high[0], high[1]);
   codes[3] = V::high_pairs(high[0], high[1]);
+}
+/// Codes that stand one a byte, in order.
+template <class V>
+inline void byte_columns(const std::uint8_t* bytes, int p, V (&codes)[4]) {
+  V rows[4];
+  for (int s = 0; s < 4; ++s) rows[s] = V::load(bytes + 32 * s, 128, p);
+  transpose_groups(rows, codes);
 }
 
 struct LaneBytes {
@@ -103,7 +111,7 @@ template <class Block, class V>
 #pragma GCC unroll 4
     for (int s = 0; s < 4; ++s) rows[s] = rows[s].around(Block::kZero, all.pick(kBytesOfWeights[s], p));
   }
-  byte_columns(rows, codes);
+  transpose_groups(rows, codes);
 }
 
 /// 256 codes of two bits, as pairs_of_bits has them.

@@ -7,7 +7,7 @@
 #include "quant_tensor/formats/blocks/tables.inl.h"
 
 struct MXFP4 {
-  static constexpr const char* kName = "mxfp4";
+  static constexpr const char* kName = "mxfp4_gguf";
   static constexpr int kGgmlType = 39, kWeights = 32, kBytes = 17, kGroup = 32, kBits = 4, kCodeBits = 5, kZero = 12;
   static constexpr auto& kTable = kTwiceE2M1;
 

@@ -7,7 +7,7 @@
 #include "quant_tensor/formats/blocks/tables.inl.h"
 
 struct NVFP4 {
-  static constexpr const char* kName = "nvfp4";
+  static constexpr const char* kName = "nvfp4_gguf";
   static constexpr int kGgmlType = 40, kWeights = 64, kBytes = 36, kGroup = 16, kBits = 4, kCodeBits = 5, kZero = 12;
   static constexpr auto& kTable = kTwiceE2M1;
 

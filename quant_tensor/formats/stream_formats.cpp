@@ -1,0 +1,120 @@
+// The rows of the formats in streams/.
+
+#include "quant_tensor/formats/stream_formats.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "quant_tensor/formats/scale_io.h"
+
+namespace nibble {
+inline namespace v0 {
+namespace detail {
+namespace {
+
+float own_scale(const PackedRow& row, int component, std::int64_t i) {
+  return load_scale(row.scale_dtype, row.component[static_cast<std::size_t>(component)], i);
+}
+
+#include "quant_tensor/formats/streams/all.inl.h"
+
+enum Component { kCodes, kScales, kGlobal };
+template <class Stream>
+constexpr ComponentSpec kComponents[] = {{.name = "codes", .dtype = Stream::kInWords ? DType::u32 : DType::u8},
+                                         {.name = "scales", .is_scale = Stream::kHasOwnScales, .dtype = DType::u8},
+                                         {.name = "global_scale", .dtype = DType::f32, .of_row = true}};
+
+template <class Stream>
+struct StreamRow {
+  static std::int64_t width(int component, std::int64_t k) {
+    return component == kCodes    ? k * Stream::kBits / (Stream::kInWords ? 32 : 8)
+           : component == kScales ? k / Stream::kGroup
+                                  : 1;
+  }
+
+  template <class Row>
+  static auto* stream(const Row& row, std::int64_t begin) {
+    return row.component[kCodes] + begin * Stream::kBits / 8;
+  }
+  static const unsigned char* codes_at(const PackedRow& row, std::int64_t begin) {
+    return reinterpret_cast<const unsigned char*>(stream(row, begin));
+  }
+
+  static void decode(const PackedRow& row, std::int64_t begin, std::int64_t count, float* out) {
+    for (std::int64_t at = 0; at < count; at += Stream::kGroup) {
+      const float scale = Stream::scale(row, (begin + at) / Stream::kGroup);
+      const unsigned char* in = codes_at(row, begin + at);
+      for (int i = 0; i < Stream::kGroup; ++i) out[at + i] = scale * Stream::number(in, i);
+    }
+  }
+
+  static void codes(const PackedRow& row, std::int64_t begin, std::int64_t count, std::uint8_t* codes, float* scales,
+                    float* biases) requires has_codes<Stream> {
+    Stream::codes(codes_at(row, begin), count, codes);
+    for (std::int64_t g = 0; g < count / Stream::kGroup; ++g) {
+      scales[g] = Stream::scale(row, begin / Stream::kGroup + g) * Stream::kUnit;
+      biases[g] = bias_of<Stream>(scales[g]);
+    }
+  }
+
+  static void encode(const float* weights, std::int64_t k, const MutablePackedRow& row) {
+    const auto are_finite = [](const float* w, std::int64_t count) {
+      return std::all_of(w, w + count, [](float v) { return std::isfinite(v); });
+    };
+    float global = 0;
+    if constexpr (Stream::kHasGlobal) {
+      for (std::int64_t i = 0; i < k; ++i) {
+        if (std::isfinite(weights[i])) global = std::max(global, std::abs(weights[i]));
+      }
+      global = Stream::global_of(global);
+      store_unaligned(row.component[kGlobal], global);
+    }
+    for (std::int64_t at = 0; at < k; at += Stream::kGroup) {
+      auto* out = reinterpret_cast<unsigned char*>(stream(row, at));
+      const bool is_finite = are_finite(weights + at, Stream::kGroup);
+      const auto scale = Stream::encode(weights + at, global, is_finite, out);
+      if constexpr (Stream::kHasOwnScales) {
+        store_scale(row.scale_dtype, row.component[kScales], at / Stream::kGroup, scale);
+      } else {
+        row.component[kScales][at / Stream::kGroup] = static_cast<std::byte>(scale);
+      }
+    }
+  }
+};
+
+template <class Stream>
+constexpr Format row_of() {
+  using Row = StreamRow<Stream>;
+  constexpr int kCount = Stream::kHasGlobal ? 3 : 2;
+  Format format{.name = Stream::kName,
+                .family = has_codes<Stream> && !Stream::kInWords ? Family::affine : Family::minifloat,
+                .bits = Stream::kBits,
+                .group_size = Stream::kGroup,
+                .block = Stream::kGroup,
+                .components = std::span(kComponents<Stream>).first(kCount),
+                .width = Row::width,
+                .decode = Row::decode,
+                .encode = Row::encode,
+                .bits_per_weight = Stream::kBits + (Stream::kHasOwnScales ? 16.0 : 8.0) / Stream::kGroup,
+                .mlx_mode = Stream::kMode,
+                .specification = Stream::kSpecification};
+  if constexpr (has_codes<Stream>) {
+    format.code_bits = Stream::kCodeBits;
+    format.codes = Row::codes;
+    format.zero = Stream::kZero;
+  }
+  return format;
+}
+
+template <class... Stream>
+struct Rows {
+  static constexpr Format all[] = {row_of<Stream>()...};
+};
+
+}  // namespace
+
+std::span<const Format> stream_formats() { return AllStreams<Rows>::all; }
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace nibble
