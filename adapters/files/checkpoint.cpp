@@ -33,7 +33,7 @@ struct Checkpoint::Impl {
   std::optional<PackPlan> plan;
   std::string architecture;
   std::string config_json;
-  MlxPacking packing;
+  FolderPacking packing;
   ModelConfig config;
   std::optional<Error> config_error;  // why there is no configuration to run the model by
   GenerationConfig generation;
@@ -84,9 +84,10 @@ void open_config(const fs::path& folder, Checkpoint::Impl* impl) {
               fmt::format("{}: is missing, and without it nobody knows how to run the model", shown(file.string())));
   } else {
     impl->architecture = model_type_of(impl->config_json, file);
-    impl->packing = parse_mlx_packing(impl->config_json, file);
+    impl->packing.mlx = parse_mlx_packing(impl->config_json, file);
     impl->config_error = error_of([&] { impl->config = parse_config(impl->config_json, file.string()); });
   }
+  impl->packing.packer = find_packer(impl->config_json, folder);
   const fs::path generation = folder / "generation_config.json";
   if (fs::exists(generation))
     impl->generation = parse_generation_config(read_if_there(generation), generation.string());

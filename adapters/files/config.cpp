@@ -9,6 +9,7 @@
 #include "adapters/files/config_reader.h"
 #include "adapters/files/file_error.h"
 #include "adapters/files/json_events.h"
+#include "adapters/files/packer.h"
 
 namespace nibble {
 inline namespace v0 {
@@ -44,14 +45,15 @@ constexpr std::array<const char*, 2> kExpertCounts{"num_experts", "num_local_exp
 
 /// mlx-lm's `quantization` and its mirror have bits and group_size and no quant_method; every other packer names
 /// itself.
-void refuse_other_packers(const json& object, const Reader& reader) {
+void refuse_unknown_packers(const json& object, const Reader& reader) {
   const json* packing = reader.find("quantization_config");
   if (!packing) return;
   if (!packing->is_object()) reader.bad("quantization_config", "is not an object");
   const auto method = packing->find("quant_method");
   if (method != packing->end() && method->is_string()) {
-    reader.unsupported("quantization_config",
-                       fmt::format("quant_method {} is not supported", shown(method->get<std::string>())));
+    if (find_packing_method(method->get<std::string>())) return;
+    reader.unsupported("quantization_config", fmt::format("quant_method {} is not supported ({} are)",
+                                                          shown(method->get<std::string>()), packing_methods()));
   }
   if (!object.contains("quantization") && !packing->contains("group_size")) {
     reader.unsupported("quantization_config", "is not of a method that is supported");
@@ -250,7 +252,7 @@ ModelConfig parse_config(std::string_view text, const std::string& origin) {
   ModelConfig config;
   config.model_type = reader.text("model_type").value_or("");
   config.architecture = architecture_of(reader, config.model_type);
-  refuse_other_packers(object, reader);
+  refuse_unknown_packers(object, reader);
 
   config.hidden_size = reader.size("hidden_size");
   config.intermediate_size = reader.size("intermediate_size");

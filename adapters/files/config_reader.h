@@ -30,6 +30,10 @@ class Reader {
     const auto found = object_.find(key);
     return found == object_.end() || found->is_null() ? nullptr : &*found;
   }
+  /// Of an object that a key holds.
+  Reader inner(const nlohmann::json& object, std::string_view key) const {
+    return Reader(object, origin_, fmt::format("{}{}.", prefix_, key));
+  }
   bool has(const char* key) const { return object_.contains(key); }
   std::optional<std::int64_t> integer(const char* key) const {
     const nlohmann::json* value = find(key);

@@ -5,12 +5,16 @@
 #include <algorithm>
 #include <deque>
 #include <functional>
+#include <numeric>
 #include <set>
+#include <type_traits>
 
 #include "adapters/files/file_error.h"
 #include "adapters/files/json_events.h"
 #include "adapters/files/packed_pieces.h"
 #include "adapters/files/safetensors.h"
+#include "nibble/ops.h"
+#include "nibble/quantization.h"
 
 namespace nibble {
 inline namespace v0 {
@@ -28,35 +32,43 @@ struct Place {
 /// How tensors()[i] is put together. Dense tensors have `main` alone.
 struct Recipe {
   Place main = {};
-  Place scales = {}, biases = {};
-  std::string format = {};   // empty: dense
-  std::string refusal = {};  // why get() cannot make it
+  std::vector<Place> beside = {};  // the format's other components
+  std::string format = {};         // empty: dense
+  std::string refusal = {};        // why get() cannot make it
+  std::string layer = {};          // of another packer: what the names of its parts begin with
 };
 
 class FolderSource : public WeightSource {
  public:
-  FolderSource(std::vector<fs::path> files, const MlxPacking& packing) {
+  FolderSource(std::vector<fs::path> files, const FolderPacking& packing) : packer_(packing.packer) {
     files_ = std::move(files);
     for (const fs::path& file : files_) notes_.push_back(packed_notes(readers_.emplace_back(file).metadata()));
     index_places();
-    for (const auto& [name, place] : places_) add(name, place, packing);
-    // `places_` is sorted by name, and so are the tensors.
+    for (const auto& [name, place] : places_) add(name, place, packing.mlx);
+    sort_by_name();
   }
 
   Tensor get(std::size_t i) const override {
     const Recipe& recipe = recipes_[i];
     const TensorInfo& info = tensors_[i];
     if (!recipe.refusal.empty()) refuse(ErrorCode::unsupported, path_of(recipe.main), info.name, recipe.refusal);
+    if (!recipe.layer.empty()) {
+      return naming(recipe.main, info.name, [&] {
+        return from_components(recipe.format, packer_->read(parts_of(recipe.layer)), info.shape, info.dtype);
+      });
+    }
     const Tensor main = load(recipe.main);
     if (recipe.format.empty()) return main;
-    try {
-      if (!recipe.scales.entry) return from_components(recipe.format, {{"blocks", main}}, info.shape, info.dtype);
+    return naming(recipe.main, info.name, [&] {
       const FormatInfo& format = *find_format_info(recipe.format);
-      return from_quantized(main, load(recipe.scales), load(recipe.biases),
-                            {.bits = format.bits, .group_size = format.group_size});
-    } catch (const Error& error) {
-      refuse(error.code(), path_of(recipe.main), info.name, error.what());
-    }
+      Components components{{format.components.front().name, main}};
+      for (std::size_t c = 0; c < recipe.beside.size(); ++c) {
+        const ComponentInfo& component = format.components[c + 1];
+        const Tensor loaded = load(recipe.beside[c]);
+        components.emplace_back(component.name, component.of_row ? of_rows(loaded, info.shape) : loaded);
+      }
+      return from_components(recipe.format, components, info.shape, info.dtype);
+    });
   }
 
   using WeightSource::forget;
@@ -97,10 +109,71 @@ class FolderSource : public WeightSource {
   Tensor load(const Place& place) const { return readers_[place.file].tensor(*place.entry); }
   static std::uint64_t bytes_of(const Place& place) { return place.entry ? place.entry->end - place.entry->begin : 0; }
 
+  /// What `make` gives; an Error of its gets the names of file and tensor.
+  template <class Make>
+  std::invoke_result_t<Make> naming(const Place& place, std::string_view tensor, Make make) const {
+    try {
+      return make();
+    } catch (const Error& error) {
+      refuse(error.code(), path_of(place), tensor, error.what());
+    }
+  }
+
+  void sort_by_name() {
+    std::vector<std::size_t> order(tensors_.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::ranges::sort(order, {}, [&](std::size_t i) -> const std::string& { return tensors_[i].name; });
+    std::vector<TensorInfo> tensors;
+    std::vector<Recipe> recipes;
+    for (const std::size_t i : order) {
+      tensors.push_back(std::move(tensors_[i]));
+      recipes.push_back(std::move(recipes_[i]));
+    }
+    tensors_ = std::move(tensors);
+    recipes_ = std::move(recipes);
+  }
+
+  /// Whether the tensor is a part of a layer that another packer packed; the first part stands for all.
+  bool add_part(std::string_view name, const Place& place) {
+    const auto dot = name.rfind('.');
+    if (!packer_ || dot == std::string_view::npos) return false;
+    const auto layer = name.substr(0, dot), part = name.substr(dot + 1);
+    if (std::ranges::find(packer_->parts(), part) == packer_->parts().end()) return false;
+    if (!find(layer, packer_->parts().front()).entry) return false;
+    if (part == packer_->parts().front()) add_layer(layer, place);
+    return true;
+  }
+
+  void add_layer(std::string_view layer, const Place& place) {
+    const std::string name = fmt::format("{}.weight", layer);
+    if (find(name).entry) bad_file(path_of(place), name, fmt::format("stands beside .{}", packer_->parts().front()));
+    const LayerParts parts = parts_of(layer);
+    const PackedLayer packed = naming(place, name, [&] { return packer_->describe(parts); });
+    std::uint64_t bytes = 0;
+    for (const auto& [part, entry] : parts.entries) bytes += entry->end - entry->begin;
+    tensors_.push_back({.name = name,
+                        .shape = packed.shape,
+                        .dtype = packed.dtype,
+                        .format = packed.format->name,
+                        .bytes = bytes,
+                        .packed = true});
+    recipes_.push_back({.main = place, .format = packed.format->name, .layer = std::string(layer)});
+  }
+
+  LayerParts parts_of(std::string_view layer) const {
+    LayerParts parts;
+    for (const std::string_view part : packer_->parts()) {
+      if (const Place place = find(layer, part); place.entry) parts.entries.emplace(part, place.entry);
+    }
+    parts.load = [this, layer = std::string(layer)](std::string_view part) { return load(find(layer, part)); };
+    return parts;
+  }
+
   void add(std::string_view name, const Place& place, const MlxPacking& packing) {
+    if (add_part(name, place)) return;
     const auto& notes = notes_[place.file];
     if (const auto note = notes.find(name); note != notes.end()) return add_noted(name, place, note->second);
-    if ((packing.present || !notes.empty()) && belongs_to_a_triplet(name)) return;
+    if ((packing.present || !notes.empty()) && stands_beside_codes(name)) return;
     const bool is_weight = name.ends_with(".weight");
     const auto stem = stem_of(name);
     if (packing.present && is_weight && find(stem, "scales").entry) return add_mlx(name, place, packing.of(stem));
@@ -112,13 +185,19 @@ class FolderSource : public WeightSource {
           "has .scales, as if packed by mlx-lm, but no config.json beside it says how (quantization)";
   }
 
-  bool belongs_to_a_triplet(std::string_view name) const {
-    for (const std::string_view part : {".scales", ".biases"}) {
-      if (!name.ends_with(part)) continue;
-      const auto stem = name.substr(0, name.size() - part.size());
-      if (find(stem, "scales").entry && (find(stem, "weight").entry || find(stem).entry)) return true;
-      if (part == ".scales") bad_file(path_of(find(name)), name, "has no .weight beside it");
-    }
+  bool stands_beside_codes(std::string_view name) const {
+    static const std::set<std::string> parts = [] {
+      std::set<std::string> all;
+      for (const FormatInfo& format : known_formats()) {
+        for (const ComponentInfo& component : beside(format)) all.insert(component.name);
+      }
+      return all;
+    }();
+    const auto dot = name.rfind('.');
+    if (dot == std::string_view::npos || !parts.contains(std::string(name.substr(dot + 1)))) return false;
+    const auto stem = name.substr(0, dot), part = name.substr(dot + 1);
+    if (find(stem, "scales").entry && (find(stem, "weight").entry || find(stem).entry)) return true;
+    if (part == "scales") bad_file(path_of(find(name)), name, "has no .weight beside it");
     return false;
   }
 
@@ -135,36 +214,84 @@ class FolderSource : public WeightSource {
 
   void add_mlx(std::string_view name, const Place& codes, const MlxPacking::Layer& layer) {
     if (!layer.packed) bad_file(path_of(codes), name, "has .scales, but config.json says that it is not packed");
-    Recipe recipe{.main = codes, .scales = find(stem_of(name), "scales"), .biases = find(stem_of(name), "biases")};
-    const auto [bits, group] = layer.params;
-    if (is_mlx_mode(layer.mode)) {
-      const FormatInfo* format = find_mlx_format(layer.mode, bits, group);
-      if (!format)
-        refuse(ErrorCode::unsupported, path_of(codes), name,
-               fmt::format("bits {} with group_size {} is not supported", bits, group));
-      if (!recipe.biases.entry) bad_file(path_of(codes), name, "is packed, but its .biases are missing");
-      recipe.format = format->name;
-    } else {
-      recipe.refusal = fmt::format("quantization mode {} is not supported (affine is)", shown(layer.mode));
+    if (const FormatInfo* format = choose_format(name, codes, layer)) return add_codes(name, codes, *format);
+    const Place scales = find(stem_of(name), "scales");
+    tensors_.push_back(
+        {.name = std::string(name),
+         .shape = check_codes(name, codes, scales, DType::u32, layer.params.bits, layer.params.group_size),
+         .dtype = DType::f32,
+         .format = layer.mode,
+         .bytes = bytes_of(codes) + bytes_of(scales),
+         .packed = true});
+    recipes_.push_back(
+        {.main = codes,
+         .refusal = fmt::format("quantization mode {} is not supported ({} are)", shown(layer.mode), mlx_modes())});
+  }
+
+  /// Codes under the tensor's name, with the format's other components beside them.
+  void add_codes(std::string_view name, const Place& codes, const FormatInfo& format) {
+    Recipe recipe{.main = codes, .format = format.name};
+    const Place scales = find(stem_of(name), "scales");
+    const Shape shape =
+        check_codes(name, codes, scales, *format.components.front().dtype, format.bits, format.group_size);
+    DType dtype = DType::f32;
+    std::uint64_t bytes = bytes_of(codes);
+    for (const ComponentInfo& component : beside(format)) {
+      const Place place = find(stem_of(name), component.name);
+      if (!place.entry)
+        bad_file(path_of(codes), name, fmt::format("is packed, but its .{} are missing", component.name));
+      check_beside(name, component, place, scales, shape);
+      if (!component.dtype) dtype = place.entry->dtype;
+      bytes += bytes_of(place);
+      recipe.beside.push_back(place);
     }
-    const Shape shape = check_triplet(name, recipe, bits, group);
     tensors_.push_back({.name = std::string(name),
                         .shape = shape,
-                        .dtype = recipe.refusal.empty() ? recipe.scales.entry->dtype : DType::f32,
-                        .format = recipe.refusal.empty() ? recipe.format : layer.mode,
-                        .bytes = bytes_of(recipe.main) + bytes_of(recipe.scales) + bytes_of(recipe.biases),
+                        .dtype = dtype,
+                        .format = format.name,
+                        .bytes = bytes,
                         .packed = true});
     recipes_.push_back(std::move(recipe));
   }
 
-  /// The logical shape of codes (…, N, K·bits/32), scales and biases (…, N, K/group).
-  Shape check_triplet(std::string_view name, const Recipe& recipe, int bits, int group) const {
-    const fs::path& file = path_of(recipe.main);
-    const SafetensorsEntry& codes = *recipe.main.entry;
-    const SafetensorsEntry& scales = *recipe.scales.entry;
+  static std::span<const ComponentInfo> beside(const FormatInfo& format) {
+    return std::span(format.components).subspan(1);
+  }
+
+  /// Null for a mode that MLX may have and nibble has not. Of formats that are told apart by what stands beside the
+  /// codes, the one that uses the most of it.
+  const FormatInfo* choose_format(std::string_view name, const Place& codes, const MlxPacking::Layer& layer) const {
+    std::vector<const FormatInfo*> formats = mlx_formats(layer.mode);
+    if (formats.empty()) return nullptr;
+    const AffineParams& wanted = layer.params;
+    std::erase_if(formats, [&](const FormatInfo* format) {
+      return format->bits != wanted.bits || format->group_size != wanted.group_size;
+    });
+    if (formats.empty())
+      refuse(ErrorCode::unsupported, path_of(codes), name,
+             fmt::format("bits {} with group_size {} is not supported", wanted.bits, wanted.group_size));
+    const auto found = [&](const FormatInfo* format) {
+      return std::ranges::all_of(beside(*format), [&](const ComponentInfo& component) {
+        return find(stem_of(name), component.name).entry != nullptr;
+      });
+    };
+    const FormatInfo* best = formats.front();
+    for (const FormatInfo* format : formats) {
+      if (found(format) && format->components.size() > best->components.size()) best = format;
+    }
+    return best;
+  }
+
+  /// The logical shape of codes (…, N, K·bits/32; of bytes K·bits/8) and scales (…, N, K/group).
+  Shape check_codes(std::string_view name, const Place& main, const Place& beside, DType stored, int bits,
+                    int group) const {
+    const fs::path& file = path_of(main);
+    const SafetensorsEntry& codes = *main.entry;
+    const SafetensorsEntry& scales = *beside.entry;
     const std::string sizes = fmt::format("codes {}, scales {}", to_string(codes.shape), to_string(scales.shape));
-    if (codes.dtype != DType::u32)
-      bad_file(file, name, fmt::format("packed codes are {}, not U32", safetensors_name(codes.dtype)));
+    if (codes.dtype != stored)
+      bad_file(file, name,
+               fmt::format("packed codes are {}, not {}", safetensors_name(codes.dtype), safetensors_name(stored)));
     if (codes.shape.rank() < 2 || scales.shape.rank() != codes.shape.rank())
       bad_file(file, name, fmt::format("{}: ranks do not fit", sizes));
     for (int axis = 0; axis + 1 < codes.shape.rank(); ++axis) {
@@ -173,21 +300,51 @@ class FolderSource : public WeightSource {
     // Where a tensor is not empty its width is far below this; an empty one may claim anything.
     constexpr std::int64_t kWidest = std::int64_t{1} << 40;
     if (codes.shape.back() > kWidest) bad_file(file, name, "shape overflows");
-    const std::int64_t weights = codes.shape.back() * 32 / bits;
-    if (codes.shape.back() * 32 % bits != 0 || weights % group != 0 || weights / group != scales.shape.back()) {
+    const std::int64_t row_bits = codes.shape.back() * 8 * static_cast<std::int64_t>(itemsize(stored));
+    const std::int64_t weights = row_bits / bits;
+    if (row_bits % bits != 0 || weights % group != 0 || weights / group != scales.shape.back()) {
       bad_file(file, name, fmt::format("{}: {} bits and group_size {} do not divide them", sizes, bits, group));
     }
-    if (recipe.biases.entry) {
-      const SafetensorsEntry& biases = *recipe.biases.entry;
-      if (biases.shape != scales.shape || biases.dtype != scales.dtype)
-        bad_file(file, name, "scales and biases differ in shape or dtype");
-    }
-    const bool is_float = scales.dtype == DType::f32 || scales.dtype == DType::f16 || scales.dtype == DType::bf16;
-    if (recipe.refusal.empty() && !is_float)
-      bad_file(file, name, fmt::format("scales are {}, not F32, F16 or BF16", safetensors_name(scales.dtype)));
     Shape shape = codes.shape;
     shape[shape.rank() - 1] = weights;
     return shape;
+  }
+
+  /// What stands beside the codes: scales and what is like them, or numbers of matrices or rows.
+  void check_beside(std::string_view name, const ComponentInfo& component, const Place& place, const Place& scales,
+                    const Shape& shape) const {
+    const SafetensorsEntry& entry = *place.entry;
+    const fs::path& file = path_of(place);
+    const bool is_float = entry.dtype == DType::f32 || entry.dtype == DType::f16 || entry.dtype == DType::bf16;
+    const auto told = safetensors_name(entry.dtype);
+    if (component.dtype && entry.dtype != *component.dtype)
+      bad_file(file, name, fmt::format("{} are {}, not {}", component.name, told, safetensors_name(*component.dtype)));
+    if (!component.dtype && !is_float)
+      bad_file(file, name, fmt::format("{} are {}, not F32, F16 or BF16", component.name, told));
+    if (component.of_row) {
+      if (repeats_of(entry.shape, shape) == 0)
+        bad_file(file, name,
+                 fmt::format("{} {} is neither one number nor one a matrix", component.name, to_string(entry.shape)));
+    } else if (entry.shape != scales.entry->shape || (!component.dtype && entry.dtype != scales.entry->dtype)) {
+      bad_file(file, name, fmt::format("scales and {} differ in shape or dtype", component.name));
+    }
+  }
+
+  /// For how many rows of a weight each number of such a shape stands; 0 where that does not come out.
+  static std::int64_t repeats_of(const Shape& numbers, const Shape& weight) {
+    const std::int64_t rows =
+        Shape(std::span<const std::int64_t>(weight).first(static_cast<std::size_t>(weight.rank() - 1))).numel();
+    const std::int64_t matrix = weight[weight.rank() - 2], count = numbers.numel();
+    if (count == rows) return 1;
+    if (count == 1) return rows;
+    return matrix > 0 && count == rows / matrix ? matrix : 0;
+  }
+  /// Each row gets the number that stands for it.
+  static Tensor of_rows(const Tensor& numbers, const Shape& weight) {
+    const std::int64_t count = numbers.numel(), repeats = repeats_of(numbers.shape(), weight);
+    Shape shape = weight;
+    shape[shape.rank() - 1] = 1;
+    return reshape(broadcast_to(reshape(numbers, {count, 1}), {count, repeats}), shape);
   }
 
   /// A tensor that save_safetensors packed.
@@ -196,11 +353,13 @@ class FolderSource : public WeightSource {
     if (!format)
       refuse(ErrorCode::unsupported, path_of(place), name, fmt::format("format {} is unknown", shown(note.format)));
     const SafetensorsEntry& entry = *place.entry;
-    if (!format->mlx_mode.empty()) {
+    if (format->components.size() > 1) {
       Place scales = find(stem_of(name), "scales");
       if (!scales.entry) bad_file(path_of(place), name, "is packed, but its .scales are missing");
-      return add_mlx(name, place,
-                     {.packed = true, .params = {format->bits, format->group_size}, .mode = format->mlx_mode});
+      add_codes(name, place, *format);
+      const auto is_fixed = [](const ComponentInfo& component) { return component.dtype.has_value(); };
+      if (std::ranges::all_of(format->components, is_fixed)) tensors_.back().dtype = note.dtype;
+      return;
     }
     const std::int64_t weights =
         entry.shape.rank() > 0 && entry.dtype == DType::u8 ? weights_in_row(*format, entry.shape.back()) : 0;
@@ -216,6 +375,7 @@ class FolderSource : public WeightSource {
     recipes_.push_back({.main = place, .format = format->name});
   }
 
+  std::shared_ptr<const Packer> packer_;  // null: MLX's, or none
   std::deque<SafetensorsReader> readers_;
   std::vector<std::map<std::string, PackedNote, std::less<>>> notes_;  // a file each
   std::vector<NamedPlace> places_;
@@ -263,7 +423,7 @@ std::vector<fs::path> glob_model_files(const fs::path& folder) {
 
 }  // namespace
 
-std::unique_ptr<WeightSource> open_folder(const fs::path& folder, const MlxPacking& packing) {
+std::unique_ptr<WeightSource> open_folder(const fs::path& folder, const FolderPacking& packing) {
   const fs::path index = folder / "model.safetensors.index.json";
   if (!fs::exists(index)) {
     auto files = glob_model_files(folder);
@@ -277,7 +437,7 @@ std::unique_ptr<WeightSource> open_folder(const fs::path& folder, const MlxPacki
   return source;
 }
 
-std::unique_ptr<WeightSource> open_safetensors(const fs::path& file, const MlxPacking& packing) {
+std::unique_ptr<WeightSource> open_safetensors(const fs::path& file, const FolderPacking& packing) {
   return std::make_unique<FolderSource>(std::vector{file}, packing);
 }
 

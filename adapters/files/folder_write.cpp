@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 
 #include "adapters/files/atomic_file.h"
 #include "adapters/files/checkpoint_access.h"
@@ -13,6 +14,7 @@
 #include "adapters/files/json_events.h"
 #include "adapters/files/mapped_file.h"
 #include "adapters/files/packed_pieces.h"
+#include "adapters/files/packer.h"
 #include "adapters/files/paths.h"
 #include "adapters/files/safetensors.h"
 #include "adapters/files/tokenizer_write.h"
@@ -50,15 +52,17 @@ const fs::path& replaceable(const fs::path& out, const Checkpoint& checkpoint) {
 }
 
 /// Tensors that another packer made look like plain ones; written as such they would be no model.
-void refuse_other_packers(const Checkpoint& checkpoint) {
+void refuse_unknown_packers(const Checkpoint& checkpoint) {
   if (checkpoint.is_gguf()) return;
   const std::string text = checkpoint.config_json();
   if (!text.empty()) {
     const nlohmann::json config = parse_small_json(text, checkpoint.path());
     const auto block = config.find("quantization_config");
-    if (block != config.end() && block->is_object() && block->contains("quant_method")) {
+    const bool names_method = block != config.end() && block->is_object() && block->contains("quant_method");
+    const nlohmann::json method = names_method ? (*block)["quant_method"] : nlohmann::json();
+    if (names_method && !(method.is_string() && find_packing_method(method.get<std::string>()))) {
       refuse(ErrorCode::unsupported, checkpoint.path() / "config.json", "quantization_config",
-             fmt::format("quant_method {} is not supported", shown((*block)["quant_method"].dump())));
+             fmt::format("quant_method {} is not supported", shown(method.dump())));
     }
   }
   for (const TensorInfo& tensor : checkpoint.tensors()) {
@@ -86,10 +90,32 @@ void for_each_block(const Tensor& tensor, const std::function<void(const Tensor&
 Tensor with_scales_of(DType dtype, const Tensor& packed) {
   if (packed.dtype() == dtype) return packed;
   PackingView view = packing_of(packed);
-  for (auto& [part, component] : view.components) {
-    if (is_floating(component.dtype())) component = cast(component, dtype);
+  for (std::size_t c = 0; c < view.components.size(); ++c) {
+    if (!view.format.components[c].dtype) view.components[c].second = cast(view.components[c].second, dtype);
   }
-  return from_components(view.format.name, view.components, packed.shape());
+  return from_components(view.format.name, view.components, packed.shape(), dtype);
+}
+
+bool has_numbers_of_rows(std::string_view format) {
+  return std::ranges::any_of(find_format_info(format)->components, &ComponentInfo::of_row);
+}
+
+/// A component that each row has, in whose file each matrix has it.
+Tensor of_matrices(const std::string& name, const Tensor& rows) {
+  const std::int64_t matrix = rows.size(-2), count = rows.numel() / std::max<std::int64_t>(1, matrix);
+  const std::vector<float> all = rows.to_vector<float>();
+  for (std::int64_t i = 0; i < count * matrix; ++i) {
+    const auto at = static_cast<std::size_t>(i), first = static_cast<std::size_t>(i / matrix * matrix);
+    if (all[at] != all[first])
+      throw Error(ErrorCode::unsupported,
+                  fmt::format("[write] {}: its rows differ where a matrix has one number", name));
+  }
+  return reshape(slice(rows, -2, 0, 1), {count});
+}
+
+/// A format's part of config.json.
+MlxPacking::Layer layer_of(const FormatInfo& format) {
+  return {.packed = true, .params = {.bits = format.bits, .group_size = format.group_size}, .mode = format.mlx_mode};
 }
 
 class FolderWriter {
@@ -99,15 +125,14 @@ class FolderWriter {
         source_(CheckpointAccess::source(checkpoint)),
         options_(options),
         out_(replaceable(out, checkpoint), options.force) {
-    if (options.plan && !is_mlx_format(options.plan->format)) {
-      throw Error(
-          ErrorCode::unsupported,
-          fmt::format("[write] {} cannot be stored in a model folder (affine formats can)", options.plan->format));
+    if (options.plan && (!is_mlx_format(options.plan->format) || has_numbers_of_rows(options.plan->format))) {
+      throw Error(ErrorCode::unsupported, fmt::format("[write] {} cannot be stored in a model folder (MLX's {} can)",
+                                                      options.plan->format, mlx_modes()));
     }
   }
 
   std::vector<std::string> write() {
-    refuse_other_packers(checkpoint_);
+    refuse_unknown_packers(checkpoint_);
     decide();
     write_configs();  // first, as they are soon refused
     write_tokenizer();
@@ -163,32 +188,25 @@ class FolderWriter {
       refuse(ErrorCode::unsupported, checkpoint_.path(), tensor.name,
              fmt::format("format {} is not supported", tensor.format));
     packing_.present = true;
-    MlxPacking::Layer layer;
-    layer.params = {.bits = format->bits, .group_size = format->group_size};
-    packing_.overrides.emplace(stem_of(tensor.name), layer);
+    packing_.overrides.emplace(stem_of(tensor.name), layer_of(*format));
   }
 
   /// What most layers have stands once; the others stand as overrides. Layers without scales need no word.
   void settle_packing() {
     if (options_.plan) {
-      const FormatInfo& format = *find_format_info(options_.plan->format);
-      packing_.everywhere.params = {.bits = format.bits, .group_size = format.group_size};
+      packing_.everywhere = layer_of(*find_format_info(options_.plan->format));
     } else {
-      std::map<std::pair<int, int>, int> count;
+      std::map<MlxPacking::Layer, int> count;
       int most = 0;
       for (const auto& [path, layer] : packing_.overrides) {
-        const int n = ++count[{layer.params.bits, layer.params.group_size}];
+        const int n = ++count[layer];
         if (n > most) {
           most = n;
           packing_.everywhere = layer;
         }
       }
     }
-    std::erase_if(packing_.overrides, [&](const auto& entry) {
-      const AffineParams& params = entry.second.params;
-      return params.bits == packing_.everywhere.params.bits &&
-             params.group_size == packing_.everywhere.params.group_size;
-    });
+    std::erase_if(packing_.overrides, [&](const auto& entry) { return entry.second == packing_.everywhere; });
   }
 
   std::string file_name(std::size_t f) const {
@@ -202,13 +220,17 @@ class FolderWriter {
     if (decision.treatment == Treatment::dense) return declare_dense(tensor, decision.dtype);
     const bool is_new = decision.treatment == Treatment::pack;
     const FormatInfo& format = *find_format_info(is_new ? options_.plan->format : tensor.format);
-    Shape codes = tensor.shape, scales = tensor.shape;
-    codes[codes.rank() - 1] = tensor.shape.back() * format.bits / 32;
-    scales[scales.rank() - 1] = tensor.shape.back() / format.group_size;
-    const std::string stem(stem_of(tensor.name));
-    return {{tensor.name, DType::u32, codes},
-            {stem + ".scales", decision.dtype, scales},
-            {stem + ".biases", decision.dtype, scales}};
+    std::vector<TensorDeclaration> pieces;
+    for (const ComponentInfo& component : format.components) {
+      Shape shape = tensor.shape;
+      shape[shape.rank() - 1] = tensor.shape.back() / format.block * component.width;
+      if (component.of_row)
+        shape = {
+            Shape(std::span<const std::int64_t>(tensor.shape).first(static_cast<std::size_t>(tensor.shape.rank() - 2)))
+                .numel()};
+      pieces.push_back({piece_name(tensor.name, component.name), component.dtype.value_or(decision.dtype), shape});
+    }
+    return pieces;
   }
 
   std::vector<TensorDeclaration> declare_dense(const TensorInfo& tensor, DType dtype) const {
@@ -231,12 +253,29 @@ class FolderWriter {
     std::int64_t expert = 0;
     for (const Tensor& part : one_by_one ? experts(i) : source_.parts(i)) {
       const std::string name = one_by_one ? expert_name(info.name, expert++) : info.name;
+      const std::set<std::string> of_rows = write_numbers_of_rows(name, part, decisions_[i], writer);
       for_each_block(part, [&](const Tensor& block) {
-        for (const auto& [piece_name, piece] : stored_pieces(name, treated(block, decisions_[i])))
-          writer->append(piece_name, piece);
+        for (const auto& [piece_name, piece] : stored_pieces(name, treated(block, decisions_[i]))) {
+          if (!of_rows.contains(piece_name)) writer->append(piece_name, piece);
+        }
         source_.forget(block);
       });
     }
+  }
+
+  /// Returns the names of those pieces.
+  static std::set<std::string> write_numbers_of_rows(const std::string& name, const Tensor& part,
+                                                     const Decision& decision, SafetensorsWriter* writer) {
+    std::set<std::string> written;
+    if (decision.treatment != Treatment::keep_packed) return written;
+    const PackingView view = packing_of(part);
+    for (std::size_t c = 0; c < view.components.size(); ++c) {
+      if (!view.format.components[c].of_row) continue;
+      const auto& [component, tensor] = view.components[c];
+      written.insert(piece_name(name, component));
+      writer->append(piece_name(name, component), of_matrices(name, tensor));
+    }
+    return written;
   }
 
   std::vector<Tensor> experts(std::size_t i) const {

@@ -25,10 +25,10 @@ const GgmlType kOtherTypes[] = {
     {41, "Q1_0", 128, 18},
 };
 
-/// A format that GGUF has a number for; GGUF writes the same name in capitals.
+/// A format that GGUF has a number for; GGUF writes the same name in capitals, without what tells it from MLX's.
 GgmlType type_of(const FormatInfo& info) {
-  std::string name;
-  std::ranges::transform(info.name, std::back_inserter(name), [](unsigned char c) { return std::toupper(c); });
+  std::string name = info.name.substr(0, info.name.find("_gguf"));
+  std::ranges::transform(name, name.begin(), [](unsigned char c) { return std::toupper(c); });
   return {*info.ggml_type,
           name,
           static_cast<std::uint32_t>(info.block),

@@ -4,6 +4,7 @@
 
 #include "adapters/files/file_error.h"
 #include "adapters/files/json_events.h"
+#include "adapters/files/packed_pieces.h"
 
 namespace nibble {
 inline namespace v0 {
@@ -12,12 +13,11 @@ namespace {
 
 using nlohmann::json;
 
-/// What mlx.core.quantize takes where a mode is named and nothing else.
+/// What mlx.core.quantize takes where a mode is named and nothing else: affine has many widths, the others one.
 AffineParams defaults_of(std::string_view mode) {
-  if (mode == "mxfp4") return {.bits = 4, .group_size = 32};
-  if (mode == "mxfp8") return {.bits = 8, .group_size = 32};
-  if (mode == "nvfp4") return {.bits = 4, .group_size = 16};
-  return {};
+  const std::vector<const FormatInfo*> formats = mlx_formats(mode);
+  if (mode == "affine" || formats.empty()) return {};
+  return {.bits = formats.front()->bits, .group_size = formats.front()->group_size};
 }
 
 int small_integer(const json& object, const char* key, int otherwise, const std::filesystem::path& origin,

@@ -18,6 +18,7 @@ struct MlxPacking {
     bool packed = true;  ///< false where the block says `"<path>": false`
     AffineParams params;
     std::string mode = "affine";
+    auto operator<=>(const Layer&) const = default;
   };
   bool present = false;
   Layer everywhere;

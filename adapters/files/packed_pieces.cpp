@@ -1,8 +1,10 @@
 #include "adapters/files/packed_pieces.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
+#include <set>
 
 #include "adapters/files/file_error.h"
 
@@ -20,6 +22,11 @@ std::string_view stem_of(std::string_view name) {
   return name.ends_with(kSuffix) ? name.substr(0, name.size() - kSuffix.size()) : name;
 }
 
+std::string piece_name(const std::string& name, std::string_view component) {
+  const bool is_main = component == "codes" || component == "blocks";
+  return is_main ? name : fmt::format("{}.{}", stem_of(name), component);
+}
+
 std::vector<std::pair<std::string, Tensor>> stored_pieces(const std::string& name, const Tensor& tensor) {
   if (!tensor.is_quantized()) return {{name, tensor}};
   const PackingView view = packing_of(tensor);
@@ -29,10 +36,7 @@ std::vector<std::pair<std::string, Tensor>> stored_pieces(const std::string& nam
                             describe(tensor)));
   }
   std::vector<std::pair<std::string, Tensor>> pieces;
-  for (const auto& [part, component] : view.components) {
-    const bool is_main = part == "codes" || part == "blocks";
-    pieces.emplace_back(is_main ? name : fmt::format("{}.{}", stem_of(name), part), component);
-  }
+  for (const auto& [part, component] : view.components) pieces.emplace_back(piece_name(name, part), component);
   return pieces;
 }
 
@@ -63,15 +67,20 @@ const FormatInfo* find_format_info(std::string_view format) {
   return found == known_formats().end() ? nullptr : &*found;
 }
 
-bool is_mlx_mode(std::string_view mode) {
-  return !mode.empty() && std::ranges::find(known_formats(), mode, &FormatInfo::mlx_mode) != known_formats().end();
+std::vector<const FormatInfo*> mlx_formats(std::string_view mode) {
+  std::vector<const FormatInfo*> found;
+  for (const FormatInfo& info : known_formats()) {
+    if (!mode.empty() && info.mlx_mode == mode) found.push_back(&info);
+  }
+  return found;
 }
 
-const FormatInfo* find_mlx_format(std::string_view mode, int bits, int group_size) {
-  const auto found = std::ranges::find_if(known_formats(), [&](const FormatInfo& info) {
-    return !mode.empty() && info.mlx_mode == mode && info.bits == bits && info.group_size == group_size;
-  });
-  return found == known_formats().end() ? nullptr : &*found;
+std::string mlx_modes() {
+  std::set<std::string> modes;
+  for (const FormatInfo& info : known_formats()) {
+    if (!info.mlx_mode.empty()) modes.insert(info.mlx_mode);
+  }
+  return fmt::format("{}", fmt::join(modes, ", "));
 }
 
 bool is_mlx_format(std::string_view format) {
@@ -82,6 +91,7 @@ bool is_mlx_format(std::string_view format) {
 std::uint64_t block_bytes(const FormatInfo& format, DType own) {
   std::uint64_t bytes = 0;
   for (const ComponentInfo& component : format.components) {
+    if (component.of_row) continue;
     bytes += static_cast<std::uint64_t>(component.width) * itemsize(component.dtype.value_or(own));
   }
   return bytes;

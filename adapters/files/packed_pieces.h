@@ -36,10 +36,12 @@ std::map<std::string, PackedNote, std::less<>> packed_notes(const std::map<std::
 const std::vector<FormatInfo>& known_formats();
 /// The row of that name, or null.
 const FormatInfo* find_format_info(std::string_view format);
-/// Whether MLX packs in such a mode; its format of that mode, or null; whether a format is one of MLX's.
-bool is_mlx_mode(std::string_view mode);
-const FormatInfo* find_mlx_format(std::string_view mode, int bits, int group_size);
+/// MLX's formats of that mode, widths and groups; its modes, for those who are told that theirs is none.
+std::vector<const FormatInfo*> mlx_formats(std::string_view mode);
+std::string mlx_modes();
 bool is_mlx_format(std::string_view format);
+/// Where a component of a packed tensor stands: its codes or blocks under the tensor's name, others beside it.
+std::string piece_name(const std::string& name, std::string_view component);
 /// What a block of weights takes, all components together, where the weight's own float type is `own`.
 std::uint64_t block_bytes(const FormatInfo& format, DType own);
 /// The weights in a row of a format whose codes (u32) or blocks (bytes) number `width`; 0 where that does not come out

@@ -201,7 +201,10 @@ TEST(Checkpoint, BrokenTripletsAreRefusedByName) {
   for (const auto& [settings, says] : std::vector<std::pair<std::string, std::string>>{
            {R"({"bits": 4, "group_size": 32})", "do not divide"},
            {R"({"bits": 7, "group_size": 64})", "bits 7 with group_size 64 is not supported"},
-           {R"({"bits": 4, "group_size": 64, "mode": "mxfp4"})", "mode mxfp4 is not supported"},
+           {R"({"bits": 4, "group_size": 64, "mode": "mxfp5"})", "mode mxfp5 is not supported"},
+           {R"({"bits": 4, "group_size": 64, "mode": "mxfp4"})", "bits 4 with group_size 64 is not supported"},
+           {R"({"mode": "mxfp4"})", "do not divide"},
+           {R"({"bits": 4, "group_size": 32, "mode": "mxfp4"})", "do not divide"},
            {R"({"bits": -1})", "not a small whole number"},
            {"false", "config.json says that it is not packed"},
            {R"({"bits": 8})", "do not divide"}}) {

@@ -226,7 +226,7 @@ TEST(Safetensors, PackedTensorsSurviveSavingByteForByte) {
   const TemporaryFolder scratch;
   const nb::Tensor w = nb::random_normal({6, 128}, 7);
   nb::TensorMap tensors;
-  for (const char* format : {"affine4-g64", "affine3-g32", "q4_0", "q8_0"}) {
+  for (const char* format : {"affine4-g64", "affine3-g32", "mxfp4", "mxfp8", "nvfp4_global", "q4_0", "q8_0"}) {
     tensors.emplace(std::string(format) + ".weight", nb::quantize(w, {.format = format}));
   }
   tensors.emplace("half.weight", nb::quantize(nb::cast(w, nb::DType::bf16), {.bits = 5, .group_size = 128}));

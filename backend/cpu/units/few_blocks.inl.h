@@ -96,9 +96,7 @@ class CodeColumns {
     for (int i = 0; i < kTogether<Block>; ++i) Block::codes(in + i * Block::kBytes, bytes_ + i * Block::kWeights);
   }
   [[gnu::always_inline]] void part(int p, Columns (&codes)[4]) const {
-    Columns rows[4];
-    for (int s = 0; s < 4; ++s) rows[s] = Columns::load(bytes_ + 32 * s, 128, p);
-    byte_columns(rows, codes);
+    byte_columns(bytes_, p, codes);
   }
 
  private:

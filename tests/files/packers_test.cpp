@@ -1,0 +1,174 @@
+// Layers that other packers stored: their values to the bit, and what is refused.
+#include <gmock/gmock.h>
+
+#include <nlohmann/json.hpp>
+
+#include "adapters/files/checkpoint.h"
+#include "adapters/files/folder_write.h"
+#include "nibble/io.h"
+#include "nibble/ops.h"
+#include "nibble/quantization.h"
+#include "tests/files/file_test_support.h"
+
+namespace nibble_test {
+namespace {
+
+namespace nb = nibble;
+using nb::files::Checkpoint;
+using nlohmann::json;
+using testing::HasSubstr;
+
+/// One layer of goldens/packed_layers as a folder of its own.
+class PackedFolder : public TemporaryFolder {
+ public:
+  explicit PackedFolder(const std::string& layer) {
+    const nb::TensorMap all = nb::load_safetensors(goldens() / "packed_layers.safetensors").tensors;
+    const std::string prefix = layer + ".";
+    for (const auto& [name, tensor] : all) {
+      if (!name.starts_with(prefix)) continue;
+      const std::string part = name.substr(prefix.size());
+      if (part == "values") {
+        values = tensor;
+      } else {
+        parts.emplace("layer." + part, tensor);
+      }
+    }
+    parts.emplace("layer.bias", nb::zeros({32}));
+    settings = settings_of_all().at(layer);
+  }
+  static json settings_of_all() { return json::parse(read_file(goldens() / "packed_layers.json")); }
+
+  Checkpoint open() const {
+    write_file(*this / "config.json", json{{"model_type", "any"}, {"quantization_config", settings}}.dump());
+    nb::save_safetensors(*this / "model.safetensors", parts);
+    return Checkpoint::open(path());
+  }
+  std::string error() const {
+    return error_text([&] { open().get("layer.weight"); });
+  }
+
+  nb::TensorMap parts;
+  nb::Tensor values;
+  json settings;
+};
+
+TEST(Packers, LayersDecodeToTheReferencesBits) {
+  for (const auto& [name, settings] : PackedFolder::settings_of_all().items()) {
+    SCOPED_TRACE(name);
+    const PackedFolder folder(name);
+    const Checkpoint model = folder.open();
+    ASSERT_EQ(model.tensors().size(), 2u);
+    const nb::files::TensorInfo& info = *model.find("layer.weight");
+    EXPECT_TRUE(info.packed);
+    EXPECT_EQ(info.shape, folder.values.shape());
+    const nb::Tensor weight = model.get("layer.weight");
+    EXPECT_TRUE(weight.is_quantized());
+    EXPECT_EQ(nb::packing_of(weight).format.name, info.format);
+    EXPECT_EQ(nb::dequantize(weight, nb::DType::f32).to_vector<float>(), folder.values.to_vector<float>());
+  }
+}
+
+TEST(Packers, SymmetricLayersKeepTheirScalesDtype) {
+  EXPECT_EQ(PackedFolder("gptq4").open().find("layer.weight")->format, "affine4-g128");
+  EXPECT_EQ(PackedFolder("gptq4").open().find("layer.weight")->dtype, nb::DType::f16);
+  EXPECT_EQ(PackedFolder("gptq4_row").open().find("layer.weight")->dtype, nb::DType::f32);
+  EXPECT_EQ(PackedFolder("compressed8").open().find("layer.weight")->dtype, nb::DType::bf16);
+}
+
+TEST(Packers, BecomeMlxFoldersWithoutLoss) {
+  for (const char* name : {"gptq3", "gptq4_v2", "awq", "compressed4"}) {
+    SCOPED_TRACE(name);
+    const PackedFolder folder(name);
+    const TemporaryFolder scratch;
+    nb::files::write_model_folder(folder.open(), scratch / "out", {});
+    const Checkpoint out = Checkpoint::open(scratch / "out");
+    EXPECT_EQ(out.find("layer.weight")->format, folder.open().find("layer.weight")->format);
+    EXPECT_EQ(nb::dequantize(out.get("layer.weight"), nb::DType::f32).to_vector<float>(),
+              folder.values.to_vector<float>());
+  }
+}
+
+TEST(Packers, AConfigurationMayStandInAFileOfItsOwn) {
+  const PackedFolder gptq("gptq4"), awq("awq");
+  const TemporaryFolder one, other;
+  nb::save_safetensors(one / "model.safetensors", gptq.parts);
+  write_file(one / "quantize_config.json", R"({"bits": 4, "group_size": 128, "sym": true, "desc_act": false})");
+  EXPECT_EQ(Checkpoint::open(one.path()).find("layer.weight")->format, "affine4-g128");
+  nb::save_safetensors(other / "model.safetensors", awq.parts);
+  write_file(other / "quant_config.json",
+             R"({"zero_point": true, "q_group_size": 128, "w_bit": 4, "version": "GEMM"})");
+  EXPECT_EQ(Checkpoint::open(other.path()).find("layer.weight")->format, "affine4-g128");
+}
+
+TEST(Packers, SettingsThatNobodyHereUnderstandsAreRefusedByName) {
+  struct Bad {
+    const char *layer, *key;
+    json value;
+    const char* says;
+  };
+  for (const Bad& bad : {Bad{"gptq4", "bits", 5, "bits: 5 is not supported"},
+                         {"gptq4", "bits", "four", "bits: is not a whole number"},
+                         {"gptq4", "group_size", 0, "group_size: 0 is neither -1 nor a size"},
+                         {"gptq4", "group_size", 48, "group_size 48 does not divide 256 weights"},
+                         {"gptq4", "group_size", 16, "4 bits with groups of 16 are not supported"},
+                         {"gptq4", "group_size", 64, ".scales is (2, 32) where (4, 32) belongs"},
+                         {"gptq4", "bits", 8, ".scales is (2, 32) where (1, 32) belongs"},
+                         {"gptq4", "checkpoint_format", "marlin", "checkpoint_format: marlin is not supported"},
+                         {"gptq4", "dynamic", json{{"+:a", 1}}, "dynamic: settings of single modules"},
+                         {"gptq4_row", "sym", true, "is said to be symmetric, but a zero point is"},
+                         {"awq", "version", "gemv", "version: gemv is not supported"},
+                         {"awq", "bits", 8, "bits: 8 is not supported"},
+                         {"awq", "zero_point", false, "zero_point: false is not supported"},
+                         {"compressed4", "format", "marlin-24", "format: marlin-24 is not supported"},
+                         {"compressed4", "config_groups", json::object(), "config_groups: is not one group"}}) {
+    PackedFolder folder(bad.layer);
+    folder.settings[bad.key] = bad.value;
+    EXPECT_THAT(folder.error(), HasSubstr(bad.says));
+    EXPECT_THAT(folder.error(), HasSubstr(folder.path().string()));
+  }
+}
+
+TEST(Packers, BrokenLayersAreRefusedByName) {
+  const auto error_with = [](const char* layer, const std::function<void(nb::TensorMap*)>& change) {
+    PackedFolder folder(layer);
+    change(&folder.parts);
+    return folder.error();
+  };
+  EXPECT_THAT(error_with("gptq4", [](auto* parts) { parts->erase("layer.qzeros"); }),
+              HasSubstr("layer.weight: is packed, but its .qzeros is missing"));
+  EXPECT_THAT(error_with("gptq4", [](auto* parts) { parts->erase("layer.scales"); }),
+              HasSubstr("layer.weight: is packed, but its .scales is missing"));
+  EXPECT_THAT(error_with("awq",
+                         [](auto* parts) {
+                           parts->at("layer.qweight") = nb::zeros({8, 4, 1}, nb::DType::i32);
+                         }),
+              HasSubstr("layer.weight: .qweight (8, 4, 1) has not 2 axes"));
+  EXPECT_THAT(error_with("awq",
+                         [](auto* parts) {
+                           parts->at("layer.qweight") = nb::zeros({256, 4});
+                         }),
+              HasSubstr("layer.weight: .qweight is F32, not I32"));
+  EXPECT_THAT(error_with("gptq4",
+                         [](auto* parts) {
+                           parts->at("layer.scales") = nb::zeros({2, 32});
+                         }),
+              HasSubstr("layer.weight: scales are F32; F16 and BF16 are supported"));
+  EXPECT_THAT(error_with("gptq4",
+                         [](auto* parts) {
+                           parts->emplace("layer.weight", nb::zeros({2, 2}));
+                         }),
+              HasSubstr("layer.weight: stands beside .qweight"));
+  EXPECT_THAT(error_with("gptq4", [](auto* parts) { parts->at("layer.g_idx") = nb::flip(parts->at("layer.g_idx")); }),
+              HasSubstr("layer.weight: input 0 is of group 1 (g_idx)"));
+  EXPECT_THAT(error_with("compressed4",
+                         [](auto* parts) {
+                           parts->at("layer.weight_shape") = nb::tensor<std::int64_t>({32, 250}, {2});
+                         }),
+              HasSubstr("layer.weight: .weight_shape is not (32, 256)"));
+  EXPECT_THAT(error_with("compressed4",
+                         [](auto* parts) { parts->emplace("layer.weight_g_idx", nb::zeros({256}, nb::DType::i32)); }),
+              HasSubstr("layer.weight: has .weight_g_idx"));
+}
+
+}  // namespace
+}  // namespace nibble_test
