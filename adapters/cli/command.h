@@ -31,6 +31,7 @@ std::unique_ptr<Command> make_devices();
 std::unique_ptr<Command> make_info();
 std::unique_ptr<Command> make_quantize();
 std::unique_ptr<Command> make_convert();
+std::unique_ptr<Command> make_compare();
 std::unique_ptr<Command> make_chat();
 std::unique_ptr<Command> make_generate();
 std::unique_ptr<Command> make_perplexity();

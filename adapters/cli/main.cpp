@@ -26,6 +26,7 @@ constexpr CommandRow kCommands[] = {
     {"info", "every tensor of a model, its totals and its tokenizer", make_info},
     {"quantize", "pack a model into a folder that mlx-lm loads", make_quantize},
     {"convert", "write a model as a Hugging Face folder", make_convert},
+    {"compare", "how far the tensors of a model are from another's", make_compare},
     {"chat", "talk with a model, turn by turn", make_chat},
     {"generate", "continue a prompt", make_generate},
     {"perplexity", "how well a model foretells texts, each file alone", make_perplexity},

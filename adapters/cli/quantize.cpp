@@ -17,12 +17,14 @@ class Quantize final : public Command {
     output_.declare(arguments);
     arguments.option("--bits", &bits_, "of a weight: 2, 3, 4, 5, 6 or 8");
     arguments.option("--group-size", &group_size_, "weights that share a scale: 32, 64 or 128");
+    arguments.option("--format", &format_, "mxfp4, mxfp8, nvfp4, affine4-g64, ..., in place of these two");
     arguments.option("--keep", &keep_, "a glob of tensors or modules that stay dense; may be repeated");
   }
 
   Json run(const Console&) override {
-    require_format();
-    const files::PackPlan plan = files::make_pack_plan(fmt::format("affine{}-g{}", bits_, group_size_), keep_);
+    if (format_.empty()) require_format();
+    const std::string format = format_.empty() ? fmt::format("affine{}-g{}", bits_, group_size_) : format_;
+    const files::PackPlan plan = files::make_pack_plan(format, keep_);
     return output_.write([&](files::FolderOptions& options) { options.plan = plan; });
   }
 
@@ -42,6 +44,7 @@ class Quantize final : public Command {
 
   FolderOutput output_;
   int bits_ = 4, group_size_ = 64;
+  std::string format_;
   std::vector<std::string> keep_;
 };
 

@@ -4,6 +4,7 @@
 
 #include "nibble/io.h"
 #include "nibble/ops.h"
+#include "nibble/quantization.h"
 #include "tests/cli/program.h"
 
 namespace nibble::testing {
@@ -71,6 +72,50 @@ TEST(Info, ReadsGgufAndFoldersOfShards) {
   const Json whole = answer({"info", models() / "qwen2"});
   EXPECT_GT(sharded["tensors"].size(), whole["tensors"].size() - 3 * 2);  // no biases, but head norms
   EXPECT_EQ(sharded["bits_per_weight"], 16);
+}
+
+TEST(Compare, TellsHowFarPackedTensorsAre) {
+  const TemporaryFolder scratch;
+  answer({"quantize", models() / "qwen2", scratch / "out", "--format", "mxfp8"});
+  const Json result = answer({"compare", models() / "qwen2", scratch / "out"});
+  EXPECT_TRUE(result.at("not_compared").empty());
+  bool packed = false;
+  for (const Json& row : result.at("tensors")) {
+    expect_keys(row, {"name", "shape", "formats", "max_error", "mse", "relative_rmse", "cosine"});
+    if (row["formats"][1] == "mxfp8") {
+      packed = true;
+      EXPECT_FALSE(row.contains("same_bytes"));
+      EXPECT_GT(row["relative_rmse"].get<double>(), 0.001);
+      EXPECT_LT(row["relative_rmse"].get<double>(), 0.05);
+      EXPECT_GT(row["cosine"].get<double>(), 0.998);
+    } else {
+      EXPECT_EQ(row["same_bytes"], true) << row;
+      EXPECT_EQ(row["max_error"], 0) << row;
+      EXPECT_EQ(row["cosine"], 1) << row;
+    }
+  }
+  EXPECT_TRUE(packed);
+  EXPECT_NE(nibble({"compare", models() / "qwen2", scratch / "out"}).out.find("bf16 mxfp8"), std::string::npos);
+}
+
+TEST(Compare, TellsWhereBytesDifferAndWhatStandsAlone) {
+  const TemporaryFolder scratch;
+  const fs::path a = scratch / "a.safetensors", b = scratch / "b.safetensors";
+  const Tensor w = random_normal({4, 64}, 1);
+  const Tensor packed = quantize(w, {.format = "mxfp4"});
+  Components components = packing_of(packed).components;
+  components[1].second = add(components[1].second, tensor<std::uint8_t>({0, 1}, {2}));
+  const Tensor other = from_components("mxfp4", components, {4, 64});
+  save_safetensors(a, {{"w.weight", packed}, {"x", zeros({2})}, {"y", zeros({3})}});
+  save_safetensors(b, {{"w.weight", other}, {"x", zeros({3})}, {"z", zeros({3})}});
+  const Json result = answer({"compare", a, b});
+  ASSERT_EQ(result.at("tensors").size(), 1u);
+  const Json& row = result["tensors"][0];
+  EXPECT_EQ(row["same_bytes"], false);
+  EXPECT_EQ(row["first_difference"], Json::parse(R"({"part": "scales", "byte": 1})"));
+  EXPECT_GT(row["relative_rmse"].get<double>(), 0.1);
+  EXPECT_EQ(result.at("not_compared").size(), 3u);
+  expect_failure({"compare", a, scratch / "c.safetensors"}, "io_error", "c.safetensors");
 }
 
 TEST(Tokenize, GivesTheIdsOfTheTokenizersCases) {
