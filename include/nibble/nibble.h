@@ -276,6 +276,26 @@ typedef struct nibble_attention_options {
   nibble_value key_length;
 } nibble_attention_options;
 
+/* A Vulkan device of the host's, made as nibble/vulkan.h says. Nothing else may be submitted to the queue while nibble
+   computes there. */
+typedef struct nibble_vulkan_handles {
+  size_t struct_size;
+  void* instance; /* VkInstance, and so on */
+  void* physical_device;
+  void* device;
+  void* queue;
+  uint32_t queue_family;
+} nibble_vulkan_handles;
+
+/* Where the bytes of a contiguous dense tensor lie on such a device. */
+typedef struct nibble_vulkan_memory {
+  size_t struct_size;
+  void* buffer; /* VkBuffer */
+  uint64_t offset;
+  uint64_t bytes;
+  uint64_t address; /* the same place as shaders name it */
+} nibble_vulkan_memory;
+
 /* ---- plain operations ------------------------------------------------------------------------------------------- */
 
 #define NIBBLE_IN nibble_context* context
@@ -480,6 +500,15 @@ typedef struct nibble_api {
   const char* (*format_name)(NIBBLE_IN, size_t i); /* "affine4-g64"; NULL past the last */
   const char* (*device_name)(NIBBLE_IN, size_t i); /* "cpu", "vulkan:0"; NULL past the last */
   void (*stats)(NIBBLE_IN, nibble_stats* out);
+
+  /* name: "vulkan:1", by which the device is asked for. Released when no tensor lives there any more. */
+  nibble_status (*vulkan_adopt)(NIBBLE_IN, const nibble_vulkan_handles* handles, char name[16], nibble_error** error);
+  nibble_status (*vulkan_release)(NIBBLE_IN, const char* device, nibble_error** error);
+  /* A timeline semaphore (VkSemaphore) of the host's: what is called from now on waits until it has `value`; it gets
+     `value` when what was called so far is done. */
+  nibble_status (*vulkan_wait)(NIBBLE_IN, const char* device, void* timeline, uint64_t value, nibble_error** error);
+  nibble_status (*vulkan_signal)(NIBBLE_IN, const char* device, void* timeline, uint64_t value, nibble_error** error);
+  nibble_status (*vulkan_buffer)(NIBBLE_IN, const nibble_tensor* x, nibble_vulkan_memory* out, nibble_error** error);
 } nibble_api;
 
 #undef NIBBLE_IN

@@ -251,4 +251,26 @@ TEST(CHost, StridedBuffersAreViewsOfTheHosts) {
   api()->tensor_release(nullptr, x);
 }
 
+TEST(CHost, VulkanDevicesThatAreNoneAreRefused) {
+  nibble_vulkan_handles handles{};
+  handles.struct_size = sizeof handles;
+  char name[16] = "untouched";
+  Failure missing;
+  EXPECT_NE(api()->vulkan_adopt(nullptr, &handles, name, missing.out()), NIBBLE_OK);
+  EXPECT_STREQ(name, "untouched");
+  EXPECT_FALSE(missing.text().empty());
+  int timeline = 0;
+  EXPECT_NE(api()->vulkan_wait(nullptr, "vulkan:99", &timeline, 1, nullptr), NIBBLE_OK);
+  EXPECT_NE(api()->vulkan_signal(nullptr, "cpu", nullptr, 1, nullptr), NIBBLE_OK);
+  EXPECT_NE(api()->vulkan_release(nullptr, "cpu", nullptr), NIBBLE_OK);
+
+  nibble_tensor* x = nullptr;
+  const std::int64_t size = 4;
+  nibble_vulkan_memory memory{};
+  memory.struct_size = sizeof memory;
+  ASSERT_EQ(api()->ops->ones(nullptr, {&size, 1}, NIBBLE_F32, &x, nullptr), NIBBLE_OK);
+  EXPECT_EQ(api()->vulkan_buffer(nullptr, x, &memory, nullptr), NIBBLE_UNSUPPORTED);
+  api()->tensor_release(nullptr, x);
+}
+
 }  // namespace

@@ -15,6 +15,7 @@ nibble_api make_api() {
   add_packed(api);
   add_files(api);
   add_queries(api);
+  add_vulkan(api);
   return api;
 }
 

@@ -104,6 +104,7 @@ void add_tensors(nibble_api& api);
 void add_packed(nibble_api& api);
 void add_files(nibble_api& api);
 void add_queries(nibble_api& api);
+void add_vulkan(nibble_api& api);
 
 }  // namespace hosts
 }  // namespace nibble

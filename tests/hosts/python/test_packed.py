@@ -20,7 +20,7 @@ def weight(n=128, k=256, dtype=np.float32):
 FORMATS = [f for f in nb.formats()]
 
 
-def packed(format, n=128, k=256):
+def packed(format, n=32, k=256):  # few rows: some formats search long for their codes
     try:
         return nb.quantize(weight(n, k), format=format)
     except nb.UnsupportedError:
@@ -35,7 +35,7 @@ def test_products_equal_those_of_the_decoded_weight(format):
     scale = np.linalg.norm(x, axis=1)[:, None] * np.linalg.norm(w.numpy(), axis=1)[None, :]
     with nb.options(fallback="error"):
         for y in (x @ w.T, nb.asarray(x) @ w.T, np.matmul(x, w.T), np.dot(x, w.T), nb.tensordot(nb.asarray(x), w.T, axes=1)):
-            assert isinstance(y, nb.Tensor) and y.shape == (5, 128)
+            assert isinstance(y, nb.Tensor) and y.shape == (5, 32)
             assert np.max(np.abs(np.asarray(y) - want) / scale) < 1e-4
 
 
@@ -118,7 +118,7 @@ def test_components_pickling_and_copies_are_byte_exact(format, tmp_path):
     assert all(isinstance(p, nb.Tensor) and not p.is_quantized for p in parts.values())
     again = nb.from_components(format, parts, w.shape, w.dtype)
     np.testing.assert_array_equal(again.numpy(), w.numpy())
-    for view in (w, w.T, w[5:9], nb.reshape(w, (4, 32, 256))):
+    for view in (w, w.T, w[5:9], nb.reshape(w, (4, 8, 256))):
         for other in (pickle.loads(pickle.dumps(view)), copy.deepcopy(view)):
             assert other.format == format and other.shape == view.shape and other.packed_axis == view.packed_axis
             np.testing.assert_array_equal(other.numpy(), view.numpy())
