@@ -53,7 +53,8 @@ class PackedFolder : public TemporaryFolder {
 };
 
 TEST(Packers, LayersDecodeToTheReferencesBits) {
-  for (const auto& [name, settings] : PackedFolder::settings_of_all().items()) {
+  const json layers = PackedFolder::settings_of_all();
+  for (const auto& [name, settings] : layers.items()) {
     SCOPED_TRACE(name);
     const PackedFolder folder(name);
     const Checkpoint model = folder.open();
