@@ -138,15 +138,18 @@ class FolderSource : public WeightSource {
     const auto dot = name.rfind('.');
     if (!packer_ || dot == std::string_view::npos) return false;
     const auto layer = name.substr(0, dot), part = name.substr(dot + 1);
-    if (std::ranges::find(packer_->parts(), part) == packer_->parts().end()) return false;
+    if (!is_part(part)) return false;
     if (!find(layer, packer_->parts().front()).entry) return false;
     if (part == packer_->parts().front()) add_layer(layer, place);
     return true;
   }
 
+  bool is_part(std::string_view part) const { return std::ranges::count(packer_->parts(), part) != 0; }
+
   void add_layer(std::string_view layer, const Place& place) {
     const std::string name = fmt::format("{}.weight", layer);
-    if (find(name).entry) bad_file(path_of(place), name, fmt::format("stands beside .{}", packer_->parts().front()));
+    if (!is_part("weight") && find(name).entry)
+      bad_file(path_of(place), name, fmt::format("stands beside .{}", packer_->parts().front()));
     const LayerParts parts = parts_of(layer);
     const PackedLayer packed = naming(place, name, [&] { return packer_->describe(parts); });
     std::uint64_t bytes = 0;

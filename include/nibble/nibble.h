@@ -1,3 +1,4 @@
+// long because one header is all that a host of another language needs
 /* The C interface of nibble: the stable surface for every other language. C99 and C++.
 
    nibble_get_api(NIBBLE_API_VERSION) gives a table of functions; it is the only symbol, so that a host may load the

@@ -7,7 +7,7 @@ namespace {
 
 const char* const kDevice = "vulkan:0";
 
-class Devices : public ::testing::Test {
+class OnDevices : public ::testing::Test {
  protected:
   void SetUp() override {
     if (devices().size() < 2) GTEST_SKIP() << "skipped: there is no device";
@@ -19,7 +19,7 @@ class Devices : public ::testing::Test {
   }
 };
 
-TEST_F(Devices, LayersOverDevicesGiveTheTokensOfOne) {
+TEST_F(OnDevices, LayersOverDevicesGiveTheTokensOfOne) {
   const Json here = generated({}), there = generated({"--device", kDevice}),
              spread = generated({"--layers", std::string(kDevice) + "=0,cpu=1"});
   EXPECT_EQ(there["token_ids"], here["token_ids"]);
@@ -29,7 +29,7 @@ TEST_F(Devices, LayersOverDevicesGiveTheTokensOfOne) {
   EXPECT_GT(spread["moved_bytes"].get<int>(), 0);
 }
 
-TEST_F(Devices, LayersThatHaveNoPlaceOrTwoAreRefused) {
+TEST_F(OnDevices, LayersThatHaveNoPlaceOrTwoAreRefused) {
   const std::string model = models() / "llama";
   const std::pair<std::string, std::string> cases[] = {{"vulkan:0=0", "layer 1 has no place"},
                                                        {"vulkan:0=0-1,cpu=1", "layer 1 has two places"},
@@ -41,7 +41,7 @@ TEST_F(Devices, LayersThatHaveNoPlaceOrTwoAreRefused) {
   expect_failure({"generate", model, "--prompt", "a", "--layers", "vulkan:200=0-1"}, "unsupported", "no such device");
 }
 
-TEST_F(Devices, AProfileAddsUpWhatKernelsTake) {
+TEST_F(OnDevices, AProfileAddsUpWhatKernelsTake) {
   const Json result = answer({"bench", "model", models() / "llama", "--device", kDevice, "--profile", "--seconds", "0",
                               "--prompt-lengths", "2", "--gen-lengths", "1"});
   EXPECT_EQ(result["results"][0]["device"], kDevice);

@@ -212,8 +212,8 @@ TEST(FolderWrite, WhatOthersPackedIsRefused) {
     return text;
   };
   const nb::TensorMap plain{{"a.weight", nb::ones({8, 64})}};
-  EXPECT_THAT(refusal(R"({"model_type":"llama","quantization_config":{"quant_method":"gptq","bits":4}})", plain),
-              HasSubstr("quant_method \"gptq\" is not supported"));
+  EXPECT_THAT(refusal(R"({"model_type":"llama","quantization_config":{"quant_method":"aqlm","bits":4}})", plain),
+              HasSubstr("quant_method \"aqlm\" is not supported"));
   const nb::TensorMap triplet{
       {"a.weight", nb::zeros({8, 8}, nb::DType::u32)}, {"a.scales", nb::ones({8, 1})}, {"a.biases", nb::ones({8, 1})}};
   EXPECT_THAT(refusal(R"({"model_type":"llama"})", triplet), HasSubstr("a.weight: has scales beside it"));
