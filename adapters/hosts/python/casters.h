@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "nibble/ops.h"
@@ -47,10 +48,11 @@ inline std::optional<nibble::Scalar> as_scalar(handle source) noexcept {
 }
 
 template <>
-struct type_caster<nibble::Shape> {
-  NB_TYPE_CASTER(nibble::Shape, io_name("int | collections.abc.Sequence[int] | None", "tuple[int, ...]"))
+struct type_caster<nibble::Shape> : HeldCaster<nibble::Shape> {
+  static constexpr auto Name = io_name("int | collections.abc.Sequence[int] | None", "tuple[int, ...]");
 
   bool from_python(handle source, std::uint32_t, cleanup_list*) noexcept {
+    value.emplace();
     if (source.is_none()) return true;
     if (!PyTuple_Check(source.ptr()) && !PyList_Check(source.ptr())) return append(source.ptr());
     const Py_ssize_t count = PySequence_Fast_GET_SIZE(source.ptr());
@@ -66,17 +68,30 @@ struct type_caster<nibble::Shape> {
     return tuple;
   }
 
+  // Here, where the call can throw, the library says what it holds of too many axes.
+  explicit operator nibble::Shape&() {
+    if (surplus_ > 0) static_cast<void>(nibble::Shape(std::vector<std::int64_t>(nibble::kMaxRank + surplus_)));
+    return *value;
+  }
+  explicit operator nibble::Shape&&() { return std::move(operator nibble::Shape&()); }
+
  private:
   bool append(PyObject* item) noexcept {
-    if (value.rank() == nibble::kMaxRank || !PyIndex_Check(item)) return false;
+    if (!PyIndex_Check(item)) return false;
     const Py_ssize_t size = PyNumber_AsSsize_t(item, PyExc_OverflowError);
     if (size == -1 && PyErr_Occurred()) {
       PyErr_Clear();
       return false;
     }
-    value.push_back(size);
+    if (value->rank() == nibble::kMaxRank) {
+      ++surplus_;
+    } else {
+      value->push_back(size);
+    }
     return true;
   }
+
+  std::size_t surplus_ = 0;
 };
 
 template <>

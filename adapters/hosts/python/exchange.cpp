@@ -1,5 +1,6 @@
 // Memory shared with other array libraries: DLPack, NumPy, the buffer protocol.
 
+#include <fmt/format.h>
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
@@ -8,6 +9,7 @@
 #include <array>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "adapters/hosts/python/bindings.h"
@@ -22,7 +24,7 @@ namespace nibble {
 namespace hosts {
 namespace {
 
-constexpr std::uint8_t kInt = 0, kUInt = 1, kFloat = 2, kBfloat = 4, kBool = 6;  // DLDataTypeCode
+constexpr std::uint8_t kInt = 0, kUInt = 1, kFloat = 2, kBfloat = 4, kComplex = 5, kBool = 6;  // DLDataTypeCode
 
 struct DlpackDType {
   DType dtype;
@@ -42,12 +44,14 @@ nb::dlpack::dtype dlpack_dtype(DType dtype) {
   throw Error(ErrorCode::unsupported, "[dlpack] " + std::string(name(dtype)) + " has no DLPack type: cast it first");
 }
 
-DType dtype_of_dlpack(nb::dlpack::dtype dtype) {
+DType dtype_of_dlpack(nb::dlpack::dtype dtype, const char* caller) {
   for (const DlpackDType& row : kDlpackDTypes) {
     if (dtype.lanes == 1 && row.code == dtype.code && row.bits == dtype.bits) return row.dtype;
   }
-  throw Error(ErrorCode::unsupported, "[from_dlpack] type code " + std::to_string(dtype.code) + " of " +
-                                          std::to_string(dtype.bits) + " bits: nibble has no such dtype");
+  const std::string_view kind = dtype.code == kComplex ? "complex numbers" : "elements";
+  throw Error(ErrorCode::unsupported,
+              fmt::format("[{}] {} of {} bits (DLPack's type code {}): nibble has no such dtype", caller, kind,
+                          dtype.bits, dtype.code));
 }
 
 using Lent = nb::ndarray<nb::ro, nb::device::cpu>;
@@ -62,11 +66,12 @@ std::shared_ptr<const void> keep(Lent array) {
 }
 
 /// A tensor over an array's memory, without a copy; `as` where its own dtype is only a name for as many bytes.
-Tensor borrow(const Lent& array, std::optional<DType> as) {
+Tensor borrow(const Lent& array, std::optional<DType> as, const char* caller) {
   if (array.ndim() > kMaxRank) {
-    throw Error(ErrorCode::unsupported, "[asarray] an array of " + std::to_string(array.ndim()) + " axes: at most 8");
+    throw Error(ErrorCode::unsupported,
+                fmt::format("[{}] an array of {} axes: at most {}", caller, array.ndim(), kMaxRank));
   }
-  const DType own = dtype_of_dlpack(array.dtype());
+  const DType own = dtype_of_dlpack(array.dtype(), caller);
   if (as && itemsize(*as) != itemsize(own)) {
     throw Error(ErrorCode::dtype_mismatch, "[asarray] elements have another size than the dtype asked for");
   }
@@ -97,13 +102,13 @@ Tensor from_capsule(const nb::object& capsule) {
   if (!nb::try_cast(capsule, array, false)) {
     throw nb::buffer_error("[from_dlpack] the array is not in the CPU's memory, or of a layout that cannot be read");
   }
-  return borrow(array, std::nullopt);
+  return borrow(array, std::nullopt, "from_dlpack");
 }
 
 Tensor from_array(const nb::object& array, std::optional<DType> as) {
   Lent lent;
   if (!nb::try_cast(array, lent, false)) throw nb::type_error("[asarray] not an array in the CPU's memory");
-  return borrow(lent, as);
+  return borrow(lent, as, "asarray");
 }
 
 /// A view for other libraries: the tensor lives as long as it. What nobody else reads may be written to.
@@ -124,7 +129,7 @@ nb::object lend(const nb::object& self) {
 }  // namespace
 
 void bind_exchange(nb::module_& m) {
-  m.def("from_capsule", &from_capsule, "capsule"_a);
+  m.def("from_capsule", &from_capsule, "capsule"_a.none());
   m.def("from_array", &from_array, "array"_a, "dtype"_a = nb::none());
   m.def("lend_numpy", &lend<nb::numpy, nb::ro>, "x"_a);
   m.def("lend_dlpack", &lend<nb::array_api, nb::ro>, "x"_a);

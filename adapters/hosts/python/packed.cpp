@@ -10,6 +10,7 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include "adapters/files/checkpoint.h"
 #include "adapters/hosts/python/bindings.h"
 #include "adapters/hosts/python/casters.h"
 #include "nibble/error.h"
@@ -59,6 +60,14 @@ void bind_packed(nb::module_& m) {
 
   m.def(
       "load", [](const std::filesystem::path& path) { return load(path); }, "path"_a, Released());
+  m.def(
+      "model_config",
+      [](const std::filesystem::path& path) {
+        const files::Checkpoint checkpoint = files::Checkpoint::open(path);
+        if (checkpoint.config_json().empty()) checkpoint.config();  // says why
+        return checkpoint.config_json();
+      },
+      "path"_a, Released(), "The text of a model's config.json; what a .gguf file's metadata amounts to.");
   m.def(
       "load_safetensors",
       [](const std::filesystem::path& path) {

@@ -61,8 +61,11 @@ def test_capsules_of_later_versions_and_used_ones_are_refused():
     nb.from_dlpack(used)
     with pytest.raises(TypeError, match="still to be used"):
         nb.from_dlpack(used)
-    with pytest.raises(TypeError):
-        nb.from_dlpack("text")
+    for other in ("text", None):
+        with pytest.raises(TypeError, match="from_dlpack"):
+            nb.from_dlpack(other)
+    with pytest.raises(NotImplementedError, match=r"\[asarray\] complex numbers of 128 bits"):
+        nb.asarray(1j * np.ones(2))
 
 
 def test_arrays_live_as_long_as_tensors_over_them_and_no_longer():

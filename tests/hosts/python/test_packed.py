@@ -161,6 +161,8 @@ def test_errors_have_the_librarys_text():
         nb.exp("text")
     with pytest.raises(ValueError):
         nb.zeros((-1, 2))
+    with pytest.raises(ValueError, match=r"\[shape\] 9 axes: a tensor has at most 8"):
+        nb.ones((1,) * 9)
     with pytest.raises(MemoryError):
         nb.zeros((1 << 40, 1 << 15))
 

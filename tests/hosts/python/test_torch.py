@@ -118,7 +118,7 @@ def test_embedding_rows_and_experts():
 
 
 def test_what_has_no_packed_kernel_is_decoded_where_that_is_allowed():
-    for function in (torch.exp, lambda w: w + 1, lambda w: w[:, :3], lambda w: w.sum(), lambda w: torch.cat([w, w])):
+    for function in (torch.exp, lambda w: w + 1, lambda w: w[:, :3], lambda w: w.sum(), lambda w: torch.cat([w, w], 1)):
         with pytest.raises(nb.ForbiddenError):
             function(W)
         with nb.options(fallback="allow"):

@@ -11,31 +11,18 @@ from typing import Callable
 
 import torch
 
-from .. import Tensor, _nibble
-from ._ops import to_torch
-from ._packed import PackedTensor
+from .. import _nibble, options
+from ._ops import to_nibble
+from ._packed import PackedTensor, wrap
+from ._pretrained import from_pretrained
 
-__all__ = ["PackedTensor", "quantize", "quantize_", "wrap"]
+__all__ = ["PackedTensor", "dequantize_", "from_pretrained", "quantize", "quantize_", "wrap"]
 
 torch.serialization.add_safe_globals([PackedTensor])
 
 
-def wrap(w: Tensor, dtype: torch.dtype | None = None) -> PackedTensor:
-    """A packed tensor of nibble's in torch, without a copy; as `dtype` (by default w's own). It must be packed along
-    its last axis, as tensors are that were quantized or loaded.
-
-    Raises ValueError for a dense tensor, or one that is packed along another axis."""
-    if w.packed_axis != w.ndim - 1:
-        raise ValueError(f"[wrap] {w!r}: not packed along its last axis")
-    parts = [to_torch(part) for _, part in _nibble.components(w)]
-    parts = [part.view(torch.int32) if part.dtype == torch.uint32 else part for part in parts]
-    return PackedTensor(parts, w.format, dtype or getattr(torch, w.dtype.name), w.shape[-1])
-
-
 def quantize(w: torch.Tensor, *, bits: int = 4, group_size: int = 64, format: str = "affine") -> PackedTensor:
     """Packs w (…, N, K), float32, float16 or bfloat16, along its last axis, as nibble.quantize does."""
-    from ._ops import to_nibble
-
     return wrap(_nibble.quantize(to_nibble(w), bits, group_size, format), w.dtype)
 
 
@@ -44,6 +31,20 @@ def _is_product_weight(module: torch.nn.Module, name: str, parameter: torch.nn.P
     if isinstance(module, torch.nn.Linear):
         return name == "weight"
     return parameter.dim() == 3 and not type(module).__module__.startswith("torch.nn.")
+
+
+def _replace(module: torch.nn.Module, replacement: Callable[[torch.nn.Module, str, Any], Any]) -> torch.nn.Module:
+    """Parameters for which there is another, by their module and full name, become it, wherever they are shared."""
+    replaced: dict[int, torch.nn.Parameter] = {}
+    for path, child in module.named_modules():
+        for name, parameter in child.named_parameters(path, recurse=False):
+            if id(parameter) not in replaced and (other := replacement(child, name, parameter)) is not None:
+                replaced[id(parameter)] = other
+    for child in module.modules():
+        for name, parameter in list(child.named_parameters(recurse=False)):
+            if id(parameter) in replaced:
+                setattr(child, name, replaced[id(parameter)])
+    return module
 
 
 def quantize_(
@@ -57,20 +58,29 @@ def quantize_(
     """Packs a model's weights in place and returns it: of every nn.Linear, which stays one, and stacks of experts. A
     weight that an embedding shares stays shared. `where` chooses by the weight's name ("layers.0.mlp.up_proj.weight").
     A weight whose width no group divides stays dense."""
-    packed: dict[int, torch.nn.Parameter] = {}
-    for path, child in module.named_modules():
-        for name, parameter in child.named_parameters(path, recurse=False):
-            if not _is_product_weight(child, name.rpartition(".")[2], parameter) or id(parameter) in packed:
-                continue
-            if isinstance(parameter, PackedTensor) or (where and not where(name)):
-                continue
-            try:
-                weight = quantize(parameter, bits=bits, group_size=group_size, format=format)
-            except ValueError:
-                continue  # a width that no group divides
-            packed[id(parameter)] = torch.nn.Parameter(weight, requires_grad=False)
-    for child in module.modules():
-        for name, parameter in list(child.named_parameters(recurse=False)):
-            if id(parameter) in packed:
-                setattr(child, name, packed[id(parameter)])
-    return module
+
+    def packed(child: torch.nn.Module, name: str, parameter: torch.nn.Parameter) -> torch.nn.Parameter | None:
+        if isinstance(parameter, PackedTensor) or not _is_product_weight(child, name.rpartition(".")[2], parameter):
+            return None
+        if where and not where(name):
+            return None
+        try:
+            weight = quantize(parameter, bits=bits, group_size=group_size, format=format)
+        except ValueError:
+            return None  # a width that no group divides
+        return torch.nn.Parameter(weight, requires_grad=False)
+
+    return _replace(module, packed)
+
+
+def dequantize_(module: torch.nn.Module, *, where: Callable[[str], bool] | None = None) -> torch.nn.Module:
+    """Makes a model's packed weights dense in place, each the values it stood for, and returns it. What is then learnt or
+    merged into them is packed again by quantize_()."""
+
+    def dense(child: torch.nn.Module, name: str, parameter: torch.nn.Parameter) -> torch.nn.Parameter | None:
+        if not isinstance(parameter, PackedTensor) or (where and not where(name)):
+            return None
+        with options(fallback="allow"):
+            return torch.nn.Parameter(parameter.dequantize(), requires_grad=False)
+
+    return _replace(module, dense)

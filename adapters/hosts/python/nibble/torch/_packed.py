@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any, Callable, Sequence
+import contextvars
+from typing import Any, Callable, Iterator, Sequence
 
 import torch
 
-from ._ops import component_names, matmul
+from .. import Tensor, _nibble
+from ._ops import component_names, matmul, to_torch
 
 aten = torch.ops.aten
 # Views of ordinary tensors are ordinary ones, in inference mode too.
 _NORMAL, _AS_IT_IS = torch.inference_mode(False), contextlib.nullcontext()
 _IMPLEMENTATIONS: dict[Any, Callable[..., Any]] = {}
+_loading = contextvars.ContextVar("loading", default=False)
+
+
+@contextlib.contextmanager
+def frozen_as_loaded() -> Iterator[None]:
+    """For loaders that ask a gradient of whatever they load: here packed weights do without, in silence."""
+    token = _loading.set(True)
+    try:
+        yield
+    finally:
+        _loading.reset(token)
 
 
 class PackedTensor(torch.Tensor):
@@ -66,7 +79,7 @@ class PackedTensor(torch.Tensor):
         return values.mT if self.turned else values
 
     def requires_grad_(self, requires_grad: bool = True) -> PackedTensor:
-        if requires_grad:
+        if requires_grad and not _loading.get():
             raise RuntimeError(
                 f"{self!r} cannot be trained: its values are codes, which have no gradient. Train an adapter beside it "
                 "(gradients pass through its products), or dequantize() it"
@@ -100,6 +113,18 @@ class PackedTensor(torch.Tensor):
             raise RuntimeError(f"{func}: {args[0]!r} does not change")
         dense = lambda x: x.dequantize() if isinstance(x, PackedTensor) else x  # noqa: E731
         return func(*torch.utils._pytree.tree_map(dense, args), **torch.utils._pytree.tree_map(dense, kwargs))
+
+
+def wrap(w: Tensor, dtype: torch.dtype | None = None) -> PackedTensor:
+    """A packed tensor of nibble's in torch, without a copy; as `dtype` (by default w's own). It must be packed along
+    its last axis, as tensors are that were quantized or loaded.
+
+    Raises ValueError for a dense tensor, or one that is packed along another axis."""
+    if w.packed_axis != w.ndim - 1:
+        raise ValueError(f"[wrap] {w!r}: not packed along its last axis")
+    parts = [to_torch(part) for _, part in _nibble.components(w)]
+    parts = [part.view(torch.int32) if part.dtype == torch.uint32 else part for part in parts]
+    return PackedTensor(parts, w.format, dtype or getattr(torch, w.dtype.name), w.shape[-1])
 
 
 def _implements(*functions: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -209,8 +234,8 @@ def _copy(func, w, source, non_blocking=False):
     like = isinstance(source, PackedTensor) and source.format == w.format and source.turned == w.turned
     if not like or source.shape != w.shape:
         raise RuntimeError(f"{w!r} takes the values of one packed alike only: quantize_() packs dense ones")
-    for part, other in zip(w.parts, source.parts):
-        part.copy_(other)
+    for name, part in zip(component_names(w.format), source.parts):
+        setattr(w, name, part.clone())  # not into its own memory, which may be a file's
     return w
 
 
@@ -243,6 +268,17 @@ def _unsqueeze(func, w, dim):
     return NotImplemented if dim > w.dim() - 2 else w.with_parts([func(part, dim) for part in w.parts])
 
 
+@_implements(aten.cat.default, aten.stack.default)
+def _join(func, weights, dim=0):
+    """Rows of one matrix after another's, or matrices along an axis before theirs."""
+    first = weights[0]
+    alike = {(w.format, w.dtype, w.columns, w.turned) if isinstance(w, PackedTensor) else None for w in weights}
+    axes = first.dim() + (func is aten.stack.default)
+    if len(alike) != 1 or None in alike or dim % axes >= axes - (2 if first.turned else 1):
+        return NotImplemented
+    return first.with_parts([func(list(parts), dim % axes) for parts in zip(*(w.parts for w in weights))])
+
+
 @_implements(aten.split.Tensor, aten.split_with_sizes.default)
 def _split(func, w, sizes, dim=0):
     return _each_part(func, w, dim, sizes, dim % w.dim())
@@ -252,4 +288,6 @@ def _split(func, w, sizes, dim=0):
 def _index(func, w, indices):
     if len(indices) != 1 or not isinstance(w, PackedTensor):
         return NotImplemented
+    if indices[0].dim() == 0 and indices[0].dtype != torch.bool and type(indices[0]) is torch.Tensor:
+        return w.select(0, int(indices[0]))  # one expert: a view
     return _each_part(func, w, 0, indices)

@@ -1,0 +1,71 @@
+"""Models of transformers over every file that nibble reads; what lies packed there stays packed."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from typing import Any
+
+import torch
+
+from .. import Tensor, _nibble
+from ._ops import to_torch
+from ._packed import frozen_as_loaded, wrap
+
+# What configurations say of packing: the tensors say it themselves, and transformers is to look for no packer of its own.
+_PACKING = ("quantization", "quantization_config", "compression_config")
+_EXPERT_STACK = re.compile(r"\.switch_mlp\.(\w+)\.weight$")  # MLX's name of (experts, out, in)
+
+
+def _config(path: str | os.PathLike[str]) -> Any:
+    from transformers import CONFIG_MAPPING
+
+    settings = {k: v for k, v in json.loads(_nibble.model_config(path)).items() if k not in _PACKING}
+    return CONFIG_MAPPING[settings["model_type"]].from_dict(settings)
+
+
+def _dtype_of(tensors: dict[str, Tensor], config: Any) -> torch.dtype:
+    """As the configuration says, or the first dense weight."""
+    dense = (getattr(torch, w.dtype.name) for w in tensors.values() if not w.is_quantized)
+    return config.dtype or next((dtype for dtype in dense if dtype.is_floating_point), torch.float32)
+
+
+def _state_dict(tensors: dict[str, Tensor], dtype: torch.dtype) -> dict[str, torch.Tensor]:
+    """By the names that checkpoints have: transformers stacks and joins experts as its modules want them."""
+    state = {}
+    for name, w in tensors.items():
+        # Dense weights may be trained, and a mapped file is not to be written to.
+        value = wrap(w, dtype) if w.is_quantized else to_torch(w).clone()
+        if stack := _EXPERT_STACK.search(name):
+            for i, expert in enumerate(value.unbind()):
+                state[f"{name[: stack.start()]}.experts.{i}.{stack[1]}.weight"] = expert
+        else:
+            state[name] = value
+    return state
+
+
+def from_pretrained(
+    model_class: Any, path: str | os.PathLike[str], *, dtype: torch.dtype | str | None = None, **arguments: Any
+) -> Any:
+    """`model_class` of transformers, AutoModelForCausalLM or BertModel for instance, with the weights of a folder (dense,
+    or packed by MLX, GPTQ, AWQ or another packer that nibble knows) or a .gguf file. Packed weights are read where the
+    file is mapped, and are not trained. `dtype`, by default the configuration's, is that of dense weights and of what
+    the packed ones stand for; further arguments are those of transformers' own from_pretrained.
+
+    Raises nibble.Error, with the file and the rule it breaks, for what cannot be read."""
+    from transformers import GenerationConfig
+
+    config, tensors = _config(path), _nibble.load(path)
+    if dtype is None or isinstance(dtype, str):
+        dtype = getattr(torch, dtype) if dtype not in (None, "auto") else _dtype_of(tensors, config)
+    if hasattr(model_class, "from_config"):  # an Auto class: which one it chooses
+        with torch.device("meta"):
+            model_class = type(model_class.from_config(config))
+    with frozen_as_loaded():
+        model = model_class.from_pretrained(
+            None, config=config, state_dict=_state_dict(tensors, dtype), dtype=dtype, **arguments
+        )
+    if os.path.exists(os.path.join(path, "generation_config.json")):
+        model.generation_config = GenerationConfig.from_pretrained(path)
+    return model
