@@ -18,7 +18,7 @@ constexpr std::int64_t kAcrossStep = 128;  // outputs side by side in memory tha
 constexpr std::int64_t kAhead = 8;  // rows asked for before they are read, in runs too short for processors to foresee
 constexpr std::int64_t kLine = 64;  // bytes that memory gives at once
 constexpr std::int64_t kTask = 1 << 15;                       // multiply-adds that are worth a thread
-constexpr std::int64_t kFewRows = 4;                          // for so few, panels are not worth their making
+constexpr std::int64_t kFewRows = 8;                          // for so few, panels are not worth their making
 constexpr std::int64_t kFewOutputs = 128;                     // for so few, threads share the contracted axis
 constexpr std::int64_t kSplitDepth = 2048, kMostSplits = 16;  // of it, steps of a share, and shares
 
@@ -28,11 +28,6 @@ std::int64_t round_up(std::int64_t value, std::int64_t multiple) {
 std::int64_t pieces(std::int64_t value, std::int64_t size) { return (value + size - 1) / size; }
 
 void zero(float* p, std::int64_t count) { std::memset(p, 0, static_cast<std::size_t>(count) * sizeof(float)); }
-
-/// Asks for bytes that are read soon.
-inline void fetch(const std::byte* p, std::int64_t count) {
-  for (std::int64_t i = 0; i < count; i += kLine) __builtin_prefetch(p + i);
-}
 
 /// Rows of x, all or those listed, and where their products go.
 struct Rows {
@@ -84,8 +79,8 @@ class Panels {
   std::int64_t step() const { return step_; }
   /// The panels of outputs [n, n + step), each (kPanelDepth, columns) of which `count` rows are filled.
   virtual void fill(std::int64_t n, std::int64_t k, std::int64_t count, float* panels) const = 0;
-  /// Where the words of output n from k on lie, if they lie side by side; else null.
-  virtual const std::byte* source(std::int64_t, std::int64_t) const { return nullptr; }
+  /// The memory that words [k, k + count) of output n come from; empty where they do not lie side by side.
+  virtual std::span<const std::byte> source(std::int64_t, std::int64_t, std::int64_t) const { return {}; }
   /// Places along the contracted axis in a word, and the product of such words.
   virtual std::int64_t steps() const { return 1; }
   virtual void multiply(const PanelProduct& args) const { unit_.floats->multiply(args); }
@@ -106,9 +101,8 @@ class PanelsAlong final : public Panels {
   void fill(std::int64_t n, std::int64_t k, std::int64_t count, float* panels) const override {
     w_.panel(n, k, count, panels);
   }
-  const std::byte* source(std::int64_t n, std::int64_t k) const override {
-    const Matrix* matrix = w_.in_place();
-    return matrix == nullptr ? nullptr : matrix->at(n, k);
+  std::span<const std::byte> source(std::int64_t n, std::int64_t k, std::int64_t count) const override {
+    return w_.source(n, k, count);
   }
 
  private:
@@ -123,9 +117,8 @@ class PanelsAcross final : public Panels {
   void fill(std::int64_t n, std::int64_t k, std::int64_t count, float* panels) const override {
     const std::int64_t real = std::min(step(), outputs() - n), columns = unit_.floats->panel_columns;
     float line[kChunk] = {};
-    const Matrix* matrix = w_.in_place();
     for (std::int64_t i = 0; i < count; ++i) {
-      if (matrix != nullptr && k + i + kAhead < matrix->rows) fetch(matrix->at(k + i + kAhead, n), real * matrix->size);
+      w_.fetch(k + i + kAhead, n, real);
       w_.values(k + i, n, real, line);
       for (std::int64_t c = 0; c < real; c += columns) {
         std::memcpy(panels + c * kPanelDepth + i * columns, line + c,
@@ -158,7 +151,9 @@ class PairsAlong final : public Pairs {
     unit_.floats->turn(w_.at(n, 2 * k), Element::f32, w_.row_stride * w_.size, std::min(step(), outputs() - n), count,
                        panels);
   }
-  const std::byte* source(std::int64_t n, std::int64_t k) const override { return w_.at(n, 2 * k); }
+  std::span<const std::byte> source(std::int64_t n, std::int64_t k, std::int64_t count) const override {
+    return w_.span(n, 2 * k, 2 * count);
+  }
 };
 
 /// The bits of element i of a line at any address.
@@ -177,9 +172,7 @@ class PairsAcross final : public Pairs {
     for (std::int64_t i = 0; i < count; ++i) {
       const std::byte* even = w_.at(2 * (k + i), n);
       const std::byte* odd = w_.at(2 * (k + i) + 1, n);
-      for (const std::int64_t ahead : {kAhead, kAhead + 1}) {
-        if (2 * (k + i) + ahead < w_.rows) fetch(w_.at(2 * (k + i) + ahead, n), real * w_.size);
-      }
+      for (const std::int64_t ahead : {kAhead, kAhead + 1}) w_.fetch(2 * (k + i) + ahead, n, real);
       for (std::int64_t c = 0; c < real; c += columns) {
         auto* words = reinterpret_cast<std::uint32_t*>(panels + c * kPanelDepth + i * columns);
         const std::int64_t here = std::min(columns, real - c);
@@ -200,24 +193,28 @@ class Ahead {
         n_(n),
         end_(std::min(n + panels.step(), panels.outputs())),
         k_(k),
-        lines_(pieces(std::min(kPanelDepth, panels.depth() - k) * 4, kLine)),
-        at_(n < end_ ? panels.source(n, k) : nullptr) {}
-  std::int64_t lines() const { return at_ == nullptr ? 0 : (end_ - n_) * lines_; }
+        count_(std::min(kPanelDepth, panels.depth() - k)) {
+    next();
+  }
+  std::int64_t lines() const { return (end_ - n_) * pieces(static_cast<std::int64_t>(rest_.size()), kLine); }
   void fetch(std::int64_t count) {
-    for (; count > 0 && at_ != nullptr; --count) {
-      __builtin_prefetch(at_ + line_ * kLine, 0, 2);
-      if (++line_ < lines_) continue;
-      line_ = 0;
-      at_ = ++n_ < end_ ? panels_.source(n_, k_) : nullptr;
+    for (; count > 0 && !rest_.empty(); --count) {
+      __builtin_prefetch(rest_.data(), 0, 2);
+      rest_ = rest_.subspan(std::min<std::size_t>(kLine, rest_.size()));
+      if (!rest_.empty()) continue;
+      ++n_;
+      next();
     }
   }
 
  private:
+  void next() {
+    if (n_ < end_) rest_ = panels_.source(n_, k_, count_);
+  }
+
   const Panels& panels_;
-  std::int64_t n_, end_, k_;
-  std::int64_t lines_;  ///< of an output
-  std::int64_t line_ = 0;
-  const std::byte* at_;
+  std::int64_t n_, end_, k_, count_;
+  std::span<const std::byte> rest_;  ///< of output n_
 };
 
 /// A part of a line of places.

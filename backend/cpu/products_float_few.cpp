@@ -11,9 +11,9 @@ namespace detail {
 namespace cpu {
 namespace {
 
-constexpr std::int64_t kTask = 1 << 15;   // multiply-adds that are worth a thread
-constexpr std::int64_t kDecodeCost = 8;   // of a weight, in multiply-adds
-constexpr std::int64_t kRows = 8;         // rows of w that are decoded at once
+constexpr std::int64_t kTask = 1 << 15;            // multiply-adds that are worth a thread
+constexpr std::int64_t kDecodeCost = 8;            // of a weight, in multiply-adds
+constexpr std::int64_t kRows = CodeLines::kLines;  // rows of w that are decoded at once
 constexpr std::int64_t kRun = 256;        // rows of w whose sums are added to those before: short chains lose little
 constexpr std::int64_t kMostSums = 4096;  // of a row, so that they stay in the first cache
 
@@ -37,8 +37,9 @@ class XRows {
   float* data_;
 };
 
-/// One of FloatProducts' two functions for any number of rows of x.
-void multiply_rows(void (*product)(const RowProduct&), std::int64_t few, std::int64_t rows, RowProduct args) {
+/// One of FloatProducts' functions of few rows for any number of rows of x.
+template <class Args>
+void multiply_rows(void (*product)(const Args&), std::int64_t few, std::int64_t rows, Args args) {
   for (; rows > 0; rows -= few, args.x += few * args.x_pitch, args.y += few * args.y_pitch) {
     args.rows = std::min(few, rows);
     product(args);
@@ -63,18 +64,28 @@ void sum_outputs(const Unit& unit, const Output& y, std::int64_t begin, std::int
 void multiply_along_few(const Unit& unit, const Matrix& x, const WeightRows& w, const Output& y) {
   const FloatProducts& floats = *unit.floats;
   const XRows xs(unit, x);
-  const std::int64_t chunk = w.in_place() != nullptr ? w.length() : kChunk;
+  const PackedRows* packed = w.as_codes();
+  const std::int64_t depth = packed != nullptr ? kCodeDepth : w.in_place() != nullptr ? w.length() : kChunk;
   const auto add = [&](std::int64_t begin, std::int64_t end, float* sums, std::int64_t width) {
     Scratch scratch(Scratch::need<float>(kRows * kChunk));
     float* room = scratch.get<float>(kRows * kChunk);
-    for (std::int64_t n = begin; n < end; n += kRows) {
+    CodeLines codes;
+    for (std::int64_t n = begin; n < end; n += kRows, sums += kRows) {
       const std::int64_t here = std::min(kRows, end - n);
-      for (std::int64_t k = 0; k < w.length(); k += chunk) {
-        const std::int64_t count = std::min(chunk, w.length() - k);
-        const Lines lines = w.lines(n, here, k, count, room);
-        multiply_rows(floats.dot, floats.few_rows, x.rows,
-                      {xs.at(0, k), xs.pitch(), 0, lines.data, lines.element, lines.pitch, here, count,
-                       sums + (n - begin), width});
+      for (std::int64_t k = 0; k < w.length(); k += depth) {
+        const std::int64_t count = std::min(depth, w.length() - k);
+        const Next next = k + count < w.length() ? Next{n, k + count} : Next{n + here, 0};
+        if (packed != nullptr) {
+          packed->code_lines(n, here, k, count, codes, next);
+          multiply_rows<CodeProduct>(floats.dot_codes, floats.few_rows, x.rows,
+                                     {xs.at(0, k), xs.pitch(), 0, codes.codes, codes.scales, codes.biases,
+                                      packed->zero(), here, count, packed->format().group_size, sums, width});
+        } else {
+          const Lines lines = w.lines(n, here, k, count, room, next);
+          multiply_rows<RowProduct>(
+              floats.dot, floats.few_rows, x.rows,
+              {xs.at(0, k), xs.pitch(), 0, lines.data, lines.element, lines.pitch, here, count, sums, width});
+        }
       }
     }
   };
@@ -96,9 +107,10 @@ void multiply_across_few(const Unit& unit, const Matrix& x, const WeightRows& w,
       const std::int64_t end = std::min(run + kRun, w.rows());
       for (std::int64_t n = run; n < end; n += kRows) {
         const std::int64_t here = std::min(kRows, end - n);
-        const Lines lines = w.lines(n, here, first, count, room);
-        multiply_rows(floats.accumulate, floats.few_rows, x.rows,
-                      {xs.at(0, n), xs.pitch(), 0, lines.data, lines.element, lines.pitch, here, count, part, width});
+        const Lines lines = w.lines(n, here, first, count, room, {n + here, first});
+        multiply_rows<RowProduct>(
+            floats.accumulate, floats.few_rows, x.rows,
+            {xs.at(0, n), xs.pitch(), 0, lines.data, lines.element, lines.pitch, here, count, part, width});
       }
       for (std::int64_t i = 0; i < x.rows * width; ++i) sums[i] += part[i];
     }

@@ -34,6 +34,12 @@ const Decoder* find_decoder(const Unit& unit, std::string_view format) {
   return found == end ? nullptr : found;
 }
 
+/// Asks for bytes that are read soon.
+inline void fetch_bytes(std::span<const std::byte> bytes) {
+  constexpr std::size_t kLine = 64;  // bytes that memory gives at once
+  for (std::size_t i = 0; i < bytes.size(); i += kLine) __builtin_prefetch(bytes.data() + i);
+}
+
 }  // namespace
 
 Element element_of(DType dtype) {
@@ -56,6 +62,10 @@ Matrix::Matrix(const Tensor& t, std::span<const std::int64_t> row_offsets)
       column_stride(t.impl().strides[1]),
       offsets(row_offsets.empty() ? nullptr : row_offsets.data()) {}
 
+void Matrix::fetch(std::int64_t row, std::int64_t column, std::int64_t count) const {
+  if (row < rows) fetch_bytes(span(row, column, count));
+}
+
 Matrix Matrix::part(std::span<const std::int64_t> listed, std::vector<std::int64_t>& begins) const {
   begins.clear();
   for (const std::int64_t row : listed) begins.push_back(offsets != nullptr ? offsets[row] : row * row_stride);
@@ -65,21 +75,29 @@ Matrix Matrix::part(std::span<const std::int64_t> listed, std::vector<std::int64
   return some;
 }
 
-Lines WeightRows::lines(std::int64_t row, std::int64_t rows, std::int64_t begin, std::int64_t count,
-                        float* room) const {
-  for (std::int64_t r = 0; r < rows; ++r) values(row + r, begin, count, room + r * kChunk);
+void WeightRows::fetch(std::int64_t row, std::int64_t begin, std::int64_t count) const {
+  if (row < rows()) fetch_bytes(source(row, begin, count));
+}
+
+Lines WeightRows::lines(std::int64_t row, std::int64_t rows, std::int64_t begin, std::int64_t count, float* room,
+                        Next next) const {
+  for (std::int64_t r = 0; r < rows; ++r) {
+    fetch(next.row + r, next.begin, std::min(count, length() - next.begin));
+    values(row + r, begin, count, room + r * kChunk);
+  }
   return {room, Element::f32, kChunk * static_cast<std::int64_t>(sizeof(float))};
 }
 
 void WeightRows::panel(std::int64_t row, std::int64_t begin, std::int64_t count, float* out) const {
   const std::int64_t real = std::min<std::int64_t>(unit_.floats->panel_columns, rows() - row);
   Scratch scratch(Scratch::need<float>(real * kChunk));
-  const Lines w = lines(row, real, begin, count, scratch.get<float>(real * kChunk));
+  const Lines w = lines(row, real, begin, count, scratch.get<float>(real * kChunk), {row + real, begin});
   unit_.floats->turn(w.data, w.element, w.pitch, real, count, out);
 }
 
-Lines DenseRows::lines(std::int64_t row, std::int64_t rows, std::int64_t begin, std::int64_t count, float* room) const {
-  if (in_place() == nullptr) return WeightRows::lines(row, rows, begin, count, room);
+Lines DenseRows::lines(std::int64_t row, std::int64_t rows, std::int64_t begin, std::int64_t count, float* room,
+                       Next next) const {
+  if (in_place() == nullptr) return WeightRows::lines(row, rows, begin, count, room, next);
   return {matrix_.at(row, begin), matrix_.element, matrix_.row_stride * matrix_.size};
 }
 
@@ -114,6 +132,15 @@ void PackedRows::values(std::int64_t i, std::int64_t begin, std::int64_t count, 
   if (!all_finite(scales, groups) || !all_finite(biases, groups))
     return format().decode(row(i), packing_.begin + begin, count, out);
   unit_.expand(codes, scales, biases, zero(), count, format().group_size, out);
+}
+
+void PackedRows::code_lines(std::int64_t row, std::int64_t rows, std::int64_t begin, std::int64_t count, CodeLines& out,
+                            Next next) const {
+  for (std::int64_t r = 0; r < rows; ++r) {
+    fetch(next.row + r, next.begin, std::min(count, length() - next.begin));
+    unpack(row + r, begin, count, out.codes + r * kCodeDepth, out.scales + r * kCodeGroups,
+           out.biases + r * kCodeGroups);
+  }
 }
 
 void PackedRows::panel(std::int64_t first, std::int64_t begin, std::int64_t count, float* out) const {

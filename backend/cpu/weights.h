@@ -29,6 +29,12 @@ struct Matrix {
     const std::int64_t begin = offsets ? offsets[row] : row * row_stride;
     return data + (begin + column * column_stride) * size;
   }
+  /// Elements that lie side by side.
+  std::span<const std::byte> span(std::int64_t row, std::int64_t column, std::int64_t count) const {
+    return {at(row, column), static_cast<std::size_t>(count * size)};
+  }
+  /// Asks memory for elements that are read soon; for none of rows past the last.
+  void fetch(std::int64_t row, std::int64_t column, std::int64_t count) const;
   /// The rows listed; `offsets` is where they begin, to be kept as long.
   Matrix part(std::span<const std::int64_t> listed, std::vector<std::int64_t>& offsets) const;
   std::byte* data;
@@ -46,6 +52,20 @@ struct Lines {
   std::int64_t pitch;  ///< bytes from row to row
 };
 
+/// Up to kLines neighbouring rows as CodeProduct takes them.
+struct CodeLines {
+  static constexpr std::int64_t kLines = 8;
+  std::uint8_t codes[kLines * kCodeDepth];
+  float scales[kLines * kCodeGroups], biases[kLines * kCodeGroups];
+};
+
+/// Where the same number of rows is read after some: from `row` and weight `begin` on.
+struct Next {
+  std::int64_t row, begin;
+};
+
+class PackedRows;
+
 /// Rows of weights, dense or packed, that can be had as fp32 values.
 class WeightRows {
  public:
@@ -56,10 +76,18 @@ class WeightRows {
   std::int64_t cut() const { return cut_; }
   /// Weights [begin, begin + count) of a row; begin is a multiple of cut(), count at most kChunk.
   virtual void values(std::int64_t row, std::int64_t begin, std::int64_t count, float* out) const = 0;
+  /// These rows where kernels may take their codes apart from their scales; else null.
+  virtual const PackedRows* as_codes() const { return nullptr; }
   /// The matrix of weights that lie side by side in memory as numbers; else null.
   virtual const Matrix* in_place() const { return nullptr; }
-  /// Weights [begin, begin + count) of rows [row, row + rows): where they lie, or decoded to `room` for (rows, kChunk).
-  virtual Lines lines(std::int64_t row, std::int64_t rows, std::int64_t begin, std::int64_t count, float* room) const;
+  /// The memory that most of weights [begin, begin + count) of a row is; empty where they do not lie side by side.
+  virtual std::span<const std::byte> source(std::int64_t row, std::int64_t begin, std::int64_t count) const = 0;
+  /// Asks memory for weights [begin, begin + count) of a row, which are read soon; for none of rows past the last.
+  void fetch(std::int64_t row, std::int64_t begin, std::int64_t count) const;
+  /// Weights [begin, begin + count) of rows [row, row + rows): where they lie, or decoded to `room` for (rows, kChunk)
+  /// while memory is asked for those that are read next.
+  virtual Lines lines(std::int64_t row, std::int64_t rows, std::int64_t begin, std::int64_t count, float* room,
+                      Next next) const;
   /// The same of panel_columns rows as columns of a panel; count at most kPanelDepth. Columns past the last row hold
   /// anything.
   virtual void panel(std::int64_t row, std::int64_t begin, std::int64_t count, float* out) const;
@@ -81,7 +109,11 @@ class DenseRows final : public WeightRows {
     unit_.load(matrix_.at(row, begin), matrix_.element, matrix_.column_stride, count, out);
   }
   const Matrix* in_place() const override { return matrix_.column_stride == 1 ? &matrix_ : nullptr; }
-  Lines lines(std::int64_t row, std::int64_t rows, std::int64_t begin, std::int64_t count, float* room) const override;
+  std::span<const std::byte> source(std::int64_t row, std::int64_t begin, std::int64_t count) const override {
+    return in_place() == nullptr ? std::span<const std::byte>{} : matrix_.span(row, begin, count);
+  }
+  Lines lines(std::int64_t row, std::int64_t rows, std::int64_t begin, std::int64_t count, float* room,
+              Next next) const override;
 
  private:
   const Matrix& matrix_;
@@ -96,6 +128,7 @@ class PackedRows final : public WeightRows {
   /// A 2-D view (N, K) packed along K.
   PackedRows(const Unit& unit, const Tensor& w);
 
+  const PackedRows* as_codes() const override { return has_unit_codes() ? this : nullptr; }
   const Format& format() const { return *packing_.format; }
   /// The code whose value is 0 whatever the scale; 0 where groups have biases of their own.
   int zero() const { return format().zero; }
@@ -110,8 +143,16 @@ class PackedRows final : public WeightRows {
   /// Bytes of component c from row to row.
   std::int64_t pitch(int c) const { return pitch_[static_cast<std::size_t>(c)]; }
   void values(std::int64_t row, std::int64_t begin, std::int64_t count, float* out) const override;
+  std::span<const std::byte> source(std::int64_t row, std::int64_t begin, std::int64_t count) const override {
+    return std::as_bytes(bytes(row, 0, begin, count));
+  }
   void panel(std::int64_t row, std::int64_t begin, std::int64_t count, float* out) const override;
 
+  /// Whether the unit has codes and scales of the format.
+  bool has_unit_codes() const { return decoder_ != nullptr && decoder_->codes != nullptr; }
+  /// The same as `lines`, not decoded; count at most kCodeDepth.
+  void code_lines(std::int64_t row, std::int64_t rows, std::int64_t begin, std::int64_t count, CodeLines& out,
+                  Next next) const;
   /// Codes of weights [begin, begin + count) of a row, one a byte, and the scale and bias of each of their groups.
   void unpack(std::int64_t row, std::int64_t begin, std::int64_t count, std::uint8_t* codes, float* scales,
               float* biases) const;
@@ -132,8 +173,6 @@ class PackedRows final : public WeightRows {
   int components() const { return static_cast<int>(components_); }
 
  private:
-  /// Whether the unit has codes and scales of the format.
-  bool has_unit_codes() const { return decoder_ != nullptr && decoder_->codes != nullptr; }
   PackedRow row(std::int64_t i) const {
     PackedRow row = origin_;
     for (std::size_t c = 0; c < components_; ++c) row.component[c] += i * pitch_[c];

@@ -53,6 +53,25 @@ struct RowProduct {
   std::int64_t y_pitch;
 };
 
+/// Codes of a row that few rows of x meet at once, and groups of them.
+inline constexpr std::int64_t kCodeDepth = 1024, kCodeGroups = kCodeDepth / 16;
+
+/// Few rows of x with rows of w that are unpacked to codes.
+struct CodeProduct {
+  const float* x;
+  std::int64_t x_pitch;
+  std::int64_t rows;          ///< up to few_rows
+  const std::uint8_t* codes;  ///< (w_rows, kCodeDepth)
+  const float* scales;        ///< (w_rows, kCodeGroups)
+  const float* biases;
+  int zero;  ///< as in PanelCodes, like the next two
+  std::int64_t w_rows;
+  std::int64_t count;
+  std::int64_t group;
+  float* y;
+  std::int64_t y_pitch;
+};
+
 struct FloatProducts {
   int panel_columns;  ///< outputs side by side in a panel
   int panel_rows;     ///< rows of x that are multiplied at once
@@ -66,6 +85,8 @@ struct FloatProducts {
   int few_rows;
   /// y[row][n] += Σ over k of x[row][k] · w[n][k], each lane of a vector its own sum.
   void (*dot)(const RowProduct& args);
+  /// The same, weights decoded as `expand` does.
+  void (*dot_codes)(const CodeProduct& args);
   /// y[row][k] += Σ over n of x[row][n] · w[n][k], in the order of n.
   void (*accumulate)(const RowProduct& args);
 };

@@ -47,10 +47,13 @@ void turn(const void* w, Element element, std::int64_t pitch, std::int64_t rows,
 }
 
 /// scale · code + shift, or scale · (code + shift).
+template <bool kHasZero>
+inline F value_of(F code, F scale, F shift) {
+  return kHasZero ? mul(scale, add(code, shift)) : add(mul(scale, code), shift);
+}
 template <bool kHasZero, int i>
 void expand_byte(F word, F scale, F shift, float* panel) {
-  const F code = byte<i>(word);
-  store_f32(panel + i * kPanelColumns, kHasZero ? mul(scale, add(code, shift)) : add(mul(scale, code), shift));
+  store_f32(panel + i * kPanelColumns, value_of<kHasZero>(byte<i>(word), scale, shift));
 }
 
 /// Four neighbouring codes of a row are a 32-bit word: words are transposed, then each code expands in its lane.
@@ -134,6 +137,51 @@ struct Dot {
   }
 };
 
+/// Codes [begin, end).
+template <bool kHasZero, int kRows, int kColumns>
+void dot_codes_run(const CodeProduct& a, std::int64_t first, std::int64_t begin, std::int64_t end) {
+  F sums[kRows][kColumns];
+  for (int m = 0; m < kRows; ++m)
+    for (int n = 0; n < kColumns; ++n) sums[m][n] = broadcast(0.f);
+  std::int64_t group = begin / a.group;
+  for (std::int64_t k = begin; k < end; ++group) {
+    F scale[kColumns], shift[kColumns];
+    for (int n = 0; n < kColumns; ++n) {
+      const std::int64_t at = (first + n) * kCodeGroups + group;
+      scale[n] = broadcast(a.scales[at]);
+      shift[n] = broadcast(kHasZero ? -static_cast<float>(a.zero) : a.biases[at]);
+    }
+    for (const std::int64_t last = end - k < a.group ? end : k + a.group; k < last; k += kLanes) {
+      F xs[kRows];
+      for (int m = 0; m < kRows; ++m) xs[m] = load_f32(a.x + m * a.x_pitch + k);
+      for (int n = 0; n < kColumns; ++n) {
+        const F w = value_of<kHasZero>(from_bytes(a.codes + (first + n) * kCodeDepth + k), scale[n], shift[n]);
+        for (int m = 0; m < kRows; ++m) sums[m][n] = fma(xs[m], w, sums[m][n]);
+      }
+    }
+  }
+  for (int m = 0; m < kRows; ++m)
+    for (int n = 0; n < kColumns; ++n) a.y[m * a.y_pitch + first + n] += sum(sums[m][n]);
+}
+template <bool kHasZero, int kRows, int kColumns>
+void dot_codes_tile(const CodeProduct& a, std::int64_t first) {
+  static_assert(kDotRun % 256 == 0, "a run ends where a group does");
+  for (std::int64_t k = 0; k < a.count; k += kDotRun)
+    dot_codes_run<kHasZero, kRows, kColumns>(a, first, k, a.count - k < kDotRun ? a.count : k + kDotRun);
+}
+template <bool kHasZero, int kRows>
+void dot_codes_of(const CodeProduct& a) {
+  if constexpr (kRows > 1) {
+    if (a.rows < kRows) return dot_codes_of<kHasZero, kRows - 1>(a);
+  }
+  std::int64_t n = 0;
+  for (; n + kDotColumns <= a.w_rows; n += kDotColumns) dot_codes_tile<kHasZero, kRows, kDotColumns>(a, n);
+  for (; n < a.w_rows; ++n) dot_codes_tile<kHasZero, kRows, 1>(a, n);
+}
+void dot_codes(const CodeProduct& a) {
+  a.zero != 0 ? dot_codes_of<true, kFewRows>(a) : dot_codes_of<false, kFewRows>(a);
+}
+
 template <class T, int kRows, int kCount>
 void accumulate_tile(const RowProduct& a, std::int64_t first) {
   const unsigned char* w[kCount];
@@ -187,6 +235,6 @@ void row_product(const RowProduct& a) {
 }
 
 constexpr FloatProducts float_products() {
-  return {kPanelColumns, kPanelRows,       multiply_at_most<kPanelRows>, turn, expand,
-          kFewRows,      row_product<Dot>, row_product<Accumulate>};
+  return {kPanelColumns,    kPanelRows, multiply_at_most<kPanelRows>, turn, expand, kFewRows,
+          row_product<Dot>, dot_codes,  row_product<Accumulate>};
 }

@@ -16,6 +16,9 @@ inline F load_f32(const void* p) {
 }
 inline void store_f32(float* p, F a) { __builtin_memcpy(p, &a, sizeof a); }
 inline F broadcast(float a) { return {a - Floats{}}; }
+inline F from_bytes(const std::uint8_t* p) {
+  return {__builtin_convertvector(WordVector{p[0], p[1], p[2], p[3]}, Floats)};
+}
 inline F mul(F a, F b) { return {a.v * b.v}; }
 inline F add(F a, F b) { return {a.v + b.v}; }
 // Two roundings: without the instruction, a fused multiply-add is a call into the mathematics library.
