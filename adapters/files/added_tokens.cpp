@@ -24,10 +24,11 @@ void take_member(JsonLeaf& leaf, AddedToken* token) {
 
 void enter_added_tokens(const std::filesystem::path& origin, TokenizerSource* source) {
   std::ranges::stable_sort(source->added, {}, &AddedToken::id);
+  // All of them together: a hole behind each would be another's vocabulary.
+  const auto count = static_cast<std::int64_t>(source->tokens.size() + source->added.size());
   for (const AddedToken& token : source->added) {
-    const auto size = static_cast<std::int64_t>(source->tokens.size());
-    if (token.id < 0 || token.id > size + Vocabulary::kLargestHole) {
-      bad_file(origin, token.text, fmt::format("added token has id {} beside {} tokens", token.id, size));
+    if (token.id < 0 || token.id > count + Vocabulary::kLargestHole) {
+      bad_file(origin, token.text, fmt::format("added token has id {} beside {} tokens", token.id, count));
     }
     const auto id = static_cast<std::size_t>(token.id);
     if (id >= source->tokens.size()) {

@@ -257,6 +257,8 @@ ModelConfig parse_config(std::string_view text, const std::string& origin) {
   config.hidden_size = reader.size("hidden_size");
   config.intermediate_size = reader.size("intermediate_size");
   config.num_hidden_layers = reader.size("num_hidden_layers");
+  if (config.num_hidden_layers > kMostLayers)
+    reader.bad("num_hidden_layers", fmt::format("{} is no number of layers", config.num_hidden_layers));
   config.num_attention_heads = reader.size("num_attention_heads");
   config.num_key_value_heads = reader.size_or("num_key_value_heads", config.num_attention_heads);
   config.vocab_size = reader.size("vocab_size");

@@ -19,6 +19,9 @@ enum class Architecture : std::uint8_t { llama, mistral, qwen2, qwen2_moe, qwen3
 /// No size of a model is larger: products of two stay far from overflow.
 inline constexpr std::int64_t kLargestSize = std::int64_t{1} << 31;
 
+/// Some properties are listed layer by layer: the list must not be a file's to lengthen.
+inline constexpr std::int64_t kMostLayers = 1 << 16;
+
 /// A mixture of experts, which takes the place of the feed-forward network in some layers.
 struct ExpertsConfig {
   std::int64_t count = 0;

@@ -191,6 +191,8 @@ ModelConfig gguf_config(const GgufFile& file) {
   config.hidden_size = keys.size("embedding_length");
   config.intermediate_size = keys.size("feed_forward_length");
   config.num_hidden_layers = keys.size("block_count");
+  if (config.num_hidden_layers > kMostLayers)
+    keys.bad("block_count", fmt::format("{} is no number of layers", config.num_hidden_layers));
   config.num_attention_heads = keys.size("attention.head_count");
   config.num_key_value_heads = keys.size_of_all_layers("attention.head_count_kv", config.num_attention_heads);
   if (config.num_attention_heads % config.num_key_value_heads != 0)

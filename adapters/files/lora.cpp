@@ -4,6 +4,8 @@
 
 #include <array>
 #include <cmath>
+#include <memory>
+#include <vector>
 
 #include "adapters/files/file_error.h"
 #include "adapters/files/json_events.h"
@@ -18,23 +20,17 @@ namespace files {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::ordered_json;  // patterns are tried in the order of the file
+using nlohmann::json;
 
-ordered_json read_config(const fs::path& file) {
-  const std::string text = read_small_file(file, kSmallJson);
-  parse_small_json(text, file);  // for its checks
-  return ordered_json::parse(text);
-}
-
-[[noreturn]] void unsupported(const fs::path& file, std::string_view key, const ordered_json& value) {
+[[noreturn]] void unsupported(const fs::path& file, std::string_view key, const json& value) {
   refuse(ErrorCode::unsupported, file, key, fmt::format("{} is not supported", shown(value.dump())));
 }
 
-bool is_off(const ordered_json& value) {
-  return value.is_null() || value == ordered_json(false) || ((value.is_array() || value.is_object()) && value.empty());
+bool is_off(const json& value) {
+  return value.is_null() || value == json(false) || ((value.is_array() || value.is_object()) && value.empty());
 }
 
-double number(const ordered_json& config, const fs::path& file, const char* key) {
+double number(const json& config, const fs::path& file, const char* key) {
   const auto found = config.find(key);
   if (found == config.end() || !found->is_number()) bad_file(file, key, "is missing or not a number");
   const double value = found->get<double>();
@@ -80,41 +76,71 @@ constexpr std::array<const char*, 12> kOtherArithmetic{"use_dora",
                                                        "trainable_token_indices",
                                                        "kasa_config"};
 
-void check_peft_config(const ordered_json& config, const fs::path& file) {
-  const ordered_json type = config.value("peft_type", ordered_json(nullptr));
-  if (type != ordered_json("LORA")) unsupported(file, "peft_type", type);
+void check_peft_config(const json& config, const fs::path& file) {
+  const json type = config.value("peft_type", json(nullptr));
+  if (type != json("LORA")) unsupported(file, "peft_type", type);
   for (const char* key : kOtherArithmetic) {
     if (const auto found = config.find(key); found != config.end() && !is_off(*found)) unsupported(file, key, *found);
   }
-  if (const ordered_json bias = config.value("bias", ordered_json("none")); bias != ordered_json("none"))
-    unsupported(file, "bias", bias);
+  if (const json bias = config.value("bias", json("none")); bias != json("none")) unsupported(file, "bias", bias);
   // The other initialisations (PiSSA, OLoRA, CorDA, LoftQ, LoRA-GA) change the base's weights as well.
-  const ordered_json init = config.value("init_lora_weights", ordered_json(true));
-  const bool keeps_base = init.is_boolean() || init.is_null() || init == ordered_json("gaussian") ||
-                          init == ordered_json("eva") || init == ordered_json("orthogonal");
+  const json init = config.value("init_lora_weights", json(true));
+  const bool keeps_base = init.is_boolean() || init.is_null() || init == json("gaussian") || init == json("eva") ||
+                          init == json("orthogonal");
   if (!keeps_base) unsupported(file, "init_lora_weights", init);
 }
 
-/// The value that a pattern gives to this module, as PEFT's get_pattern_key finds it: the first key that, as a regular
-/// expression, matches the module's path or a tail of it that begins behind a dot.
-double by_pattern(const ordered_json& config, const fs::path& file, const char* key, const std::string& module,
-                  double otherwise) {
-  const auto patterns = config.find(key);
-  if (patterns == config.end() || patterns->is_null()) return otherwise;
-  if (!patterns->is_object()) bad_file(file, key, "is not an object");
-  for (const auto& [pattern, value] : patterns->items()) {
-    bool matches = false;
-    try {
-      matches = ModulePattern(pattern).matches(module);
-    } catch (const Error& e) {
-      bad_file(file, key, fmt::format("{} cannot be used as a regular expression: {}", shown(pattern), e.what()));
+/// rank_pattern or alpha_pattern: the number that each gives to modules.
+class NumbersByPattern {
+ public:
+  NumbersByPattern(const json& config, const std::string& text, const fs::path& file, const char* key)
+      : file_(file), key_(key) {
+    constexpr std::size_t kMost = 4096;  // each is tried on each module
+    const auto patterns = config.find(key);
+    if (patterns == config.end() || patterns->is_null()) return;
+    if (!patterns->is_object()) bad_file(file, key, "is not an object");
+    if (patterns->size() > kMost) bad_file(file, key, fmt::format("has more than {} patterns", kMost));
+    for (const auto& [pattern, value] : patterns->items()) {
+      if (!value.is_number()) bad_file(file, key, fmt::format("{} is not given a number", shown(pattern)));
     }
-    if (!matches) continue;
-    if (!value.is_number()) bad_file(file, key, fmt::format("{} is not given a number", shown(pattern)));
-    return value.get<double>();
+    // Once more, in the order of the file.
+    stream_json(text, file, [&](const JsonLeaf& leaf) {
+      if (leaf.at(0, key)) add(leaf.path.back().key, leaf.real);
+    });
   }
-  return otherwise;
-}
+
+  /// As PEFT's get_pattern_key finds it: of the first key that, as a regular expression, matches the module's path or a
+  /// tail of it that begins behind a dot.
+  double of(const std::string& module, double otherwise) const {
+    for (const Entry& entry : entries_) {
+      if (with_name(entry.text, [&] { return entry.pattern->matches(module); })) return entry.number;
+    }
+    return otherwise;
+  }
+
+ private:
+  struct Entry {
+    std::string text;
+    std::unique_ptr<const ModulePattern> pattern;
+    double number;
+  };
+
+  void add(const std::string& text, double number) {
+    entries_.push_back({text, with_name(text, [&] { return std::make_unique<const ModulePattern>(text); }), number});
+  }
+  template <class Use>
+  auto with_name(const std::string& text, Use use) const -> decltype(use()) {
+    try {
+      return use();
+    } catch (const Error& e) {
+      bad_file(file_, key_, fmt::format("{} cannot be used as a regular expression: {}", shown(text), e.what()));
+    }
+  }
+
+  const fs::path& file_;
+  const char* key_;
+  std::vector<Entry> entries_;
+};
 
 /// "model.layers.0.mlp.up_proj" for "base_model.model.model.layers.0.mlp.up_proj.lora_A.weight"; `is_a` says which
 /// factor.
@@ -135,7 +161,8 @@ std::string peft_module(const fs::path& file, std::string_view name, bool* is_a)
 
 LoraAdapter load_peft(const fs::path& folder) {
   const fs::path config_file = folder / "adapter_config.json";
-  const ordered_json config = read_config(config_file);
+  const std::string text = read_small_file(config_file, kSmallJson);
+  const json config = parse_small_json(text, config_file);
   check_peft_config(config, config_file);
   const SafetensorsReader reader(folder / "adapter_model.safetensors");
   std::map<std::string, Pair> pairs;
@@ -147,12 +174,13 @@ LoraAdapter load_peft(const fs::path& folder) {
     // PEFT stores both as torch.nn.Linear weights, (out, in).
     (is_a ? pair.a : pair.b) = swapaxes(reader.tensor(entry), 0, 1);
   }
+  const NumbersByPattern ranks(config, text, config_file, "rank_pattern"),
+      alphas(config, text, config_file, "alpha_pattern");
   LoraAdapter adapter;
-  const bool is_rslora = config.value("use_rslora", ordered_json(false)) == ordered_json(true);
+  const bool is_rslora = config.value("use_rslora", json(false)) == json(true);
   for (auto& [module, pair] : pairs) {
-    const double rank = by_pattern(config, config_file, "rank_pattern", module, number(config, config_file, "r"));
-    const double alpha =
-        by_pattern(config, config_file, "alpha_pattern", module, number(config, config_file, "lora_alpha"));
+    const double rank = ranks.of(module, number(config, config_file, "r"));
+    const double alpha = alphas.of(module, number(config, config_file, "lora_alpha"));
     check_pair(reader.path(), module, pair, std::llround(rank));
     adapter.emplace(module, LoraWeights{pair.a, pair.b, alpha / (is_rslora ? std::sqrt(rank) : rank)});
   }
@@ -163,9 +191,9 @@ LoraAdapter load_peft(const fs::path& folder) {
 
 LoraAdapter load_mlx(const fs::path& folder) {
   const fs::path config_file = folder / "adapter_config.json";
-  const ordered_json config = read_config(config_file);
-  const ordered_json type = config.value("fine_tune_type", ordered_json("lora"));
-  if (type != ordered_json("lora")) unsupported(config_file, "fine_tune_type", type);
+  const json config = parse_small_json(read_small_file(config_file, kSmallJson), config_file);
+  const json type = config.value("fine_tune_type", json("lora"));
+  if (type != json("lora")) unsupported(config_file, "fine_tune_type", type);
   const auto parameters = config.find("lora_parameters");
   if (parameters == config.end() || !parameters->is_object()) bad_file(config_file, "lora_parameters", "is missing");
   const double scale = number(*parameters, config_file, "scale");

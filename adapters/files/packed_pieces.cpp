@@ -99,7 +99,8 @@ std::uint64_t block_bytes(const FormatInfo& format, DType own) {
 
 std::int64_t weights_in_row(const FormatInfo& format, std::int64_t width) {
   const std::int64_t in_block = format.components.front().width;
-  return width % in_block == 0 ? width / in_block * format.block : 0;
+  constexpr std::int64_t kWidest = std::int64_t{1} << 40;  // an empty tensor may claim anything
+  return width <= kWidest && width % in_block == 0 ? width / in_block * format.block : 0;
 }
 
 }  // namespace files

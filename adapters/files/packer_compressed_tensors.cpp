@@ -101,9 +101,8 @@ class PackedIntegers final : public Packer {
   /// Rows may be filled up to whole words.
   static void require_whole_rows(const LayerParts& parts, const Shape& shape) {
     if (!parts.find("weight_shape")) return;
-    const std::vector<float> stored = as_floats(parts.load("weight_shape"));
-    if (stored.size() != 2 || static_cast<std::int64_t>(stored[0]) != shape[0] ||
-        static_cast<std::int64_t>(stored[1]) != shape[1])
+    const auto stored = cast(parts.load("weight_shape"), DType::i64).to_vector<std::int64_t>();
+    if (stored.size() != 2 || stored[0] != shape[0] || stored[1] != shape[1])
       broken_rule(ErrorCode::unsupported, fmt::format(".weight_shape is not {}", to_string(shape)));
   }
 

@@ -17,7 +17,8 @@ struct StoredAs {
 };
 constexpr StoredAs kStoredAs[] = {{DType::f8_e4m3, "fp8_e4m3"}, {DType::f8_e5m2, "fp8_e5m2"}, {DType::i8, "int8"}};
 
-std::int64_t tiles_of(std::int64_t size, std::int64_t piece) { return piece == 0 ? 1 : (size + piece - 1) / piece; }
+/// Of a size that is not 0.
+std::int64_t tiles_of(std::int64_t size, std::int64_t piece) { return piece == 0 ? 1 : (size - 1) / piece + 1; }
 
 }  // namespace
 
@@ -32,6 +33,7 @@ PackedLayer describe_scaled_bytes(const ScaledBytes& layer, const LayerParts& pa
     broken_rule(ErrorCode::invalid_file, fmt::format(".weight {} has not 2 axes", to_string(weight->shape)));
   const FormatInfo& format = *find_format_info(stored->format);
   const std::int64_t rows = weight->shape[0], length = weight->shape[1];
+  if (rows == 0 || length == 0) broken_rule(ErrorCode::invalid_file, "has no weights");
   if (length % format.group_size != 0 || layer.inputs % format.group_size != 0)
     broken_rule(ErrorCode::unsupported,
                 fmt::format("rows of {} weights with scales of {} are not supported (multiples of {})", length,

@@ -31,6 +31,7 @@ class TokenIndex {
   }
   /// "left right": the ids of both, which together must be a token too.
   std::optional<std::array<std::int32_t, 2>> merge(std::string_view text) const {
+    if (text.size() > kLongestMerge) return {};
     // Neither part can begin with a space, but a part may be one in alphabets that have it: the space in the middle
     // counts.
     for (auto space = text.find(' ', 1); space != std::string_view::npos; space = text.find(' ', space + 1)) {
@@ -48,6 +49,9 @@ class TokenIndex {
   }
 
  private:
+  /// Each space of a merge may be the one in the middle: a long run of them would take the square of its length.
+  static constexpr std::size_t kLongestMerge = 4096;
+
   std::string_view at(std::int32_t id) const { return tokens_[static_cast<std::size_t>(id)]; }
 
   const std::vector<std::string>& tokens_;

@@ -13,7 +13,8 @@ namespace files {
 void Vocabulary::add(std::string text, std::int64_t id) {
   if (id < 0 || id > INT32_MAX) bad_file(origin_, text, fmt::format("{} is no token id", id));
   // Files are mostly in the order of ids; the rest waits until all are known.
-  if (id <= static_cast<std::int64_t>(tokens_.size()) + 16) {
+  ++count_;
+  if (id <= static_cast<std::int64_t>(tokens_.size()) + 16 && id <= count_ + kLargestHole) {
     place(std::move(text), id);
   } else {
     later_.emplace_back(std::move(text), id);
@@ -28,10 +29,9 @@ void Vocabulary::place(std::string text, std::int64_t id) {
 }
 
 std::vector<std::string> Vocabulary::take() {
-  const auto count = static_cast<std::int64_t>(tokens_.size() + later_.size());
   std::ranges::sort(later_, {}, [](const auto& entry) { return entry.second; });
   for (auto& [text, id] : later_) {
-    if (id > count + kLargestHole) bad_file(origin_, text, fmt::format("has id {}, far beyond {} tokens", id, count));
+    if (id > count_ + kLargestHole) bad_file(origin_, text, fmt::format("has id {}, far beyond {} tokens", id, count_));
     place(std::move(text), id);
   }
   later_.clear();

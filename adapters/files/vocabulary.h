@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <filesystem>
 #include <string>
 #include <utility>
@@ -25,7 +26,8 @@ class Vocabulary {
 
   std::filesystem::path origin_;
   std::vector<std::string> tokens_;
-  std::vector<std::pair<std::string, std::int64_t>> later_;  // ids ahead of their turn
+  std::int64_t count_ = 0;                                  // of tokens, without the holes
+  std::deque<std::pair<std::string, std::int64_t>> later_;  // ids ahead of their turn
 };
 
 }  // namespace files

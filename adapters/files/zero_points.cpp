@@ -59,6 +59,7 @@ PackedLayer describe_zero_points(const ZeroPointLayer& layer, std::int64_t rows,
   if (scales != DType::f16 && scales != DType::bf16)
     broken_rule(ErrorCode::unsupported,
                 fmt::format("scales are {}; F16 and BF16 are supported", safetensors_name(scales)));
+  if (rows == 0 || length == 0) broken_rule(ErrorCode::invalid_file, "has no weights");
   const std::int64_t group = group_of(layer, length);
   if (group <= 0 || length % group != 0)
     broken_rule(ErrorCode::invalid_file, fmt::format("group_size {} does not divide {} weights", group, length));
@@ -75,7 +76,7 @@ Components zero_point_components(const ZeroPointLayer& layer, const PackedLayer&
                                  const std::function<float(std::int64_t row, std::int64_t group)>& scale_at,
                                  const std::function<int(std::int64_t row, std::int64_t group)>& zero_at) {
   const std::int64_t rows = packed.shape[0], length = packed.shape[1], group = group_of(layer, length),
-                     groups = length == 0 ? 0 : length / group, repeats = group / packed.format->group_size;
+                     groups = length / group, repeats = group / packed.format->group_size;
   std::vector<float> scales, biases;
   scales.reserve(static_cast<std::size_t>(rows * groups * repeats));
   biases.reserve(scales.capacity());

@@ -112,6 +112,10 @@ TEST(Memory, HostileJsonFiles) {
   check_tokenizer(R"({"model":{"type":"BPE","vocab":{"a":4000000000}}})");
   check_tokenizer(R"({"model":{"type":"BPE","vocab":{"a":0,"b":2000000000}}})");
   check_tokenizer(R"({"added_tokens":[{"id":2000000000,"content":"x"}],"model":{"type":"BPE","vocab":{"a":0}}})");
+  // A hole behind each token.
+  std::string leaps = R"({"model":{"type":"BPE","vocab":{)";
+  for (int id = 16; leaps.size() < kLarge; id += 17) leaps += around("\"\":", std::to_string(id), ",");
+  check_tokenizer(leaps + R"("a":0}}})");
   std::string merges = R"({"model":{"type":"BPE","vocab":{"a":0,"b":1,"ab":2},"merges":[)";
   while (merges.size() < kLarge) merges += "\"a b\",";
   check_tokenizer(merges + "\"b b\"]}}");

@@ -106,8 +106,9 @@ Tag next_tag(std::string_view text, std::size_t at) {
   }
   if (end >= text.size()) return none;
   std::string_view inside = text.substr(begin + 2, end - begin - 2);
-  const bool before = inside.starts_with('-'), after = inside.ends_with('-');
+  const bool before = inside.starts_with('-');
   if (before || inside.starts_with('+')) inside.remove_prefix(1);
+  const bool after = inside.ends_with('-');
   if (after) inside.remove_suffix(1);
   return {begin, end + 2, kind, trim_left(trim_right(inside)), before, after};
 }

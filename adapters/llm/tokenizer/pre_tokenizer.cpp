@@ -83,8 +83,9 @@ struct SplitPattern::Code {
     const std::string exact = with_unicode_space(expression);
     int error = 0;
     PCRE2_SIZE at = 0;
-    code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(exact.data()), exact.size(), PCRE2_UTF | PCRE2_UCP, &error, &at,
-                         nullptr);
+    // \C would cut characters in two.
+    code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(exact.data()), exact.size(),
+                         PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C, &error, &at, nullptr);
     if (code == nullptr)
       throw Error(ErrorCode::unsupported,
                   fmt::format("[tokenizer] pattern \"{}\": {} at offset {}", expression, pcre2_message(error), at));

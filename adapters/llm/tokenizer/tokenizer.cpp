@@ -16,7 +16,8 @@ inline namespace v0 {
 namespace llm {
 namespace {
 
-constexpr std::int64_t kMaxTokens = 1 << 24;
+/// Ids that an added token may leave unused behind the vocabulary.
+constexpr std::int64_t kLargestHole = 1 << 16;
 
 std::optional<int> as_id(std::optional<std::int64_t> id, std::size_t vocab_size) {
   if (!id || *id < 0 || *id >= static_cast<std::int64_t>(vocab_size)) return std::nullopt;
@@ -39,8 +40,9 @@ std::unique_ptr<Tokenizer> Tokenizer::make(const TokenizerSource& source) {
 Tokenizer::Tokenizer(const TokenizerSource& source, std::vector<std::string> tokens)
     : tokens_(std::move(tokens)), added_(source.added), add_bos_(source.add_bos), add_eos_(source.add_eos) {
   std::size_t size = tokens_.size();
+  const auto largest = static_cast<std::int64_t>(size + added_.size()) + kLargestHole;
   for (const files::AddedToken& token : added_) {
-    if (token.id < 0 || token.id >= kMaxTokens)
+    if (token.id < 0 || token.id > largest)
       throw Error(ErrorCode::invalid_file,
                   fmt::format("[tokenizer] added token \"{}\": id {} is out of range", token.text, token.id));
     size = std::max(size, static_cast<std::size_t>(token.id) + 1);
