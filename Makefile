@@ -6,6 +6,7 @@ PREFIX ?= /usr/local
 # `make test` (release) installs torch, transformers and PEFT, to test what they compute on packed weights: 2 GB from the
 # network, 4 GB in build/venv, 2 to 3 minutes. TORCH=0 leaves them out; so does a machine without the room or the network.
 TORCH ?= 1
+FUZZ_SECONDS ?= 60
 MODEL := build/models/SmolLM2-135M-Instruct.Q4_1.gguf
 NIBBLE := build/release/bin/nibble
 BENCH := build/bench
@@ -14,7 +15,7 @@ REFERENCE ?= $(wildcard ../shared/data/smollm2)
 TOOLS := tests/tools
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench bench-peers bench-check deps deps-torch build soak format lint install
+.PHONY: help demo test bench bench-peers bench-check deps deps-torch build soak fuzz format lint install
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' Makefile | column -t -s '|'
@@ -36,6 +37,12 @@ test: ## builds and runs every test (PRESET=asan, tsan: under that sanitizer; aa
 
 soak: ## the tests with every random shape instead of a fiftieth
 	NIBBLE_SOAK=1 $(MAKE) test
+
+fuzz: ## feeds each reader of files with bad input for FUZZ_SECONDS=60, under sanitizers; findings are in build/fuzz
+	$(TOOLS)/deps.sh build sanitize
+	cmake --preset fuzz $(CMAKE_ARGS)
+	cmake --build --preset fuzz -j $(JOBS)
+	$(TOOLS)/fuzz.sh build/fuzz $(FUZZ_SECONDS)
 
 bench: ## the tables of README and a roofline picture in build/bench, beside the peers that are installed
 	$(TOOLS)/deps.sh build model picture
