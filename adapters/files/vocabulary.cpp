@@ -30,10 +30,12 @@ void Vocabulary::place(std::string text, std::int64_t id) {
 
 std::vector<std::string> Vocabulary::take() {
   std::ranges::sort(later_, {}, [](const auto& entry) { return entry.second; });
-  for (auto& [text, id] : later_) {
+  if (!later_.empty()) {
+    const auto& [text, id] = later_.back();
     if (id > count_ + kLargestHole) bad_file(origin_, text, fmt::format("has id {}, far beyond {} tokens", id, count_));
-    place(std::move(text), id);
+    tokens_.reserve(static_cast<std::size_t>(id) + 1);
   }
+  for (auto& [text, id] : later_) place(std::move(text), id);
   later_.clear();
   return std::move(tokens_);
 }

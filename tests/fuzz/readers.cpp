@@ -121,11 +121,11 @@ void read_folder(const fs::path& folder, std::string_view bytes) {
 }
 
 void read_packers_own_file(const fs::path& folder, std::string_view bytes) {
-  const auto [settings, header, data] = split<3>(bytes);
-  nb::tests::write_file(folder / "model.safetensors", safetensors_of(header, data));
+  const auto parts = split<3>(bytes);
+  nb::tests::write_file(folder / "model.safetensors", safetensors_of(parts[1], parts[2]));
   for (const char* name : {"quantize_config.json", "quant_config.json"}) {
     attempt([&] {
-      nb::tests::write_file(folder / name, settings);
+      nb::tests::write_file(folder / name, parts[0]);
       use(nb::files::Checkpoint::open(folder));
     });
     fs::remove(folder / name);
@@ -140,11 +140,11 @@ void read_index(const fs::path& folder, std::string_view bytes) {
 }
 
 void read_lora(const fs::path& folder, std::string_view bytes) {
-  const auto [config, header, data] = split<3>(bytes);
-  nb::tests::write_file(folder / "adapter_config.json", config);
+  const auto parts = split<3>(bytes);
+  nb::tests::write_file(folder / "adapter_config.json", parts[0]);
   for (const char* name : {"adapter_model.safetensors", "adapters.safetensors"}) {
     attempt([&] {
-      nb::tests::write_file(folder / name, safetensors_of(header, data));
+      nb::tests::write_file(folder / name, safetensors_of(parts[1], parts[2]));
       for (const auto& [module, weights] : nb::load_lora(folder)) use(weights.a), use(weights.b);
     });
     fs::remove(folder / name);
