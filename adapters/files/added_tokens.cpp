@@ -22,6 +22,12 @@ void take_member(JsonLeaf& leaf, AddedToken* token) {
   if (member == "single_word") token->single_word = leaf.truth;
 }
 
+AddedToken& add_token(const std::filesystem::path& origin, std::vector<AddedToken>* added) {
+  constexpr std::size_t kMost = 65536;  // each takes more room here than in the file
+  if (added->size() == kMost) bad_file(origin, "", fmt::format("has more than {} added tokens", kMost));
+  return added->emplace_back();
+}
+
 void enter_added_tokens(const std::filesystem::path& origin, TokenizerSource* source) {
   std::ranges::stable_sort(source->added, {}, &AddedToken::id);
   // All of them together: a hole behind each would be another's vocabulary.

@@ -271,6 +271,11 @@ void GgufFile::wrong_kind(const Value& value, std::string_view wanted) const {
   bad_file(path(), value.key, fmt::format("is not {}", wanted));
 }
 
+std::int64_t GgufFile::length(std::string_view key) const {
+  const Value* value = find(key);
+  return value ? static_cast<std::int64_t>(value->count) : 0;
+}
+
 std::optional<std::string_view> GgufFile::text(std::string_view key) const {
   const Value* value = find(key);
   if (!value) return {};
@@ -303,24 +308,28 @@ std::optional<bool> GgufFile::boolean(std::string_view key) const {
   return value->data[0] != std::byte{0};
 }
 
-std::optional<std::vector<std::string_view>> GgufFile::text_views(std::string_view key) const {
+template <class Text>
+std::optional<std::vector<Text>> GgufFile::texts_as(std::string_view key) const {
   const Value* value = find(key);
   if (!value) return {};
   if (!value->is_array || value->type != ValueType::text) wrong_kind(*value, "a list of texts");
-  std::vector<std::string_view> texts;
+  std::vector<Text> texts;
   texts.reserve(value->count);  // each takes at least 8 bytes of the file
   const std::byte* data = value->data;
   for (std::uint64_t i = 0; i < value->count; ++i) {
-    texts.push_back(text_at(data));
-    data += 8 + texts.back().size();
+    const std::string_view text = text_at(data);
+    texts.emplace_back(text);
+    data += 8 + text.size();
   }
   return texts;
 }
 
+std::optional<std::vector<std::string_view>> GgufFile::text_views(std::string_view key) const {
+  return texts_as<std::string_view>(key);
+}
+
 std::optional<std::vector<std::string>> GgufFile::texts(std::string_view key) const {
-  const auto views = text_views(key);
-  if (!views) return {};
-  return std::vector<std::string>(views->begin(), views->end());
+  return texts_as<std::string>(key);
 }
 
 std::optional<std::vector<std::int64_t>> GgufFile::integers(std::string_view key) const {

@@ -55,6 +55,7 @@ class GgufFile {
 
   /// Metadata: nothing where the key is missing; Error(invalid_file) where its value is of another kind.
   bool has(std::string_view key) const { return find(key) != nullptr; }
+  std::int64_t length(std::string_view key) const;  ///< of a list; 0 where it is missing, 1 of what is none
   std::optional<std::string_view> text(std::string_view key) const;
   std::optional<std::int64_t> integer(std::string_view key) const;
   std::optional<double> number(std::string_view key) const;  ///< of an f32 the shortest decimal that means it
@@ -76,6 +77,8 @@ class GgufFile {
   class Cursor;
 
   const Value* find(std::string_view key) const;
+  template <class Text>
+  std::optional<std::vector<Text>> texts_as(std::string_view key) const;
   [[noreturn]] void wrong_kind(const Value& value, std::string_view wanted) const;
   void read_metadata(Cursor& cursor, std::uint64_t count);
   void read_tensors(Cursor& cursor, std::uint64_t count);

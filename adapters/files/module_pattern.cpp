@@ -15,7 +15,7 @@ namespace files {
 namespace {
 
 /// A pattern of a few dozen characters on a path as long needs some hundred steps; this many take milliseconds.
-constexpr std::uint32_t kMostSteps = 100'000;
+constexpr std::uint32_t kMostSteps = 100'000, kMostKibibytes = 4096;
 
 [[noreturn]] void fail(int code) {
   std::array<PCRE2_UCHAR, 256> text{};
@@ -43,6 +43,7 @@ ModulePattern::ModulePattern(std::string_view expression) : code_(std::make_uniq
   if (code_->code == nullptr) fail(error);
   if (code_->limits == nullptr) throw std::bad_alloc();
   pcre2_set_match_limit(code_->limits.get(), kMostSteps);
+  pcre2_set_heap_limit(code_->limits.get(), kMostKibibytes);
 }
 ModulePattern::~ModulePattern() = default;
 

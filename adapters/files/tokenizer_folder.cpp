@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <deque>
 #include <set>
 #include <utility>
 
@@ -77,7 +76,7 @@ std::set<std::int64_t> ids_of(const std::vector<AddedToken>& tokens) {
 /// tokenizer_config.json: roles, flags, template, and "added_tokens_decoder": {id: {content, special, …}}.
 void read_tokenizer_config(const fs::path& file, Roles* roles, TokenizerSource* out) {
   const auto mapped = MappedFile::open(file);
-  std::deque<AddedToken> added;
+  std::vector<AddedToken> added;
   std::string template_name;
   stream_json(mapped->text(), file, [&](JsonLeaf& leaf) {
     const auto& path = leaf.path;
@@ -85,7 +84,7 @@ void read_tokenizer_config(const fs::path& file, Roles* roles, TokenizerSource* 
     if (top == "added_tokens_decoder" && path.size() == 3) {
       const std::int64_t id = std::strtoll(path[1].key.c_str(), nullptr, 10);
       if (added.empty() || added.back().id != id) {
-        added.emplace_back().id = id;
+        add_token(file, &added).id = id;
         added.back().special = false;
       }
       take_member(leaf, &added.back());
@@ -107,7 +106,7 @@ void read_tokenizer_config(const fs::path& file, Roles* roles, TokenizerSource* 
   });
   const std::set<std::int64_t> known = ids_of(out->added);
   for (AddedToken& token : added) {
-    if (!known.contains(token.id) && !token.text.empty()) out->added.push_back(std::move(token));
+    if (!known.contains(token.id) && !token.text.empty()) add_token(file, &out->added) = std::move(token);
   }
 }
 
@@ -131,7 +130,7 @@ void read_added_tokens(const fs::path& file, TokenizerSource* out) {
   stream_json(mapped->text(), file, [&](JsonLeaf& leaf) {
     if (leaf.path.size() != 1 || !leaf.is_integer()) bad_file(file, "", "is not an object of token ids");
     if (!known.insert(leaf.integer).second) return;
-    AddedToken& token = out->added.emplace_back();
+    AddedToken& token = add_token(file, &out->added);
     token.id = leaf.integer;
     token.text = leaf.path[0].key;
     token.special = token.text.starts_with('<') && token.text.ends_with('>');

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 
+#include "adapters/files/added_tokens.h"
 #include "adapters/files/file_error.h"
 #include "adapters/files/gguf.h"
 #include "adapters/files/token_index.h"
 #include "adapters/files/token_type.h"
 #include "adapters/files/tokenizer_source.h"
+#include "adapters/files/vocabulary.h"
 
 namespace nibble {
 inline namespace v0 {
@@ -69,6 +71,8 @@ class GgufTokenizer {
   }
 
   void read_tokens() {
+    if (const auto count = file_.length(key("tokens")); count > Vocabulary::kMostTokens)
+      bad_file(file_.path(), key("tokens"), fmt::format("{} of them are more than any model has", count));
     auto tokens = file_.texts(key("tokens"));
     if (!tokens || tokens->empty()) bad_file(file_.path(), key("tokens"), "is missing");
     out_.tokens = std::move(*tokens);
@@ -126,11 +130,10 @@ class GgufTokenizer {
     for (std::size_t i = 0; i < out_.tokens.size(); ++i) {
       const std::int32_t type = out_.types[i];
       if (out_.tokens[i].empty() || (type != kControl && type != kUserDefined && type != kUnknown)) continue;
-      AddedToken token;
+      AddedToken& token = add_token(file_.path(), &out_.added);
       token.id = static_cast<std::int64_t>(i);
       token.text = out_.tokens[i];
       token.special = type != kUserDefined;
-      out_.added.push_back(std::move(token));
     }
   }
 

@@ -153,7 +153,7 @@ class TokenizerJson {
     const auto i = static_cast<std::size_t>(leaf.path[1].index);
     // One past the last begins the next token; a leap means members that are no objects, or not a list at all (−1).
     if (i > out_.added.size()) bad_file(path_, "added_tokens", "is not a list of objects");
-    if (i == out_.added.size()) out_.added.emplace_back();
+    if (i == out_.added.size()) add_token(path_, &out_.added);
     if (leaf.path[2].is("id") && leaf.is_integer()) out_.added[i].id = leaf.integer;
     take_member(leaf, &out_.added[i]);
   }

@@ -12,8 +12,8 @@ namespace files {
 
 void Vocabulary::add(std::string text, std::int64_t id) {
   if (id < 0 || id > INT32_MAX) bad_file(origin_, text, fmt::format("{} is no token id", id));
+  if (++count_ > kMostTokens) bad_file(origin_, text, fmt::format("is beyond the {} tokens there may be", kMostTokens));
   // Files are mostly in the order of ids; the rest waits until all are known.
-  ++count_;
   if (id <= static_cast<std::int64_t>(tokens_.size()) + 16 && id <= count_ + kLargestHole) {
     place(std::move(text), id);
   } else {

@@ -15,9 +15,11 @@ namespace files {
 class Vocabulary {
  public:
   static constexpr std::int64_t kLargestHole = 65536;
+  static constexpr std::int64_t kMostTokens = 1 << 20;
 
   explicit Vocabulary(std::filesystem::path origin) : origin_(std::move(origin)) {}
-  /// Throws Error(invalid_file) for an id that is negative, taken, or far beyond the tokens there are.
+  /// Throws Error(invalid_file) for an id that is negative, taken, or far beyond the tokens there are, and
+  /// where there are more than any model has.
   void add(std::string text, std::int64_t id);
   std::vector<std::string> take();
 

@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <bit>
 #include <cstdint>
+#include <cstring>
 #include <string_view>
 #include <unordered_set>
+#include <vector>
 
 #include "adapters/files/token_type.h"
 #include "nibble/error.h"
@@ -21,11 +23,12 @@ using enum files::TokenType;
 
 /// Field numbers of sentencepiece_model.proto.
 namespace field {
-enum Model : std::uint32_t { pieces = 1, trainer_spec = 2, normalizer_spec = 3 };
+enum Model : std::uint32_t { pieces = 1, trainer_spec = 2, normalizer_spec = 3, denormalizer_spec = 5 };
 enum Piece : std::uint32_t { piece = 1, score = 2, type = 3 };
 enum Trainer : std::uint32_t { model_type = 3, byte_fallback = 35, unk_id = 40, bos_id = 41, eos_id = 42, pad_id = 43 };
 enum Normalizer : std::uint32_t {
   name = 1,
+  precompiled_charsmap = 2,
   add_dummy_prefix = 3,
   remove_extra_whitespaces = 4,
   escape_whitespaces = 5
@@ -64,6 +67,64 @@ class Message {
   }
   std::string bytes_;
 };
+
+/// Calls `field(number, bytes)` for each field of a message that is bytes. False for what is no message.
+template <class Field>
+bool for_each_bytes(std::string_view message, Field field) {
+  const auto varint = [&](std::uint64_t* value) {
+    *value = 0;
+    for (int shift = 0; shift < 64 && !message.empty(); shift += 7) {
+      const auto byte = static_cast<unsigned char>(message.front());
+      message.remove_prefix(1);
+      *value |= std::uint64_t{byte & 0x7Fu} << shift;
+      if (byte < 0x80) return true;
+    }
+    return false;
+  };
+  while (!message.empty()) {
+    std::uint64_t tag = 0, length = 0;
+    if (!varint(&tag)) return false;
+    switch (tag & 7) {
+      case 0:
+        if (!varint(&length)) return false;
+        continue;
+      case 1: length = 8; break;
+      case 2:
+        if (!varint(&length)) return false;
+        break;
+      case 5: length = 4; break;
+      default: return false;
+    }
+    if (length > message.size()) return false;
+    if ((tag & 7) == 2 && !field(static_cast<std::uint32_t>(tag >> 3), message.substr(0, length))) return false;
+    message.remove_prefix(length);
+  }
+  return true;
+}
+
+/// The rules of one spec: the trie's length, the trie, and the texts that its values are places in. The trie is an
+/// array of units (Darts-clone): a step from unit i by byte b leads to i ^ offset ^ b, and its value, if it has one,
+/// stands where the byte 0 leads.
+bool is_sound_map(std::string_view map) {
+  if (map.empty()) return true;
+  std::uint32_t size = 0;
+  if (map.size() < sizeof size) return false;
+  std::memcpy(&size, map.data(), sizeof size);
+  map.remove_prefix(sizeof size);
+  if (size == 0 || size % sizeof(std::uint32_t) != 0 || size >= map.size()) return false;
+  std::vector<std::uint32_t> units(size / sizeof(std::uint32_t));
+  std::memcpy(units.data(), map.data(), size);
+  const std::size_t texts = map.size() - size;
+  constexpr std::uint32_t kIsValue = 1u << 31, kHasValue = 1u << 8, kIsFar = 1u << 9;
+  for (std::size_t i = 0; i < units.size(); ++i) {
+    const std::uint32_t unit = units[i];
+    if (i > 0 && (unit & kIsValue) != 0) continue;  // nothing leads on from there
+    const std::size_t first = i ^ ((unit >> 10) << ((unit & kIsFar) != 0 ? 8 : 0));
+    if ((first | 0xFF) >= units.size()) return false;
+    if ((unit & kHasValue) != 0 && (units[first] & ~kIsValue) >= texts) return false;
+  }
+  return true;
+}
 
 /// sentencepiece wants exactly one unknown piece; some GGUF files have none, or mark their padding so.
 std::size_t choose_unknown(const TokenizerSource& source) {
@@ -130,6 +191,15 @@ std::string serialized_sentencepiece_model(const TokenizerSource& source) {
 
 std::string dummy_prefix_override(bool add_dummy_prefix) {
   return Message().message(field::normalizer_spec, Message().integer(field::add_dummy_prefix, add_dummy_prefix)).take();
+}
+
+bool has_sound_rules(std::string_view model) {
+  return for_each_bytes(model, [](std::uint32_t part, std::string_view spec) {
+    if (part != field::normalizer_spec && part != field::denormalizer_spec) return true;
+    return for_each_bytes(spec, [](std::uint32_t number, std::string_view map) {
+      return number != field::precompiled_charsmap || is_sound_map(map);
+    });
+  });
 }
 
 }  // namespace llm

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "adapters/files/tokenizer_source.h"
 
@@ -16,6 +17,10 @@ std::string serialized_sentencepiece_model(const files::TokenizerSource& source)
 /// Bytes that, put behind any serialized ModelProto, switch its dummy prefix: protocol buffers merge a submessage that
 /// comes twice, and the later value of a field stands.
 std::string dummy_prefix_override(bool add_dummy_prefix);
+
+/// Whether the normalization rules of a serialized ModelProto can be followed: libsentencepiece takes their word for
+/// where among them it must read on.
+bool has_sound_rules(std::string_view model);
 
 }  // namespace llm
 }  // namespace v0
