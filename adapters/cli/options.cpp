@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -24,6 +25,12 @@ struct PrecisionRow {
 };
 constexpr PrecisionRow kPrecisions[] = {
     {"exact", Precision::exact}, {"standard", Precision::standard}, {"fast", Precision::fast}};
+
+/// Whether a text has another in it, whatever the case of letters.
+bool stands_in(const std::string& text, const std::string& part) {
+  const auto same = [](unsigned char a, unsigned char b) { return std::tolower(a) == std::tolower(b); };
+  return std::search(text.begin(), text.end(), part.begin(), part.end(), same) != text.end();
+}
 
 }  // namespace
 
@@ -64,10 +71,22 @@ DType parse_float_dtype(const char* option, const std::string& text) {
   return *dtype;
 }
 
+Device preferred_device() {
+  for (const DeviceInfo& info : devices()) {
+    if (info.device != Device::cpu() && !info.software) return info.device;
+  }
+  return Device::cpu();
+}
+
 Device find_device(const char* option, const std::string& text) {
+  const std::vector<DeviceInfo> all = devices();
+  const bool is_place = text.empty() || text == "cpu" || text.starts_with("vulkan");
+  for (const DeviceInfo& info : all) {
+    if (!is_place && info.device != Device::cpu() && stands_in(info.name, text)) return info.device;
+  }
   const Device wanted = Device::parse(text);
   std::vector<std::string> found;
-  for (const DeviceInfo& info : devices()) {
+  for (const DeviceInfo& info : all) {
     if (info.device == wanted) return wanted;
     found.push_back(fmt::format("{} ({})", to_string(info.device), info.name));
   }
@@ -77,7 +96,7 @@ Device find_device(const char* option, const std::string& text) {
 }
 
 void ComputeOptions::declare(Arguments& arguments) {
-  arguments.option("--device", &device_, "where to compute: cpu, vulkan:0, ... (nibble devices lists them)");
+  arguments.option("--device", &device_, "where to compute: cpu, vulkan:0, or a part of a name that nibble devices lists (default: a card, else cpu)");
   arguments.option("--layers", &layers_, "where each layer is: vulkan:0=0-15,cpu=16-29, or auto (default: --device)");
   arguments.option("--threads", &threads_, "threads on the CPU (default: the cores that the process may use)");
   arguments.option("--precision", &precision_, "of products with packed weights: exact, standard or fast");
@@ -91,7 +110,7 @@ void ComputeOptions::apply() const {
   apply_threads(threads_);
   Options options = nibble::options();
   options.precision = parse_precision(precision_);
-  options.device = find_device("--device", device_);
+  options.device = device_.empty() ? preferred_device() : find_device("--device", device_);
   set_default_options(options);
 }
 

@@ -77,7 +77,7 @@ Device Backends::adopt(const VulkanHandles& handles) {
     throw Error(ErrorCode::unsupported,
                 fmt::format("[device] {} lacks {}", found.name, fmt::join(found.features.lacking, ", ")));
   }
-  found.features.leave_out_extensions();
+  found.features.leave_out_optional();
   const std::lock_guard lock(mutex_);
   if (places_.size() >= kMostDevices) throw Error(ErrorCode::unsupported, "[device] there are too many devices");
   places_.push_back({std::move(found), handles, nullptr});

@@ -5,8 +5,9 @@
 namespace nibble::inline v0::detail::vulkan {
 namespace {
 
-/// Commands in a batch: enough that submitting costs little, few enough that the device starts early.
-constexpr int kBatch = 192;
+/// Commands in the first batch after a wait, and in any: few at first, so that the device starts early, then twice as
+/// many each time, so that submitting costs little.
+constexpr int kFirstBatch = 128, kLargestBatch = 1024;
 
 constexpr VkPipelineStageFlags kWork = VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT;
 constexpr VkAccessFlags kWrites = VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_WRITE_BIT;
@@ -14,7 +15,7 @@ constexpr VkAccessFlags kReads = VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_TRANSFER_
 
 }  // namespace
 
-Commands::Commands(Gpu& gpu) : gpu_(gpu) {
+Commands::Commands(Gpu& gpu) : gpu_(gpu), batch_(kFirstBatch) {
   for (Slot& slot : slots_) {
     VkCommandPoolCreateInfo pool{};
     pool.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO;
@@ -87,7 +88,9 @@ void Commands::record(std::string_view kernel, const Command& command) {
   }
   command(buffer);
   if (profile_) profile_->end(buffer);
-  if (++count_ >= kBatch) submit();
+  if (++count_ < batch_) return;
+  batch_ = std::min(2 * batch_, kLargestBatch);
+  submit();
 }
 
 void Commands::dispatch(std::string_view kernel, VkPipeline pipeline, VkPipelineLayout layout,
@@ -147,6 +150,7 @@ void Commands::submit() {
 
 void Commands::wait(std::uint64_t batch) {
   if (batch >= open_) submit();
+  batch_ = kFirstBatch;
   gpu_.wait(std::min(batch, open_ - 1));
 }
 

@@ -75,6 +75,7 @@ class Commands {
   bool begun_ = false;
   Profile* profile_ = nullptr;
   int count_ = 0;                      // commands in it
+  int batch_ = 0;                      // after how many it is submitted
   std::vector<Range> read_, written_;  // since the last barrier
 };
 

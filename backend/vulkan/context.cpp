@@ -229,6 +229,11 @@ void Context::throw_reported() {
   }
 }
 
+std::uint64_t Context::submissions() {
+  const std::lock_guard lock(mutex_);
+  return commands_.submitted();
+}
+
 MemoryStats Context::memory_stats() {
   const std::lock_guard lock(mutex_);
   return memory_.stats();

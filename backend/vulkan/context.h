@@ -77,6 +77,7 @@ class Context {
   std::uint32_t ticket(std::string_view op, std::string_view operand, const Tensor& t, std::int64_t count);
 
   MemoryStats memory_stats();
+  std::uint64_t submissions();
   void release(const Region& region) noexcept;
 
  private:

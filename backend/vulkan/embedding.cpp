@@ -1,4 +1,4 @@
-// The public door for programs with a Vulkan device of their own.
+// What a program that knows of Vulkan asks for: counts, and work on a device of its own.
 #include <fmt/format.h>
 
 #include "backend/vulkan/backends.h"
@@ -21,6 +21,8 @@ detail::vulkan::Context& context_of(Device device) {
 }  // namespace
 
 std::string vulkan_absence() { return detail::vulkan::Instance::get().absence(); }
+
+std::uint64_t submissions(Device device) { return context_of(device).submissions(); }
 
 Device adopt_vulkan_device(const VulkanHandles& handles) { return Backends::get().adopt(handles); }
 void release_vulkan_device(Device device) { Backends::get().release(device); }

@@ -26,18 +26,30 @@ struct FeatureChain {
   VkPhysicalDeviceShaderIntegerDotProductFeatures dot_products{};  // of an extension, chained where there is that
 };
 
-/// What every shader needs: addresses instead of bindings, so that no buffer is too large; 64-bit places; narrow
-/// storage.
 struct Needed {
   const char* name;
   VkBool32& (*of)(FeatureChain& chain);
 };
+/// What every shader needs: addresses instead of bindings, so that no buffer is too large; 64-bit places; narrow
+/// storage.
 constexpr Needed kNeeded[] = {
     {"shaderInt64", [](FeatureChain& c) -> VkBool32& { return c.core.features.shaderInt64; }},
     {"storageBuffer16BitAccess", [](FeatureChain& c) -> VkBool32& { return c.v11.storageBuffer16BitAccess; }},
     {"storageBuffer8BitAccess", [](FeatureChain& c) -> VkBool32& { return c.v12.storageBuffer8BitAccess; }},
     {"bufferDeviceAddress", [](FeatureChain& c) -> VkBool32& { return c.v12.bufferDeviceAddress; }},
     {"timelineSemaphore", [](FeatureChain& c) -> VkBool32& { return c.v12.timelineSemaphore; }},
+};
+
+/// What some shaders use where a device has it.
+struct Optional {
+  const char* name;
+  bool Features::*flag;
+  VkBool32& (*of)(FeatureChain& chain);
+};
+constexpr Optional kOptional[] = {
+    {"shaderFloat16", &Features::halves, [](FeatureChain& c) -> VkBool32& { return c.v12.shaderFloat16; }},
+    {"shaderIntegerDotProduct", &Features::dot_products,
+     [](FeatureChain& c) -> VkBool32& { return c.dot_products.shaderIntegerDotProduct; }},
 };
 
 constexpr VkSubgroupFeatureFlags kSubgroupUses = VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_ARITHMETIC_BIT;
@@ -76,11 +88,11 @@ Features probe_features(VkPhysicalDevice device) {
     found.lacking.emplace_back("subgroup arithmetic");
   }
 
-  found.shuffles = (v11.subgroupSupportedOperations & VK_SUBGROUP_FEATURE_SHUFFLE_BIT) != 0;
   // A processor that plays the device reads addresses in a loop over lanes.
   if (properties.properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU &&
       has_extension(device, VK_KHR_PUSH_DESCRIPTOR_EXTENSION_NAME)) {
     found.texels = true;
+    found.shuffles = (v11.subgroupSupportedOperations & VK_SUBGROUP_FEATURE_SHUFFLE_BIT) != 0;
     found.texel_view_bytes = std::uint64_t{limits.maxTexelBufferElements} * 4;
     found.extensions.push_back(VK_KHR_PUSH_DESCRIPTOR_EXTENSION_NAME);
   }
@@ -89,24 +101,32 @@ Features probe_features(VkPhysicalDevice device) {
   const bool may_have_dot_products = has_extension(device, VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME);
   if (may_have_dot_products) chain.ask_for_dot_products();
   vkGetPhysicalDeviceFeatures2(device, &chain.core);
-  found.dot_products = chain.dot_products.shaderIntegerDotProduct != VK_FALSE;
-  if (found.dot_products) {
-    found.names.emplace_back("shaderIntegerDotProduct");
-    found.extensions.push_back(VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME);
-  }
   for (const Needed& needed : kNeeded) {
     (needed.of(chain) ? found.names : found.lacking).emplace_back(needed.name);
   }
+  for (const Optional& optional : kOptional) {
+    found.*optional.flag = optional.of(chain) != VK_FALSE;
+    if (found.*optional.flag) found.names.emplace_back(optional.name);
+  }
+  if (found.dot_products) found.extensions.push_back(VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME);
+  if (found.texels) found.names.emplace_back("pushDescriptors");
+  if (found.shuffles) found.names.emplace_back("subgroupShuffle");
   return found;
+}
+
+void Features::leave_out_optional() {
+  texels = shuffles = false;
+  for (const Optional& optional : kOptional) this->*optional.flag = false;
+  extensions.clear();
+  names.clear();
+  for (const Needed& needed : kNeeded) names.emplace_back(needed.name);
 }
 
 VkDevice create_device(VkPhysicalDevice physical, const Features& features, std::uint32_t family) {
   FeatureChain chain;
   for (const Needed& needed : kNeeded) needed.of(chain) = VK_TRUE;
-  if (features.dot_products) {
-    chain.ask_for_dot_products();
-    chain.dot_products.shaderIntegerDotProduct = VK_TRUE;
-  }
+  if (features.dot_products) chain.ask_for_dot_products();
+  for (const Optional& optional : kOptional) optional.of(chain) = features.*optional.flag ? VK_TRUE : VK_FALSE;
   const float priority = 1;
   VkDeviceQueueCreateInfo queue{};
   queue.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO;

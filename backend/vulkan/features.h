@@ -25,14 +25,12 @@ struct Features {
   std::uint64_t texel_view_bytes = 0;
   bool shuffles = false;      ///< lanes read one another's registers
   bool dot_products = false;  ///< of four bytes in a word
+  bool halves = false;        ///< arithmetic of f16
 
   std::vector<const char*> extensions;  ///< that these need
 
-  /// On a device that somebody else has made, only what needs no extension.
-  void leave_out_extensions() {
-    texels = false;
-    extensions.clear();
-  }
+  /// On a device that somebody else has made, nothing else may be relied on.
+  void leave_out_optional();
 };
 
 Features probe_features(VkPhysicalDevice device);

@@ -20,6 +20,7 @@ struct Probe {
 };
 constexpr Probe kProbes[] = {
     {Arithmetic::fp32, "products and sums", "probe_fp32", 2 * 24, [](const Features&) { return true; }},
+    {Arithmetic::f16, "products and sums of pairs", "probe_f16", 4 * 24, [](const Features& f) { return f.halves; }},
     {Arithmetic::int8, "dot products of four", "probe_int8", 8 * 16, [](const Features& f) { return f.dot_products; }},
 };
 

@@ -27,8 +27,8 @@ struct LoopRate {
 NIBBLE_API std::vector<LoopRate> measure_reading(const Tensor& buffer, std::string_view unit = {});
 
 /// What multiplies: each sums into at least 32 bits, but for loops that widen 16-bit sums after a stated number of
-/// steps.
-enum class Arithmetic : std::uint8_t { fp32, bf16, int16, int8 };
+/// steps; f16, which only devices have, into itself.
+enum class Arithmetic : std::uint8_t { fp32, bf16, int16, int8, f16 };
 
 /// Runs each loop that the unit has for this arithmetic for about a millisecond on num_threads() threads, operands in
 /// registers. Empty where the unit has no instruction for it. Throws Error(invalid_argument) for an unknown unit.

@@ -37,6 +37,10 @@ struct KernelTime {
 /// clock, as the CPU.
 NIBBLE_API std::vector<KernelTime> profile(Device device, const std::function<void()>& work);
 
+/// Command buffers that a device was sent so far: operations are recorded, and submitted many at a time. Throws
+/// Error(invalid_argument) for the CPU.
+NIBBLE_API std::uint64_t submissions(Device device);
+
 /// A device of the host program's, made through the system's loader (libvulkan.so.1). It must have been created for
 /// Vulkan 1.2 with the features shaderInt64, storageBuffer16BitAccess, storageBuffer8BitAccess, bufferDeviceAddress and
 /// timelineSemaphore.

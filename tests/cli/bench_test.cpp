@@ -170,6 +170,7 @@ TEST(Bench, DevicesAreMeasuredWithTheCpusKeys) {
   const Json limits = measured({"limits", "--device", device});
   expect_positive(limits, {"bandwidth_gb_per_s", "copy_gb_per_s", "fp32_gflops"});
   EXPECT_TRUE(limits.at("int16_gops").is_null());
+  EXPECT_TRUE(limits.contains("f16_gflops"));
   const Json result = measured({"matmul", "--device", device, "--n", "32", "--k", "64", "--rows", "1,3"});
   ASSERT_EQ(result["results"].size(), 2u);
   for (const Json& row : result["results"]) {

@@ -3,16 +3,15 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-
 #include "nibble/options.h"
+#include "tests/support/wanted_device.h"
 
 namespace {
 
 class OnDevice : public testing::Environment {
  public:
   void SetUp() override {
-    if (const char* name = std::getenv("NIBBLE_DEVICE")) nibble::set_default_device(nibble::Device::parse(name));
+    if (const auto device = nibble::tests::wanted_device()) nibble::set_default_device(*device);
   }
 };
 

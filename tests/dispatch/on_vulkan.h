@@ -2,9 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-
 #include "nibble/options.h"
+#include "tests/support/wanted_device.h"
 
 namespace nibble::tests {
 
@@ -13,9 +12,9 @@ namespace nibble::tests {
 class OnVulkan : public ::testing::Test {
  protected:
   void SetUp() override {
-    if (!std::getenv("NIBBLE_DEVICE")) GTEST_SKIP() << "skipped: NIBBLE_DEVICE names no device";
+    if (!wanted_device()) GTEST_SKIP() << "skipped: NIBBLE_DEVICE names no device";
   }
-  static Device device() { return Device::parse(std::getenv("NIBBLE_DEVICE")); }
+  static Device device() { return *wanted_device(); }
   static Options on_device() {
     Options o;
     o.device = device();

@@ -5,25 +5,21 @@
 
 #include "adapters/llm/tokenizer/tokenizer.h"
 #include "nibble/transfer.h"
+#include "nibble/vulkan.h"
 #include "tests/llm/support.h"
+#include "tests/support/wanted_device.h"
 
 namespace nibble::tests {
 namespace {
 
-class OnDevice : public ::testing::Test {
+class OnDevice : public OnWantedDevice {
  protected:
-  void SetUp() override {
-    if (!std::getenv("NIBBLE_DEVICE")) GTEST_SKIP() << "skipped: NIBBLE_DEVICE names no device";
-    device_ = Device::parse(std::getenv("NIBBLE_DEVICE"));
-  }
   llm::LoadOptions there() const {
     llm::LoadOptions options;
     options.device = device_;
     return options;
   }
   static Tensor tokens() { return tensor<std::int32_t>({1, 2, 3, 4, 5, 6, 7}, {1, 7}); }
-
-  Device device_;
 };
 
 /// Every kind of model that there are goldens of; those with experts need a kernel for grouped products.
@@ -66,7 +62,6 @@ class SmolLm2OnDevice : public OnDevice {
   void SetUp() override {
     OnDevice::SetUp();
     if (IsSkipped()) return;
-    if (!fs::exists(folder_)) GTEST_SKIP() << "skipped: no ../shared/data";
     if (!fs::exists(path_))
       GTEST_SKIP() << "skipped: no " << path_.filename() << " in build/models (make demo fetches it)";
   }
@@ -87,6 +82,7 @@ class SmolLm2OnDevice : public OnDevice {
 };
 
 TEST_F(SmolLm2OnDevice, ChatsEqualTheReference) {
+  if (!fs::exists(folder_)) GTEST_SKIP() << "skipped: no ../shared/data";
   const Json reference = read_json(folder_ / "reference.json");
   const std::string npy = read_file(folder_ / "last_logits.npy");
   constexpr std::size_t kVocabulary = 49152;
@@ -122,6 +118,19 @@ TEST_F(SmolLm2OnDevice, ChatsEqualTheReference) {
     EXPECT_EQ(session.generate(prompt, greedy_for(static_cast<std::int64_t>(greedy.size()))).tokens, greedy)
         << "chat " << chat;
   }
+}
+
+TEST_F(SmolLm2OnDevice, ADecodeStepIsFewCommandBuffers) {
+  const llm::DecoderModel model = load_model(path_, there());
+  llm::KvCache cache = model.make_cache(1, 16);
+  const auto step = [&] {
+    const Tensor token = tensor<std::int32_t>({1}, {1, 1}).to(device_);
+    return argmax(model.logits(model.hidden(token, cache)), -1).to_vector<std::int32_t>();
+  };
+  step();
+  const std::uint64_t before = submissions(device_);
+  step();
+  EXPECT_LE(submissions(device_) - before, 4u);
 }
 
 }  // namespace

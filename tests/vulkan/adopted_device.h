@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "nibble/options.h"
+#include "tests/support/wanted_device.h"
 #include "tests/vulkan/host_device.h"
 
 namespace nibble::tests {
@@ -11,7 +12,7 @@ namespace nibble::tests {
 class AdoptedDevice : public testing::Test {
  protected:
   void SetUp() override {
-    if (!std::getenv("NIBBLE_DEVICE")) GTEST_SKIP() << "skipped: NIBBLE_DEVICE names no device";
+    if (!wanted_device()) GTEST_SKIP() << "skipped: NIBBLE_DEVICE names no device";
     host_ = std::make_unique<HostDevice>();
     device_ = adopt_vulkan_device(host_->handles());
   }

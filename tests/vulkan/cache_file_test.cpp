@@ -7,6 +7,7 @@
 
 #include "nibble/ops.h"
 #include "tests/support/test_files.h"
+#include "tests/support/wanted_device.h"
 
 namespace nibble::tests {
 namespace {
@@ -61,9 +62,9 @@ TEST(CacheFile, NoPlaceToWriteIsNoError) {
 
 TEST(CacheFile, PipelinesAreKeptInTheUsersFolder) {
   const char* caches = std::getenv("XDG_CACHE_HOME");
-  if (!std::getenv("NIBBLE_DEVICE")) GTEST_SKIP() << "skipped: NIBBLE_DEVICE names no device";
+  if (!wanted_device()) GTEST_SKIP() << "skipped: NIBBLE_DEVICE names no device";
   if (!caches) GTEST_SKIP() << "skipped: XDG_CACHE_HOME names no folder";
-  (ones({3}).to(Device::parse(std::getenv("NIBBLE_DEVICE"))) + 1).to_vector<float>();
+  (ones({3}).to(*wanted_device()) + 1).to_vector<float>();
   EXPECT_FALSE(fs::is_empty(fs::path(caches) / "nibble"));
 }
 

@@ -2,21 +2,21 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cstdlib>
 
 #include "nibble/error.h"
 #include "nibble/ops.h"
 #include "nibble/options.h"
 #include "nibble/vulkan.h"
+#include "tests/support/wanted_device.h"
 
 namespace nibble::tests {
 namespace {
 
-class Profiles : public testing::Test {
+class Profiles : public OnWantedDevice {
  protected:
   void SetUp() override {
-    if (!std::getenv("NIBBLE_DEVICE")) GTEST_SKIP() << "skipped: NIBBLE_DEVICE names no device";
-    options_.device = Device::parse(std::getenv("NIBBLE_DEVICE"));
+    OnWantedDevice::SetUp();
+    options_.device = device_;
   }
   Options options_;
 };

@@ -3,27 +3,26 @@
 
 #include <gmock/gmock.h>
 
-#include <cstdlib>
 #include <limits>
 
 #include "nibble/error.h"
 #include "nibble/ops.h"
+#include "tests/support/wanted_device.h"
 
 namespace nibble::tests {
 namespace {
 
-class Transfers : public testing::Test {
+class Transfers : public OnWantedDevice {
  protected:
   void SetUp() override {
-    if (!std::getenv("NIBBLE_DEVICE")) GTEST_SKIP() << "skipped: NIBBLE_DEVICE names no device";
-    device_ = Device::parse(std::getenv("NIBBLE_DEVICE"));
+    OnWantedDevice::SetUp();
+    if (IsSkipped()) return;
     x_ = random_normal({2, 64}, 1).to(device_);
     reset_stats();
   }
   void TearDown() override { set_transfer_budget(std::numeric_limits<std::uint64_t>::max()); }
   static Tensor packed(std::uint64_t seed) { return transpose(quantize(random_normal({96, 64}, seed))); }
 
-  Device device_;
   Tensor x_;
 };
 

@@ -54,6 +54,7 @@ class Limits final : public Command {
         set_num_threads(threads);
         add(sets[unit], "bandwidth_gb_per_s", threads, rates_of(rounds, [&] { return measure_reading(buffer, unit); }));
         for (const ArithmeticName& row : kArithmetics) {
+          if (!row.of_cpus) continue;
           add(sets[unit], row.key, threads, rates_of(rounds, [&] { return measure_arithmetic(row.kind, {}, unit); }));
         }
       }

@@ -19,11 +19,13 @@ struct ArithmeticName {
   Arithmetic kind;
   const char* name;  ///< "int8"
   const char* key;   ///< "int8_gops"
+  bool of_cpus = true;
 };
 inline constexpr ArithmeticName kArithmetics[] = {{Arithmetic::fp32, "fp32", "fp32_gflops"},
                                                   {Arithmetic::bf16, "bf16", "bf16_gflops"},
                                                   {Arithmetic::int16, "int16", "int16_gops"},
-                                                  {Arithmetic::int8, "int8", "int8_gops"}};
+                                                  {Arithmetic::int8, "int8", "int8_gops"},
+                                                  {Arithmetic::f16, "f16", "f16_gflops", false}};
 
 /// Something that is measured, and what it amounts to.
 struct Work {
