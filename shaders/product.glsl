@@ -7,7 +7,8 @@ layout(push_constant) uniform Product {
   int x_row, x_column, y_row, y_column;  // strides in elements
   int w_column;                          // of a dense w
   uint pad;
-  uint64_t rows;  // where rows lie anywhere: for each, elements from x to it, then from y
+  uint64_t rows;     // where rows lie anywhere: for each, elements from x to it, then from y
+  uint64_t x_bytes;  // x as shaders/bytes_of_x.glsl says
 } args;
 
 uint64_t component(uint c, uint row) { return args.component[c] + uint64_t(int64_t(row) * args.pitch[c]); }

@@ -9,15 +9,16 @@ layout(binding = 5) uniform usamplerBuffer quads_1;
 layout(binding = 6) uniform usamplerBuffer quads_2;
 layout(binding = 7) uniform usamplerBuffer quads_3;
 
-uint read_word(uint operand, uint64_t at) {
-  const int i = int(at >> 2);
+/// Word `behind` after the one at a place, which is worth finding once.
+uint read_word(uint operand, uint64_t at, uint behind) {
+  const int i = int(at >> 2) + int(behind);
   if (operand == 0) return texelFetch(words_0, i).x;
   if (operand == 1) return texelFetch(words_1, i).x;
   if (operand == 2) return texelFetch(words_2, i).x;
   return texelFetch(words_3, i).x;
 }
-uvec4 read_quad(uint operand, uint64_t at) {
-  const int i = int(at >> 4);
+uvec4 read_quad(uint operand, uint64_t at, uint behind) {
+  const int i = int(at >> 4) + int(behind);
   if (operand == 0) return texelFetch(quads_0, i);
   if (operand == 1) return texelFetch(quads_1, i);
   if (operand == 2) return texelFetch(quads_2, i);

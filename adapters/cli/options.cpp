@@ -96,7 +96,9 @@ Device find_device(const char* option, const std::string& text) {
 }
 
 void ComputeOptions::declare(Arguments& arguments) {
-  arguments.option("--device", &device_, "where to compute: cpu, vulkan:0, or a part of a name that nibble devices lists (default: a card, else cpu)");
+  arguments.option(
+      "--device", &device_,
+      "where to compute: cpu, vulkan:0, or a part of a name that nibble devices lists (default: a card, else cpu)");
   arguments.option("--layers", &layers_, "where each layer is: vulkan:0=0-15,cpu=16-29, or auto (default: --device)");
   arguments.option("--threads", &threads_, "threads on the CPU (default: the cores that the process may use)");
   arguments.option("--precision", &precision_, "of products with packed weights: exact, standard or fast");

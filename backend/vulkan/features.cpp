@@ -108,7 +108,14 @@ Features probe_features(VkPhysicalDevice device) {
     found.*optional.flag = optional.of(chain) != VK_FALSE;
     if (found.*optional.flag) found.names.emplace_back(optional.name);
   }
-  if (found.dot_products) found.extensions.push_back(VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME);
+  if (found.dot_products) {
+    found.extensions.push_back(VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME);
+    VkPhysicalDeviceShaderIntegerDotProductProperties dot_products{};
+    dot_products.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_PROPERTIES;
+    properties.pNext = &dot_products;
+    vkGetPhysicalDeviceProperties2(device, &properties);
+    found.quick_dot_products = dot_products.integerDotProduct4x8BitPackedSignedAccelerated != VK_FALSE;
+  }
   if (found.texels) found.names.emplace_back("pushDescriptors");
   if (found.shuffles) found.names.emplace_back("subgroupShuffle");
   return found;

@@ -23,9 +23,10 @@ struct Features {
   /// Whether products read through texel views (shaders/texels.glsl), and how much of a buffer one of 32 bits covers.
   bool texels = false;
   std::uint64_t texel_view_bytes = 0;
-  bool shuffles = false;      ///< lanes read one another's registers
-  bool dot_products = false;  ///< of four bytes in a word
-  bool halves = false;        ///< arithmetic of f16
+  bool shuffles = false;            ///< lanes read one another's registers
+  bool dot_products = false;        ///< of four bytes in a word
+  bool quick_dot_products = false;  ///< by an instruction
+  bool halves = false;              ///< arithmetic of f16
 
   std::vector<const char*> extensions;  ///< that these need
 

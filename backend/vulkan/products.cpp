@@ -22,6 +22,7 @@ struct ProductArguments {
   std::int32_t w_column = 0;
   std::uint32_t pad = 0;
   std::uint64_t rows = 0;
+  std::uint64_t x_bytes = 0;
 
   explicit ProductArguments(const MatmulArgs& args)
       : x(address_of(args.x)),
@@ -60,6 +61,7 @@ struct Product {
   const MatmulArgs& operands;
   ProductArguments arguments{operands};
   Tensor rows = {};                       ///< where rows lie anywhere, on the device: their places in x and y
+  Tensor x_bytes = {};                    ///< x as shaders/bytes_of_x.glsl says, for products of bytes
   std::vector<VkBufferView> texels = {};  ///< by binding; empty where operands are read at addresses
 
   explicit Product(const MatmulArgs& args) : operands(args) {}
@@ -119,19 +121,24 @@ struct Tile {
 };
 std::uint32_t pieces(std::uint32_t size, std::uint32_t piece) { return (size + piece - 1) / piece; }
 
+Variant variant_of(const Product& product, std::string shader, Tile tile, std::uint32_t workgroup) {
+  const MatmulArgs& args = product.operands;
+  const auto own = format_constants(args.w);
+  const auto flag = [](bool is) { return is ? 1u : 0u; };
+  return {std::move(shader),
+          workgroup,
+          {number(args.x.dtype()), number(args.y.dtype()), tile.m, own[0], own[1], own[2], tile.n,
+           flag(product.wide_x()), flag(product.wide_weights()), flag(product.rows.defined())}};
+}
+
 /// Workgroups along w's rows, or whatever the algorithm has there, and one for each tile of rows of x.
 void run(Context& context, const Product& product, std::string_view algorithm, Tile tile, std::uint32_t workgroup,
          std::uint32_t workgroups) {
   const MatmulArgs& args = product.operands;
-  const auto own = format_constants(args.w);
   const Format* format = args.w.is_quantized() ? args.w.packing()->format : nullptr;
   std::vector<Tensor> reads = parts_of(args.w);
-  reads.insert(reads.end(), {args.x, product.rows});
-  const auto flag = [](bool is) { return is ? 1u : 0u; };
-  context.dispatch({shader_for(algorithm, format),
-                    workgroup,
-                    {number(args.x.dtype()), number(args.y.dtype()), tile.m, own[0], own[1], own[2], tile.n,
-                     flag(product.wide_x()), flag(product.wide_weights()), flag(product.rows.defined())}},
+  reads.insert(reads.end(), {args.x, product.rows, product.x_bytes});
+  context.dispatch(variant_of(product, shader_for(algorithm, format), tile, workgroup),
                    std::as_bytes(std::span(&product.arguments, 1)),
                    {workgroups, pieces(product.arguments.m, tile.m), 1}, reads, {&args.y, 1}, product.texels);
 }
@@ -170,6 +177,28 @@ void launch_across(Context& context, const Product& product) {
   run(context, product, "across", {rows_at_a_time(product, 4), 0}, lanes, pieces(product.arguments.k, 32 * lanes));
 }
 
+/// Records that x becomes bytes, and gives the product that has them.
+Product with_bytes_of_x(Context& context, const Product& product) {
+  Product out = product;
+  const std::int64_t m = out.arguments.m, k = out.arguments.k;
+  out.x_bytes = context.allocate({m, k + k / 2}, DType::u8);
+  out.arguments.x_bytes = address_of(out.x_bytes);
+  const Tensor reads[] = {product.operands.x, product.rows};
+  context.dispatch(variant_of(product, "x_bytes", {}, kElementWorkgroup), std::as_bytes(std::span(&out.arguments, 1)),
+                   context.spread(workgroups(static_cast<std::uint64_t>(m * k / 32))), reads, {&out.x_bytes, 1});
+  return out;
+}
+
+void launch_gemv_bytes(Context& context, const Product& product) {
+  const Tile tile{rows_at_a_time(product, kMostGemvRows), 4};
+  run(context, with_bytes_of_x(context, product), "gemv_bytes", tile, context.found().features.subgroup_size,
+      pieces(product.arguments.n, tile.n));
+}
+
+void launch_gemm_bytes(Context& context, const Product& product) {
+  run(context, with_bytes_of_x(context, product), "gemm_bytes", {32, 32}, 64, pieces(product.arguments.n, 32));
+}
+
 /// The places of rows that lie anywhere, for shaders/product_x.glsl.
 Tensor upload_rows(VulkanBackend& backend, const MatmulArgs& args) {
   std::vector<std::int64_t> places;
@@ -200,6 +229,10 @@ bool across_takes(const MatmulQuery& q) {
   return q.orientation == Orientation::across && q.format && has_shader_for("across", q.format);
 }
 bool lanes_take(const MatmulQuery& q) { return takes(q, "lanes"); }
+bool gemv_bytes_takes(const MatmulQuery& q) {
+  return !q.deterministic && q.rows <= kMostGemvRows && takes(q, "gemv_bytes");
+}
+bool gemm_bytes_takes(const MatmulQuery& q) { return takes(q, "gemm_bytes"); }
 
 /// Only what is packed: where a product across it has no kernel, dispatch decodes it.
 bool host_takes(const MatmulQuery& q) { return q.orientation == Orientation::along || !q.format; }
@@ -207,19 +240,19 @@ void run_on_host(const MatmulArgs& args) { backend_of(args.y).multiply(args); }
 
 }  // namespace
 
-std::span<const MatmulKernel> VulkanBackend::matmul_kernels() {
-  static const MatmulKernel gemm{"gemm_vulkan", Precision::exact, 10, gemm_takes, product<launch_gemm>};
-  static const MatmulKernel across{"across_vulkan", Precision::exact, 10, across_takes, product<launch_across>};
-  static const MatmulKernel host{"host", Precision::exact, 0, host_takes, run_on_host};
-  static const MatmulKernel kernels[] = {
-      {"gemv_vulkan", Precision::exact, 20, gemv_takes, product<launch_gemv>}, gemm, across, host};
-  // Where the processor plays the device; gemv and gemm are there to be tested.
-  static const MatmulKernel software[] = {{"lanes_vulkan", Precision::exact, 30, lanes_take, product<launch_lanes>},
-                                          {"gemv_vulkan", Precision::exact, 5, gemv_takes, product<launch_gemv>},
-                                          gemm,
-                                          across,
-                                          host};
-  if (context_.found().software) return software;
+std::vector<MatmulKernel> VulkanBackend::kernels_of(const FoundDevice& found) {
+  // What is not the best choice on a device is there to be tested.
+  const int few = found.software ? 5 : 20;
+  std::vector<MatmulKernel> kernels{{"gemv_vulkan", Precision::exact, few, gemv_takes, product<launch_gemv>},
+                                    {"gemm_vulkan", Precision::exact, 10, gemm_takes, product<launch_gemm>},
+                                    {"across_vulkan", Precision::exact, 10, across_takes, product<launch_across>},
+                                    {"host", Precision::exact, 0, host_takes, run_on_host}};
+  if (found.software) kernels.push_back({"lanes_vulkan", Precision::exact, 30, lanes_take, product<launch_lanes>});
+  if (found.features.dot_products) {
+    const int gain = found.features.quick_dot_products ? 20 : 0;
+    kernels.push_back({"gemv_bytes_vulkan", Precision::fast, 2 + gain, gemv_bytes_takes, product<launch_gemv_bytes>});
+    kernels.push_back({"gemm_bytes_vulkan", Precision::fast, 1 + gain, gemm_bytes_takes, product<launch_gemm_bytes>});
+  }
   return kernels;
 }
 

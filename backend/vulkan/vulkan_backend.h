@@ -20,7 +20,8 @@ constexpr std::uint64_t workgroups(std::uint64_t invocations) {
 class VulkanBackend final : public HostFallback {
  public:
   /// `host`: handles of a device that is not nibble's own, or null.
-  VulkanBackend(Device device, const FoundDevice& found, const VulkanHandles* host) : context_(device, found, host) {}
+  VulkanBackend(Device device, const FoundDevice& found, const VulkanHandles* host)
+      : context_(device, found, host), kernels_(kernels_of(found)) {}
 
   Tensor allocate(const Shape& shape, DType dtype) override { return context_.allocate(shape, dtype); }
   void upload(const void* data, const Tensor& to) override { context_.upload(data, to); }
@@ -48,7 +49,7 @@ class VulkanBackend final : public HostFallback {
                  const Tensor& key_length, const Tensor& out) override;
   void dequantize(const Tensor& packed, const Tensor& out) override;
   void quantize(const Tensor& w, const Format& format, std::span<const Tensor> components) override;
-  std::span<const MatmulKernel> matmul_kernels() override;
+  std::span<const MatmulKernel> matmul_kernels() override { return kernels_; }
   std::uint64_t cache_bytes() override;
   std::vector<LoopRate> measure_reading(const Tensor& buffer, std::string_view unit) override;
   std::vector<LoopRate> measure_arithmetic(Arithmetic kind, std::string_view unit) override;
@@ -78,7 +79,10 @@ class VulkanBackend final : public HostFallback {
   void normalize(const Tensor& x, const Tensor& weight, const Tensor& bias, bool centred, double eps,
                  const Tensor& out);
 
+  static std::vector<MatmulKernel> kernels_of(const FoundDevice& found);
+
   Context context_;
+  const std::vector<MatmulKernel> kernels_;
   std::mutex mutex_;
   std::map<const Format*, Tensor> numbers_;  // made at first use
 };

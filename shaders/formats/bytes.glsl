@@ -36,10 +36,8 @@ void read_nibbles(uint64_t at, out uint codes[8]) {
 }
 const uint kNoCodes[8] = uint[8](0, 0, 0, 0, 0, 0, 0, 0);
 
-/// scale · (code − zero), and scale · code + bias: of 16 weights each.
-void scale_codes(uint codes[8], int zero, vec2 scale, out float w[32]) {
-  for (uint i = 0; i < 32; ++i) w[i] = scale[i / 16] * float(int(codes[i / 4] >> 8 * (i % 4) & 0xffu) - zero);
-}
-void scale_and_shift(uint codes[8], vec2 scale, vec2 bias, out float w[32]) {
-  for (uint i = 0; i < 32; ++i) w[i] = scale[i / 16] * float(codes[i / 4] >> 8 * (i % 4) & 0xffu) + bias[i / 16];
+/// scale · (code − zero).
+void scale_codes(uint codes[8], uint zero, vec2 scale, out Codes c) {
+  c.scale = scale;
+  for (uint i = 0; i < 8; ++i) c.four[i] = less(codes[i], zero);
 }

@@ -14,12 +14,12 @@ void read_block(uint row, uint k, uint bytes, out uint words[9]) {
 /// Four bytes from the middle of a word on.
 uint straddling(uint words[9], uint i) { return words[i] >> 16 | words[i + 1] << 16; }
 
-/// scale · (code − zero) + bias of codes of nibbles and fifth bits.
-void decode_nibbles(uint nibbles[4], uint fifth, float scale, int zero, float bias, out float w[32]) {
-  for (uint i = 0; i < 16; ++i) {
-    const uint byte = nibbles[i / 4] >> 8 * (i % 4);
-    const uint low = (byte & 15u) | (fifth >> i & 1u) << 4, high = (byte >> 4 & 15u) | (fifth >> (i + 16) & 1u) << 4;
-    w[i] = scale * float(int(low) - zero) + bias;
-    w[i + 16] = scale * float(int(high) - zero) + bias;
+/// Codes of nibbles and fifth bits.
+void join_nibbles(uint nibbles[4], uint fifth, out uint four[8]) {
+  for (uint i = 0; i < 4; ++i) {
+    // Four bits, each to its byte.
+    const uint low = (fifth >> 4 * i & 15u) * 0x00204081u & 0x01010101u, high = (fifth >> 16 >> 4 * i & 15u) * 0x00204081u & 0x01010101u;
+    four[i] = nibbles[i] & 0x0f0f0f0fu | low << 4;
+    four[i + 4] = nibbles[i] >> 4 & 0x0f0f0f0fu | high << 4;
   }
 }

@@ -1,10 +1,9 @@
 // GGUF Q8_0: an f16 scale, 32 signed bytes; value = scale · code.
-void decode_32(uint row, uint k, out float w[32]) {
+const bool kShifted = false;
+
+void codes_32(uint row, uint k, out Codes c) {
   uint words[9];
   read_block(row, k, 34, words);
-  const float scale = low_half(words[0]);
-  for (int i = 0; i < 8; ++i) {
-    const int codes = int(straddling(words, i));
-    for (int j = 0; j < 4; ++j) w[4 * i + j] = scale * float(bitfieldExtract(codes, 8 * j, 8));
-  }
+  c.scale = vec2(low_half(words[0]));
+  for (uint i = 0; i < 8; ++i) c.four[i] = straddling(words, i);
 }

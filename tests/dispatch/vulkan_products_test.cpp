@@ -1,6 +1,8 @@
 // Every kernel for products that a device has, asked one by one, against fp64 sums over the decoded values: random
 // shapes, layouts, formats and dtypes: a few of them, since most are compiled anew; a thousand with NIBBLE_SOAK=1.
+#include <algorithm>
 #include <cmath>
+#include <limits>
 #include <random>
 #include <string>
 #include <vector>
@@ -55,8 +57,15 @@ std::vector<double> doubles(const Tensor& t) {
   return {values.begin(), values.end()};
 }
 
-/// Whether y is x · wᵀ (along) or x · w (across) within fp32's precision, and that of y's dtype.
-void expect_product(const Tensor& x, const Tensor& w, Orientation orientation, const Tensor& y) {
+/// How much a sum of so many terms may err, as a share of both norms. Bytes of normal numbers err one by one, and so by
+/// less than what fast products may: less than an entry of x that was left out would.
+double bound_of(nb::Precision precision, std::int64_t terms) {
+  return precision == nb::Precision::fast ? std::min(2e-2, 0.05 / std::sqrt(static_cast<double>(terms))) : 1e-6;
+}
+
+/// Whether y is x · wᵀ (along) or x · w (across) within the kernel's precision, and that of y's dtype.
+void expect_product(const Tensor& x, const Tensor& w, Orientation orientation, const Tensor& y,
+                    nb::Precision precision = nb::Precision::exact) {
   const bool along = orientation == Orientation::along;
   const std::int64_t contracted = x.size(1), outputs = y.size(1), length = w.size(1);
   const auto xs = doubles(x), ws = doubles(w), ys = doubles(y);
@@ -70,7 +79,8 @@ void expect_product(const Tensor& x, const Tensor& w, Orientation orientation, c
         sum += a * b, xx += a * a, ww += b * b;
       }
       // Beneath f16's normal numbers a step is 2^-24.
-      const double bound = 1e-6 * std::sqrt(xx * ww) + rounding * std::abs(sum) + (rounding > 0 ? 0x1p-25 : 1e-30);
+      const double bound = bound_of(precision, contracted) * std::sqrt(xx * ww) + rounding * std::abs(sum) +
+                           (rounding > 0 ? 0x1p-25 : 1e-37);
       ASSERT_NEAR(ys[static_cast<std::size_t>(m * outputs + n)], sum, bound) << m << ' ' << n;
     }
   }
@@ -96,7 +106,7 @@ class VulkanProducts : public nb::tests::OnVulkan {
     const std::int64_t block = format ? format->block : 1;
     const std::int64_t k = block * pick(random, 1, format ? std::max<std::int64_t>(1, 640 / block) : 300);
     const DType scales = pick_dtype(random);
-    const nb::detail::MatmulQuery query{format, scales, orientation, rows, nb::Precision::exact, false};
+    const nb::detail::MatmulQuery query{format, scales, orientation, rows, kernel.precision, false};
     if (!kernel.supports(query)) return false;
     const Tensor w = format ? weights(random, *format, n, k, scales) : matrix(random, n, k, scales);
     const bool along = orientation == Orientation::along;
@@ -118,7 +128,7 @@ class VulkanProducts : public nb::tests::OnVulkan {
     } else {
       kernel.run({there, w.to(device()), y, orientation, nb::Precision::exact, false});
     }
-    expect_product(x, w, orientation, y.to(nb::Device::cpu()));
+    expect_product(x, w, orientation, y.to(nb::Device::cpu()), kernel.precision);
     EXPECT_EQ(doubles(nb::slice(wide, 1, outputs + 1, outputs + 3).to(nb::Device::cpu())),
               std::vector<double>(static_cast<std::size_t>(2 * rows), -7.0));
     return true;
@@ -160,7 +170,27 @@ TEST_F(VulkanProducts, ZeroPointsBetweenCodesAreKept) {
         nb::detail::vulkan_backend(device().index).allocate({3, orientation == Orientation::along ? n : k}, DType::f32);
     kernel.run({x.to(device()), w.to(device()), y, orientation, nb::Precision::exact, false});
     SCOPED_TRACE(std::string(kernel.name));
-    expect_product(x, w, orientation, y.to(nb::Device::cpu()));
+    expect_product(x, w, orientation, y.to(nb::Device::cpu()), kernel.precision);
+  }
+}
+
+// Entries that no byte stands for: rows that hold them, and only those, are computed from x itself.
+TEST_F(VulkanProducts, OfWhatBytesCannotHoldAreThoseOfFloats) {
+  const std::int64_t n = 20, k = 128;
+  const Tensor w = nb::quantize(nb::random_normal({n, k}, 1), {.bits = 4, .group_size = 32});
+  const Tensor tiny = nb::multiply(nb::random_normal({1, k}, 2), 1e-32),
+               huge = nb::multiply(nb::random_normal({1, k}, 4), 1e36);
+  const Tensor infinite = nb::full({1, k}, std::numeric_limits<float>::infinity());
+  const Tensor parts[] = {nb::random_normal({1, k}, 3), tiny, nb::zeros({1, k}), huge, infinite};
+  const Tensor x = nb::concatenate(parts, 0);
+  for (const MatmulKernel& kernel : kernels()) {
+    if (kernel.precision != nb::Precision::fast) continue;
+    SCOPED_TRACE(std::string(kernel.name));
+    const Tensor y = nb::detail::vulkan_backend(device().index).allocate({5, n}, DType::f32);
+    kernel.run({x.to(device()), w.to(device()), y, Orientation::along, nb::Precision::fast, false});
+    const Tensor got = y.to(nb::Device::cpu());
+    expect_product(nb::slice(x, 0, 0, 4), w, Orientation::along, nb::slice(got, 0, 0, 4), nb::Precision::fast);
+    for (const double value : doubles(nb::slice(got, 0, 4, 5))) EXPECT_FALSE(std::isfinite(value));
   }
 }
 
