@@ -29,11 +29,11 @@ DTYPES = {
 
 
 def to_nibble(x: torch.Tensor) -> Any:
-    return _nibble.from_capsule(to_dlpack(x.detach()))
+    return _nibble.from_capsule(to_dlpack(x.detach() if x.requires_grad else x))
 
 
 def to_torch(x: Any) -> torch.Tensor:
-    return from_dlpack(_nibble.give_dlpack(x))
+    return from_dlpack(_nibble.give_dlpack(x).__dlpack__())  # a capsule, of which torch asks nothing first
 
 
 @lru_cache

@@ -12,6 +12,7 @@ from .. import Tensor, _nibble
 from ._ops import component_names, matmul, to_torch
 
 aten = torch.ops.aten
+_LINEAR = torch.nn.functional.linear
 # Views of ordinary tensors are ordinary ones, in inference mode too.
 _NORMAL, _AS_IT_IS = torch.inference_mode(False), contextlib.nullcontext()
 _IMPLEMENTATIONS: dict[Any, Callable[..., Any]] = {}
@@ -35,6 +36,7 @@ class PackedTensor(torch.Tensor):
     format: str
     columns: int
     turned: bool
+    label: torch.dtype  # the dtype, had without asking torch
 
     @staticmethod
     def __new__(
@@ -51,7 +53,7 @@ class PackedTensor(torch.Tensor):
             )
         for name, part in zip(component_names(format), parts):
             setattr(self, name, part)
-        self.format, self.columns, self.turned = format, columns, turned
+        self.format, self.columns, self.turned, self.label = format, columns, turned, dtype
         return self
 
     def __init__(self, *args: Any) -> None:
@@ -64,7 +66,7 @@ class PackedTensor(torch.Tensor):
     @property
     def weight(self) -> tuple[Any, ...]:
         """What nibble's operations take for a weight."""
-        return self.parts, self.format, self.dtype, self.columns
+        return self.parts, self.format, self.label, self.columns
 
     def with_parts(self, parts: Sequence[torch.Tensor]) -> PackedTensor:
         return PackedTensor(parts, self.format, self.dtype, self.columns, self.turned)
@@ -96,8 +98,17 @@ class PackedTensor(torch.Tensor):
     def __tensor_unflatten__(inner: dict[str, Any], rest: tuple[Any, ...], size: Any, stride: Any) -> PackedTensor:
         return PackedTensor(list(inner.values()), *rest)
 
-    # Everything is decided below autograd, whose own formulas then pass gradients through the products.
-    __torch_function__ = torch._C._disabled_torch_function_impl
+    # Everything is decided below autograd, whose own formulas then pass gradients through the products; but where nobody
+    # differentiates, a linear layer spares itself the dispatcher, which takes longer than a small product.
+    @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is _LINEAR and not torch.is_grad_enabled() and not kwargs and not torch.compiler.is_compiling():
+            x, w, *bias = args
+            if isinstance(w, PackedTensor) and _is_at_hand(x) and not torch.is_autocast_enabled("cpu"):
+                y = matmul(x, *w.weight, not w.turned)
+                return y if not bias or bias[0] is None else y + bias[0]
+        with torch._C.DisableTorchFunctionSubclass():
+            return func(*args, **(kwargs or {}))
 
     @classmethod
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -138,19 +149,25 @@ def _implements(*functions: Any) -> Callable[[Callable[..., Any]], Callable[...,
 # ---- products --------------------------------------------------------------------------------------------------------
 
 
-def _product(x: torch.Tensor, w: PackedTensor) -> torch.Tensor:
+def _is_at_hand(x: torch.Tensor) -> bool:
+    """Values in memory, which nobody traces, maps or batches; with an axis of rows."""
+    plain = type(x) is torch.Tensor and torch._C._len_torch_dispatch_stack() == 0
+    return plain and torch._C._functorch.peek_interpreter_stack() is None and x.dim() > 1
+
+
+def _product(x: torch.Tensor, w: PackedTensor, turned: bool) -> torch.Tensor:
     if type(x) is torch.Tensor and torch._C._len_torch_dispatch_stack() == 0:  # nobody traces: the dispatcher is spared
-        return matmul(x, *w.weight, w.turned)
-    return torch.ops.nibble.matmul(x, *w.weight, w.turned)
+        return matmul(x, *w.weight, turned)
+    return torch.ops.nibble.matmul(x, *w.weight, turned)
 
 
 @_implements(aten.mm.default, aten.bmm.default)
 def _mm(func, a, b):
     if not isinstance(a, PackedTensor):
-        return _product(a, b)
+        return _product(a, b, b.turned)
     if isinstance(b, PackedTensor):
         b = b.dequantize()
-    return _product(b.mT, a.turn()).mT
+    return _product(b.mT, a, not a.turned).mT
 
 
 @_implements(aten.addmm.default, aten.baddbmm.default)
@@ -165,7 +182,7 @@ def _addmm(func, bias, a, b, *, beta=1, alpha=1):
 def _linear(func, x, w, bias=None):
     if not isinstance(w, PackedTensor) or isinstance(x, PackedTensor):
         return NotImplemented
-    y = _product(x[None], w.turn())[0] if x.dim() == 1 else _product(x, w.turn())
+    y = _product(x[None], w, not w.turned)[0] if x.dim() == 1 else _product(x, w, not w.turned)
     return y if bias is None else y + bias
 
 
