@@ -1,7 +1,8 @@
 #include <nlohmann/json.hpp>
+#include <string>
 
 #include "adapters/cli/command.h"
-#include "adapters/cli/folder_output.h"
+#include "adapters/cli/model_output.h"
 
 namespace nibble::cli {
 namespace {
@@ -10,17 +11,25 @@ class Convert final : public Command {
  public:
   void declare(Arguments& arguments) override {
     output_.declare(arguments);
-    arguments.flag("--dequantize", &dequantize_, "every tensor dense; without it MLX's packing is kept");
+    arguments.option("--to", &output_.to,
+                     "gguf, mlx or safetensors: nothing is rounded, what cannot be said there is refused. Without it "
+                     "what is not in MLX's formats becomes dense");
+    arguments.option("--requantize", &requantize_, "a format for what --to would refuse: q8_0, affine4-g64, ...");
+    arguments.flag("--dequantize", &dequantize_, "every tensor dense");
   }
 
   Json run(const Console&) override {
-    return output_.write([&](files::FolderOptions& options) { options.dequantize = dequantize_; });
+    return output_.write([&](files::WriteOptions& options) {
+      options.dequantize = dequantize_;
+      if (!requantize_.empty()) options.requantize = files::make_pack_plan(requantize_);
+    });
   }
 
-  void print(const Json& result) const override { FolderOutput::print(result); }
+  void print(const Json& result) const override { ModelOutput::print(result); }
 
  private:
-  FolderOutput output_;
+  ModelOutput output_;
+  std::string requantize_;
   bool dequantize_ = false;
 };
 

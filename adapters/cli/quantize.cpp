@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "adapters/cli/command.h"
-#include "adapters/cli/folder_output.h"
+#include "adapters/cli/model_output.h"
 #include "adapters/cli/options.h"
 #include "nibble/quantization.h"
 
@@ -17,7 +17,8 @@ class Quantize final : public Command {
     output_.declare(arguments);
     arguments.option("--bits", &bits_, "of a weight: 2, 3, 4, 5, 6 or 8");
     arguments.option("--group-size", &group_size_, "weights that share a scale: 32, 64 or 128");
-    arguments.option("--format", &format_, "mxfp4, mxfp8, nvfp4, affine4-g64, ..., in place of these two");
+    arguments.option("--format", &format_,
+                     "mxfp4, mxfp8, nvfp4, affine4-g64, ...; into a .gguf file q4_k, q8_0, ...; in place of these two");
     arguments.option("--keep", &keep_, "a glob of tensors or modules that stay dense; may be repeated");
   }
 
@@ -25,10 +26,10 @@ class Quantize final : public Command {
     if (format_.empty()) require_format();
     const std::string format = format_.empty() ? fmt::format("affine{}-g{}", bits_, group_size_) : format_;
     const files::PackPlan plan = files::make_pack_plan(format, keep_);
-    return output_.write([&](files::FolderOptions& options) { options.plan = plan; });
+    return output_.write([&](files::WriteOptions& options) { options.plan = plan; });
   }
 
-  void print(const Json& result) const override { FolderOutput::print(result); }
+  void print(const Json& result) const override { ModelOutput::print(result); }
 
  private:
   void require_format() const {
@@ -42,7 +43,7 @@ class Quantize final : public Command {
     if (!exists(bits_, group_size_)) refuse(fmt::format("--group-size {}: 32, 64 or 128", group_size_));
   }
 
-  FolderOutput output_;
+  ModelOutput output_;
   int bits_ = 4, group_size_ = 64;
   std::string format_;
   std::vector<std::string> keep_;

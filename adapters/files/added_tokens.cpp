@@ -43,7 +43,7 @@ void enter_added_tokens(const std::filesystem::path& origin, TokenizerSource* so
       if (!source->scores.empty()) source->scores.resize(id + 1, 0);
     }
     source->tokens[id] = token.text;
-    source->types[id] = token.special ? kControl : kUserDefined;
+    if (source->types[id] != kUnknown) source->types[id] = token.special ? kControl : kUserDefined;
   }
 }
 

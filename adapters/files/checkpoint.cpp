@@ -10,6 +10,7 @@
 #include "adapters/files/expert_stacks.h"
 #include "adapters/files/file_error.h"
 #include "adapters/files/folder_source.h"
+#include "adapters/files/gguf_names.h"
 #include "adapters/files/gguf_source.h"
 #include "adapters/files/json_events.h"
 #include "adapters/files/mapped_file.h"
@@ -95,7 +96,9 @@ void open_config(const fs::path& folder, Checkpoint::Impl* impl) {
 
 void open_gguf(Checkpoint::Impl* impl) {
   impl->gguf = std::make_shared<const GgufFile>(impl->path);
-  impl->architecture = shown(gguf_architecture(*impl->gguf));
+  const std::string name = gguf_architecture(*impl->gguf);
+  const GgufArchitecture* row = find_gguf_architecture(name);
+  impl->architecture = row ? std::string(row->model_type) : shown(name);
   impl->config_error = error_of([&] {
     impl->config = gguf_config(*impl->gguf);
     if (impl->config.rope_factors.empty()) impl->config_json = write_config(impl->config);

@@ -14,7 +14,6 @@
 #include "adapters/files/json_events.h"
 #include "adapters/files/mapped_file.h"
 #include "adapters/files/packed_pieces.h"
-#include "adapters/files/packer.h"
 #include "adapters/files/paths.h"
 #include "adapters/files/safetensors.h"
 #include "adapters/files/tokenizer_write.h"
@@ -51,51 +50,6 @@ const fs::path& replaceable(const fs::path& out, const Checkpoint& checkpoint) {
   return out;
 }
 
-/// Tensors that another packer made look like plain ones; written as such they would be no model.
-void refuse_unknown_packers(const Checkpoint& checkpoint) {
-  if (checkpoint.is_gguf()) return;
-  const std::string text = checkpoint.config_json();
-  if (!text.empty()) {
-    const nlohmann::json config = parse_small_json(text, checkpoint.path());
-    const auto block = config.find("quantization_config");
-    const bool names_method = block != config.end() && block->is_object() && block->contains("quant_method");
-    const nlohmann::json method = names_method ? (*block)["quant_method"] : nlohmann::json();
-    if (names_method && !(method.is_string() && find_packing_method(method.get<std::string>()))) {
-      refuse(ErrorCode::unsupported, checkpoint.path() / "config.json", "quantization_config",
-             fmt::format("quant_method {} is not supported", shown(method.dump())));
-    }
-  }
-  for (const TensorInfo& tensor : checkpoint.tensors()) {
-    if (tensor.packed || tensor.dtype != DType::u32 || !tensor.name.ends_with(".weight")) continue;
-    const bool has_scales = checkpoint.contains(fmt::format("{}.scales", stem_of(tensor.name)));
-    refuse(ErrorCode::invalid_file, checkpoint.path(), tensor.name,
-           has_scales ? "has scales beside it, but config.json has no quantization that says how it is packed"
-                      : "is U32, as packed weights are, but its .scales are missing");
-  }
-}
-
-/// Calls `use` for a tensor's rows in order, few at a time: no weight's size is ever held but in the file.
-void for_each_block(const Tensor& tensor, const std::function<void(const Tensor&)>& use) {
-  constexpr std::int64_t kBlock = 1 << 20;  // elements: far more than threads need to share, far less than a weight
-  if (tensor.numel() <= kBlock) return use(tensor);
-  const std::int64_t count = tensor.shape()[0], width = tensor.numel() / count;
-  if (width > kBlock && tensor.ndim() > 2) {
-    for (std::int64_t i = 0; i < count; ++i) for_each_block(select(tensor, 0, i), use);
-    return;
-  }
-  const std::int64_t rows = std::max<std::int64_t>(1, kBlock / width);
-  for (std::int64_t i = 0; i < count; i += rows) use(slice(tensor, 0, i, std::min(i + rows, count)));
-}
-
-Tensor with_scales_of(DType dtype, const Tensor& packed) {
-  if (packed.dtype() == dtype) return packed;
-  PackingView view = packing_of(packed);
-  for (std::size_t c = 0; c < view.components.size(); ++c) {
-    if (!view.format.components[c].dtype) view.components[c].second = cast(view.components[c].second, dtype);
-  }
-  return from_components(view.format.name, view.components, packed.shape(), dtype);
-}
-
 bool has_numbers_of_rows(std::string_view format) {
   return std::ranges::any_of(find_format_info(format)->components, &ComponentInfo::of_row);
 }
@@ -118,6 +72,11 @@ MlxPacking::Layer layer_of(const FormatInfo& format) {
   return {.packed = true, .params = {.bits = format.bits, .group_size = format.group_size}, .mode = format.mlx_mode};
 }
 
+bool is_of_mlx(const FormatInfo& format) { return !format.mlx_mode.empty() && !has_numbers_of_rows(format.name); }
+
+constexpr Container kMlxFolder{"a folder of MLX's formats", is_of_mlx};
+constexpr Container kSafetensors{"a safetensors folder", [](const FormatInfo&) { return true; }};
+
 class FolderWriter {
  public:
   FolderWriter(const Checkpoint& checkpoint, const fs::path& out, const FolderOptions& options)
@@ -125,10 +84,7 @@ class FolderWriter {
         source_(CheckpointAccess::source(checkpoint)),
         options_(options),
         out_(replaceable(out, checkpoint), options.force) {
-    if (options.plan && (!is_mlx_format(options.plan->format) || has_numbers_of_rows(options.plan->format))) {
-      throw Error(ErrorCode::unsupported, fmt::format("[write] {} cannot be stored in a model folder (MLX's {} can)",
-                                                      options.plan->format, mlx_modes()));
-    }
+    require_said(options, options.plan ? kMlxFolder : container());
   }
 
   std::vector<std::string> write() {
@@ -144,15 +100,9 @@ class FolderWriter {
   }
 
  private:
-  enum class Treatment : std::uint8_t { dense, keep_packed, pack };
-  struct Decision {
-    Treatment treatment;
-    DType dtype;  // of the dense result, or of the scales
-  };
-
   std::optional<DType> model_dtype() const {
     if (options_.dtype) return options_.dtype;
-    if (checkpoint_.is_gguf()) return DType::bf16;
+    if (checkpoint_.is_gguf()) return options_.kind == FolderKind::plain ? std::optional(DType::bf16) : std::nullopt;
     try {
       return checkpoint_.config().dtype;
     } catch (const Error&) {
@@ -160,35 +110,36 @@ class FolderWriter {
     }
   }
 
-  Decision decide(const TensorInfo& tensor) const {
+  const Container& container() const { return options_.kind == FolderKind::safetensors ? kSafetensors : kMlxFolder; }
+
+  Storage decide(const TensorInfo& tensor) const {
+    using enum Storage::Way;
     const auto dtype = model_dtype();
-    const bool is_mlx = tensor.packed && is_mlx_format(tensor.format);
-    const bool is_planned = options_.plan && options_.plan->packs(tensor);
-    if (is_planned && tensor.format != options_.plan->format)
-      return {Treatment::pack, packable_dtype(dtype.value_or(tensor.packed ? DType::bf16 : tensor.dtype))};
-    if (is_planned || (is_mlx && !options_.dequantize))
-      return {Treatment::keep_packed, options_.dtype ? packable_dtype(*options_.dtype) : tensor.dtype};
+    if (options_.plan && options_.plan->packs(tensor) && tensor.format != options_.plan->format) {
+      return {packed, find_format_info(options_.plan->format),
+              packable_dtype(dtype.value_or(tensor.packed ? DType::bf16 : tensor.dtype))};
+    }
+    if (options_.kind != FolderKind::plain) return lossless_storage(checkpoint_, tensor, container(), options_);
+    if (tensor.packed && is_mlx_format(tensor.format) && !options_.dequantize)
+      return {kept, find_format_info(tensor.format), options_.dtype ? packable_dtype(*options_.dtype) : tensor.dtype};
     const bool follows = tensor.packed || (is_floating(tensor.dtype) && (options_.dtype || checkpoint_.is_gguf()));
-    return {Treatment::dense, follows ? dtype.value_or(tensor.dtype) : tensor.dtype};
+    return {dense, nullptr, follows ? dtype.value_or(tensor.dtype) : tensor.dtype};
   }
 
   void decide() {
     if (options_.plan) options_.plan->require_keep_to_match(source_.tensors());
     for (const TensorInfo& tensor : source_.tensors()) {
       decisions_.push_back(decide(tensor));
-      if (decisions_.back().treatment != Treatment::dense) note_packing(tensor, decisions_.back());
+      if (const FormatInfo* format = decisions_.back().format) note_packing(tensor, *format);
     }
     if (packing_.present) settle_packing();
   }
 
-  void note_packing(const TensorInfo& tensor, const Decision& decision) {
-    const FormatInfo* format =
-        find_format_info(decision.treatment == Treatment::pack ? options_.plan->format : tensor.format);
-    if (!format)
-      refuse(ErrorCode::unsupported, checkpoint_.path(), tensor.name,
-             fmt::format("format {} is not supported", tensor.format));
+  void note_packing(const TensorInfo& tensor, const FormatInfo& format) {
+    is_packed_ = true;
+    if (format.mlx_mode.empty()) return;  // noted in the file that holds it
     packing_.present = true;
-    packing_.overrides.emplace(stem_of(tensor.name), layer_of(*format));
+    packing_.overrides.emplace(stem_of(tensor.name), layer_of(format));
   }
 
   /// What most layers have stands once; the others stand as overrides. Layers without scales need no word.
@@ -216,10 +167,9 @@ class FolderWriter {
   /// Names, dtypes and shapes of what a tensor is stored as, before it is loaded.
   std::vector<TensorDeclaration> declare(std::size_t i) const {
     const TensorInfo& tensor = source_.tensors()[i];
-    const Decision& decision = decisions_[i];
-    if (decision.treatment == Treatment::dense) return declare_dense(tensor, decision.dtype);
-    const bool is_new = decision.treatment == Treatment::pack;
-    const FormatInfo& format = *find_format_info(is_new ? options_.plan->format : tensor.format);
+    const Storage& decision = decisions_[i];
+    if (!decision.format) return declare_dense(tensor, decision.dtype);
+    const FormatInfo& format = *decision.format;
     std::vector<TensorDeclaration> pieces;
     for (const ComponentInfo& component : format.components) {
       Shape shape = tensor.shape;
@@ -243,7 +193,7 @@ class FolderWriter {
 
   /// Packed experts are for mlx-lm, which reads them stacked; dense ones are for transformers too, which does not.
   bool stands_one_by_one(const TensorInfo& tensor) const {
-    return !packing_.present && has_expert_stacks(checkpoint_.architecture()) && is_expert_stack(tensor.name);
+    return !is_packed_ && has_expert_stacks(checkpoint_.architecture()) && is_expert_stack(tensor.name);
   }
 
   /// What `declare` has declared.
@@ -254,8 +204,8 @@ class FolderWriter {
     for (const Tensor& part : one_by_one ? experts(i) : source_.parts(i)) {
       const std::string name = one_by_one ? expert_name(info.name, expert++) : info.name;
       const std::set<std::string> of_rows = write_numbers_of_rows(name, part, decisions_[i], writer);
-      for_each_block(part, [&](const Tensor& block) {
-        for (const auto& [piece_name, piece] : stored_pieces(name, treated(block, decisions_[i]))) {
+      for_each_block(part, 1, [&](const Tensor& block) {
+        for (const auto& [piece_name, piece] : stored_pieces(name, stored(block, decisions_[i]))) {
           if (!of_rows.contains(piece_name)) writer->append(piece_name, piece);
         }
         source_.forget(block);
@@ -265,9 +215,9 @@ class FolderWriter {
 
   /// Returns the names of those pieces.
   static std::set<std::string> write_numbers_of_rows(const std::string& name, const Tensor& part,
-                                                     const Decision& decision, SafetensorsWriter* writer) {
+                                                     const Storage& decision, SafetensorsWriter* writer) {
     std::set<std::string> written;
-    if (decision.treatment != Treatment::keep_packed) return written;
+    if (decision.way != Storage::Way::kept) return written;
     const PackingView view = packing_of(part);
     for (std::size_t c = 0; c < view.components.size(); ++c) {
       if (!view.format.components[c].of_row) continue;
@@ -287,15 +237,6 @@ class FolderWriter {
     return experts;
   }
 
-  Tensor treated(const Tensor& tensor, const Decision& decision) const {
-    switch (decision.treatment) {
-      case Treatment::keep_packed: return with_scales_of(decision.dtype, tensor);
-      case Treatment::pack: return CheckpointAccess::pack(*options_.plan, tensor, decision.dtype);
-      case Treatment::dense: break;
-    }
-    return tensor.is_quantized() ? dequantize(tensor, decision.dtype) : cast(tensor, decision.dtype);
-  }
-
   void write_weights(std::size_t f) {
     std::vector<TensorDeclaration> declarations;
     for (std::size_t i = 0; i < decisions_.size(); ++i) {
@@ -307,7 +248,7 @@ class FolderWriter {
         declarations.push_back(std::move(declaration));
       }
     }
-    SafetensorsWriter writer(out_.path() / file_name(f), declarations, {{"format", packing_.present ? "mlx" : "pt"}});
+    SafetensorsWriter writer(out_.path() / file_name(f), declarations, notes_of(f));
     for (std::size_t i = 0; i < decisions_.size(); ++i) {
       if (source_.file_of(i) != f) continue;
       const TensorInfo& info = source_.tensors()[i];
@@ -315,6 +256,17 @@ class FolderWriter {
       write_tensor(i, &writer);
     }
     writer.finish();
+  }
+
+  /// What no configuration says: which of nibble's other formats a tensor is in.
+  std::map<std::string, std::string> notes_of(std::size_t f) const {
+    std::map<std::string, std::string> notes{{"format", packing_.present ? "mlx" : "pt"}};
+    for (std::size_t i = 0; i < decisions_.size(); ++i) {
+      const Storage& decision = decisions_[i];
+      if (source_.file_of(i) != f || !decision.format || !decision.format->mlx_mode.empty()) continue;
+      notes.insert(packed_note(source_.tensors()[i].name, decision.format->name, decision.dtype));
+    }
+    return notes;
   }
 
   void report(std::size_t done, std::string_view name) const {
@@ -376,7 +328,8 @@ class FolderWriter {
   const WeightSource& source_;
   const FolderOptions& options_;
   AtomicFolder out_;
-  std::vector<Decision> decisions_;
+  std::vector<Storage> decisions_;
+  bool is_packed_ = false;  // any tensor
   MlxPacking packing_;
   std::vector<std::string> losses_;
   std::vector<std::pair<std::string, std::string>> weight_map_;

@@ -1,31 +1,30 @@
 #pragma once
 
-#include <cstddef>
+#include <cstdint>
 #include <filesystem>
-#include <functional>
-#include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "adapters/files/checkpoint.h"
-#include "adapters/files/pack_plan.h"
+#include "adapters/files/storage.h"
 
 namespace nibble {
 inline namespace v0 {
 namespace files {
 
-struct FolderOptions {
-  /// Packs what it names; what is packed otherwise becomes dense, but for MLX's own packing, which is kept.
-  std::optional<PackPlan> plan;
-  bool dequantize = false;     ///< everything dense
-  std::optional<DType> dtype;  ///< of dense weights and of scales; by default the model's, and bf16 from a GGUF
-  bool force = false;          ///< an existing folder is replaced, if it is empty or a model's
-  /// Called before each tensor and once at the end, where done == total.
-  std::function<void(std::size_t done, std::size_t total, std::string_view name)> progress;
+/// What the folder is for.
+enum class FolderKind : std::uint8_t {
+  plain,        ///< mlx-lm's, or transformers': what is not in MLX's formats becomes dense, from a GGUF in bf16
+  mlx,          ///< mlx-lm's, and no number lost: what MLX cannot say is refused unless it may be requantized
+  safetensors,  ///< nibble's: every format as it is, noted in the files' metadata
 };
 
-/// Writes a model as a folder that mlx-lm loads (and, when nothing is packed, transformers): config.json in
+struct FolderOptions : WriteOptions {
+  FolderKind kind = FolderKind::plain;
+};
+
+/// Writes a model as a folder that mlx-lm loads (and, when nothing is packed, transformers; and nibble alone where the
+/// kind is safetensors and formats are not MLX's): config.json in
 /// transformers 4's spelling, model.safetensors or shards and index as the input has them, generation_config.json,
 /// tokenizer files copied or, from a GGUF, made from its arrays. Tensors go through memory a few rows at a time. The
 /// folder appears under its name when all is written; on failure nothing is left. Returns what the model has and the

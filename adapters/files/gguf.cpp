@@ -4,12 +4,11 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <cstdlib>
 #include <cstring>
 
 #include "adapters/files/file_error.h"
-#include "adapters/files/packed_pieces.h"
+#include "adapters/files/gguf_values.h"
 #include "nibble/quantization.h"
 
 namespace nibble {
@@ -17,41 +16,9 @@ inline namespace v0 {
 namespace files {
 namespace {
 
-/// ggml.h's enum ggml_type but for the formats that nibble computes with, sizes as in gguf-py's GGML_QUANT_SIZES.
-const GgmlType kOtherTypes[] = {
-    {0, "F32", 1, 4, DType::f32},  {1, "F16", 1, 2, DType::f16},  {9, "Q8_1", 32, 36},
-    {24, "I8", 1, 1, DType::i8},   {25, "I16", 1, 2, DType::i16}, {26, "I32", 1, 4, DType::i32},
-    {27, "I64", 1, 8, DType::i64}, {28, "F64", 1, 8, DType::f64}, {30, "BF16", 1, 2, DType::bf16},
-    {41, "Q1_0", 128, 18},
-};
-
-/// A format that GGUF has a number for; GGUF writes the same name in capitals, without what tells it from MLX's.
-GgmlType type_of(const FormatInfo& info) {
-  std::string name = info.name.substr(0, info.name.find("_gguf"));
-  std::ranges::transform(name, name.begin(), [](unsigned char c) { return std::toupper(c); });
-  return {*info.ggml_type,
-          name,
-          static_cast<std::uint32_t>(info.block),
-          static_cast<std::uint32_t>(block_bytes(info, DType::f32)),
-          {},
-          info.name};
-}
-
-const GgmlType* find_type(std::uint32_t id) {
-  static const std::vector<GgmlType> types = [] {
-    std::vector<GgmlType> all(std::begin(kOtherTypes), std::end(kOtherTypes));
-    for (const FormatInfo& info : known_formats()) {
-      if (info.ggml_type) all.push_back(type_of(info));
-    }
-    return all;
-  }();
-  const auto found = std::ranges::find(types, id, &GgmlType::id);
-  return found == types.end() ? nullptr : &*found;
-}
-
-// The format's gguf_metadata_value_type.
-enum ValueType : std::uint32_t { u8, i8, u16, i16, u32, i32, f32, boolean, text, array, u64, i64, f64, kValueTypes };
-constexpr std::array<std::uint8_t, kValueTypes> kValueSize{1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};
+using namespace gguf_value;
+using ValueType = gguf_value::Type;
+constexpr std::array<std::uint8_t, kTypes> kValueSize{1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};
 
 constexpr std::uint64_t kLeastTensorInfo = 8 + 4 + 4 + 8;  // an empty name, no dimensions
 constexpr std::uint64_t kLeastPair = 8 + 4 + 1;
@@ -166,7 +133,7 @@ void GgufFile::read_metadata(Cursor& cursor, std::uint64_t count) {
       if (value.type == ValueType::array)
         refuse(ErrorCode::unsupported, path(), value.key, "an array of arrays is not supported");
     }
-    if (value.type >= kValueTypes) bad_file(path(), value.key, fmt::format("unknown value type {}", value.type));
+    if (value.type >= kTypes) bad_file(path(), value.key, fmt::format("unknown value type {}", value.type));
     value.data = cursor.here();
     cursor.skip_values(value.type, value.count, value.key);
     values_.push_back(value);
@@ -192,7 +159,7 @@ void GgufFile::read_tensors(Cursor& cursor, std::uint64_t count) {
       tensor.shape.insert(0, static_cast<std::int64_t>(size));
     }
     const auto type = cursor.number<std::uint32_t>(tensor.name);
-    tensor.type = find_type(type);
+    tensor.type = find_ggml_type(type);
     if (!tensor.type)
       refuse(ErrorCode::unsupported, path(), tensor.name, fmt::format("tensor type {} is unknown", type));
     const std::uint64_t row = rank == 0 ? 1 : static_cast<std::uint64_t>(tensor.shape.back());

@@ -10,23 +10,13 @@
 #include <string_view>
 #include <vector>
 
+#include "adapters/files/ggml_types.h"
 #include "adapters/files/mapped_file.h"
 #include "nibble/tensor.h"
 
 namespace nibble {
 inline namespace v0 {
 namespace files {
-
-/// What a tensor's elements are in a GGUF file (ggml's `ggml_type`).
-struct GgmlType {
-  std::uint32_t id;
-  std::string name;     ///< "Q4_1"
-  std::uint32_t block;  ///< elements
-  std::uint32_t block_bytes;
-  std::optional<DType> dtype = {};  ///< of a dense type that nibble reads
-  std::string format = {};          ///< nibble's name of a packed type that it reads
-  bool is_supported() const { return dtype.has_value() || !format.empty(); }
-};
 
 struct GgufTensor {
   std::string_view name;  ///< in the mapping

@@ -4,7 +4,9 @@
 #include <cmath>
 
 #include "adapters/files/file_error.h"
+#include "adapters/files/gguf_names.h"
 #include "adapters/files/gguf_source.h"
+#include "adapters/files/llama3_rope.h"
 
 namespace nibble {
 inline namespace v0 {
@@ -47,14 +49,19 @@ class Keys {
   std::string prefix_;
 };
 
-void refuse_what_changes_the_arithmetic(const Keys& keys) {
-  for (const char* key : {"expert_count", "expert_used_count", "nextn_predict_layers"}) {
+void refuse_what_changes_the_arithmetic(const Keys& keys, const GgufArchitecture& row) {
+  std::vector<const char*> counts{"nextn_predict_layers", "leading_dense_block_count", "expert_group_count"};
+  if (!row.has_experts) counts.insert(counts.end(), {"expert_count", "expert_used_count"});
+  for (const char* key : counts) {
     if (const auto value = keys.integer(key); value && *value != 0)
       keys.unsupported(key, fmt::format("{} is not supported", *value));
   }
+  constexpr std::int64_t kSoftmax = 1;
+  if (const auto gate = keys.integer("expert_gating_func"); gate && *gate != 0 && *gate != kSoftmax)
+    keys.unsupported("expert_gating_func", fmt::format("{} is not supported (softmax is)", *gate));
   // Granite and its kin: all of these multiply something.
-  for (const char* key :
-       {"logit_scale", "residual_scale", "embedding_scale", "attention.scale", "rope.scaling.attn_factor"}) {
+  for (const char* key : {"logit_scale", "residual_scale", "embedding_scale", "attention.scale",
+                          "rope.scaling.attn_factor", "expert_weights_scale"}) {
     const auto value = keys.number(key);
     if (value && *value != 1 && *value != 0)
       keys.unsupported(key, fmt::format("{} changes the arithmetic and is not supported", *value));
@@ -94,13 +101,8 @@ RopeScaling read_rope_scaling(const Keys& keys, std::int64_t context) {
 
 /// Whether this scaling gives these divisors.
 bool gives(const RopeScaling& scaling, double theta, const std::vector<float>& factors) {
-  const double context = static_cast<double>(scaling.original_max_position_embeddings);
   for (std::size_t i = 0; i < factors.size(); ++i) {
-    const double wavelength = 2 * M_PI * std::pow(theta, static_cast<double>(i) / static_cast<double>(factors.size()));
-    const double smooth = std::clamp(
-        (context / wavelength - scaling.low_freq_factor) / (scaling.high_freq_factor - scaling.low_freq_factor), 0.0,
-        1.0);
-    const double expected = 1 / ((1 - smooth) / scaling.factor + smooth);
+    const double expected = llama3_divisor(scaling, rope_wavelength(theta, i, factors.size()));
     if (!(std::abs(factors[i] - expected) <= 1e-4 * expected)) return false;
   }
   return true;
@@ -122,8 +124,7 @@ std::optional<RopeScaling> llama3_scaling_of(const std::vector<float>& factors, 
   for (std::size_t i = 0; i < factors.size(); ++i) {
     const double smooth = (1.0 / factors[i] - 1 / scaling.factor) / (1 - 1 / scaling.factor);
     if (smooth <= 1e-3 || smooth >= 1 - 1e-3) continue;
-    between.emplace_back(1 / (2 * M_PI * std::pow(theta, static_cast<double>(i) / static_cast<double>(factors.size()))),
-                         smooth);
+    between.emplace_back(1 / rope_wavelength(theta, i, factors.size()), smooth);
   }
   const auto try_context = [&](double high, double context) {
     scaling.high_freq_factor = high;
@@ -169,6 +170,22 @@ void read_rope_factors(const GgufFile& file, ModelConfig* config) {
   }
 }
 
+std::optional<ExpertsConfig> read_experts(const Keys& keys, const GgufArchitecture& row, std::int64_t intermediate) {
+  if (!row.has_experts) return {};
+  ExpertsConfig experts;
+  experts.count = keys.size("expert_count");
+  experts.used = keys.size("expert_used_count");
+  if (experts.used > experts.count)
+    keys.bad("expert_used_count", fmt::format("{} of {} experts", experts.used, experts.count));
+  // What llama.cpp takes where older files say nothing.
+  const std::int64_t each = std::max<std::int64_t>(1, intermediate / experts.used);
+  experts.intermediate_size = keys.size("expert_feed_forward_length", each);
+  if (row.architecture == Architecture::qwen2_moe)
+    experts.shared_intermediate_size = keys.size("expert_shared_feed_forward_length", intermediate);
+  experts.normalize = row.normalizes_experts;
+  return experts;
+}
+
 }  // namespace
 
 std::string gguf_architecture(const GgufFile& file) {
@@ -177,17 +194,16 @@ std::string gguf_architecture(const GgufFile& file) {
 
 ModelConfig gguf_config(const GgufFile& file) {
   const std::string name = gguf_architecture(file);
-  if (name != "llama" && name != "qwen2" && name != "qwen3") {
+  const GgufArchitecture* row = find_gguf_architecture(name);
+  if (!row) {
     refuse(ErrorCode::unsupported, file.path(), "general.architecture",
-           fmt::format("{} is not a model that nibble runs (llama, qwen2, qwen3 are)", shown(name)));
+           fmt::format("{} is not a model that nibble runs ({} are)", shown(name), gguf_architectures()));
   }
   const Keys keys(file, name);
-  refuse_what_changes_the_arithmetic(keys);
+  refuse_what_changes_the_arithmetic(keys, *row);
   ModelConfig config;
-  config.model_type = name;
-  config.architecture = name == "llama"   ? Architecture::llama
-                        : name == "qwen2" ? Architecture::qwen2
-                                          : Architecture::qwen3;
+  config.model_type = row->model_type;
+  config.architecture = row->architecture;
   config.hidden_size = keys.size("embedding_length");
   config.intermediate_size = keys.size("feed_forward_length");
   config.num_hidden_layers = keys.size("block_count");
@@ -210,7 +226,8 @@ ModelConfig gguf_config(const GgufFile& file) {
     keys.bad("rope.freq_base", "or the norm's epsilon is not positive");
   config.rope_scaling = read_rope_scaling(keys, config.max_position_embeddings);
   read_rope_factors(file, &config);
-  config.qk_norm = name == "qwen3";
+  config.qk_norm = row->qk_norm;
+  config.experts = read_experts(keys, *row, config.intermediate_size);
   config.attention_bias = file.find_tensor("blk.0.attn_q.bias") != nullptr;
   config.attention_output_bias = file.find_tensor("blk.0.attn_output.bias") != nullptr;
   config.mlp_bias = file.find_tensor("blk.0.ffn_up.bias") != nullptr;

@@ -18,9 +18,6 @@ std::string gguf_architecture(const GgufFile& file);
 ModelConfig gguf_config(const GgufFile& file);
 GenerationConfig gguf_generation(const GgufFile& file);
 
-/// "model.layers.0.self_attn.q_proj.weight" for "blk.0.attn_q.weight"; empty where there is no such name.
-std::string hugging_face_name(std::string_view gguf_name);
-
 }  // namespace files
 }  // namespace v0
 }  // namespace nibble

@@ -18,7 +18,7 @@ void save_safetensors(const std::filesystem::path& path, const TensorMap& tensor
   std::map<std::string, std::string> notes = metadata;
   std::vector<std::pair<std::string, Tensor>> pieces;
   for (const auto& [name, tensor] : tensors) {
-    if (tensor.is_quantized()) notes.insert(files::packed_note(name, tensor));
+    if (tensor.is_quantized()) notes.insert(files::packed_note(name, packing_of(tensor).format.name, tensor.dtype()));
     for (auto& piece : files::stored_pieces(name, tensor)) pieces.push_back(std::move(piece));
   }
   std::vector<files::TensorDeclaration> declarations;

@@ -40,9 +40,8 @@ std::vector<std::pair<std::string, Tensor>> stored_pieces(const std::string& nam
   return pieces;
 }
 
-std::pair<std::string, std::string> packed_note(const std::string& name, const Tensor& tensor) {
-  return {fmt::format("{}{}", kNote, name),
-          fmt::format("{} {}", packing_of(tensor).format.name, nibble::name(tensor.dtype()))};
+std::pair<std::string, std::string> packed_note(const std::string& name, std::string_view format, DType dtype) {
+  return {fmt::format("{}{}", kNote, name), fmt::format("{} {}", format, nibble::name(dtype))};
 }
 
 std::map<std::string, PackedNote, std::less<>> packed_notes(const std::map<std::string, std::string>& metadata) {

@@ -24,7 +24,7 @@ std::string_view stem_of(std::string_view name);
 std::vector<std::pair<std::string, Tensor>> stored_pieces(const std::string& name, const Tensor& tensor);
 
 /// The metadata entry that says what a packed tensor is.
-std::pair<std::string, std::string> packed_note(const std::string& name, const Tensor& tensor);
+std::pair<std::string, std::string> packed_note(const std::string& name, std::string_view format, DType dtype);
 struct PackedNote {
   std::string format;
   DType dtype;

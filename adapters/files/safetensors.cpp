@@ -11,7 +11,6 @@
 
 #include "adapters/files/file_error.h"
 #include "adapters/files/safetensors_header.h"
-#include "nibble/ops.h"
 
 namespace nibble {
 inline namespace v0 {
@@ -151,65 +150,33 @@ std::string json_text(const std::filesystem::path& path, const nlohmann::json& v
 
 SafetensorsWriter::SafetensorsWriter(const std::filesystem::path& path, std::span<const TensorDeclaration> tensors,
                                      const std::map<std::string, std::string>& metadata)
-    : file_(path) {
+    : data_(path, "safetensors") {
   std::string text = "{";
   if (!metadata.empty()) text += fmt::format("\"__metadata__\":{},", json_text(path, metadata));
-  std::uint64_t offset = 0;
-  for (const TensorDeclaration* tensor : storage_order(tensors)) {
+  const std::vector<const TensorDeclaration*> order = storage_order(tensors);
+  std::vector<std::uint64_t> offsets{0};
+  for (const TensorDeclaration* tensor : order) {
     std::uint64_t bytes = 0;
     if (!byte_size(tensor->shape, tensor->dtype, &bytes)) {
       refuse(ErrorCode::invalid_argument, path, tensor->name, "shape overflows");
     }
-    const Slot slot{offset, offset + bytes, tensor->dtype};
-    if (!slots_.emplace(tensor->name, slot).second || tensor->name == "__metadata__") {
-      refuse(ErrorCode::invalid_argument, path, tensor->name, "name is there twice");
-    }
+    const std::uint64_t begin = offsets.back();
+    offsets.push_back(begin + bytes);
     text += fmt::format(R"({}:{{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}},)", json_text(path, tensor->name),
                         safetensors_name(tensor->dtype), fmt::join(tensor->shape.begin(), tensor->shape.end(), ","),
-                        slot.next, slot.end);
-    offset += bytes;
+                        begin, offsets.back());
   }
   if (text.back() == ',') text.pop_back();
   text += '}';
   text.append((8 - text.size() % 8) % 8, ' ');
   const std::uint64_t length = text.size();
-  file_.write(std::as_bytes(std::span(&length, 1)));
-  file_.write(text);
-  for (auto& [name, slot] : slots_) {
-    slot.next += kPrefix + length;
-    slot.end += kPrefix + length;
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    const std::uint64_t begin = kPrefix + length + offsets[i], bytes = offsets[i + 1] - offsets[i];
+    if (!data_.place(order[i]->name, order[i]->dtype, begin, bytes) || order[i]->name == "__metadata__")
+      refuse(ErrorCode::invalid_argument, path, order[i]->name, "name is there twice");
   }
-}
-
-void SafetensorsWriter::append(std::string_view name, std::span<const std::byte> bytes) {
-  const auto found = slots_.find(name);
-  if (found == slots_.end())
-    throw Error(ErrorCode::invalid_argument, fmt::format("[safetensors] {}: was not declared", shown(name)));
-  Slot& slot = found->second;
-  if (bytes.size() > slot.end - slot.next) {
-    throw Error(ErrorCode::invalid_argument, fmt::format("[safetensors] {}: more bytes than declared", shown(name)));
-  }
-  file_.write_at(slot.next, bytes);
-  slot.next += bytes.size();
-}
-
-void SafetensorsWriter::append(std::string_view name, const Tensor& tensor) {
-  const auto found = slots_.find(name);
-  if (found != slots_.end() && found->second.dtype != tensor.dtype()) {
-    throw Error(ErrorCode::dtype_mismatch, fmt::format("[safetensors] {}: declared {}, given {}", shown(name),
-                                                       nibble::name(found->second.dtype), describe(tensor)));
-  }
-  const Tensor dense = tensor.is_contiguous() ? tensor : contiguous(tensor);
-  append(name, std::span(static_cast<const std::byte*>(dense.raw_data()), dense.nbytes()));
-}
-
-void SafetensorsWriter::finish() {
-  for (const auto& [name, slot] : slots_) {
-    if (slot.next != slot.end)
-      throw Error(ErrorCode::invalid_argument,
-                  fmt::format("[safetensors] {}: {} bytes are missing", shown(name), slot.end - slot.next));
-  }
-  file_.commit();
+  data_.write_header({reinterpret_cast<const char*>(&length), sizeof length});
+  data_.write_header(text);
 }
 
 }  // namespace files

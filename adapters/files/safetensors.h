@@ -10,8 +10,8 @@
 #include <string_view>
 #include <vector>
 
-#include "adapters/files/atomic_file.h"
 #include "adapters/files/mapped_file.h"
+#include "adapters/files/placed_tensors.h"
 #include "nibble/tensor.h"
 
 namespace nibble {
@@ -63,19 +63,14 @@ class SafetensorsWriter {
                     const std::map<std::string, std::string>& metadata = {});
   /// Adds bytes to the end of what this tensor has so far. Throws Error(invalid_argument) for an undeclared tensor or
   /// more bytes than declared, Error(io_error) where the system refuses.
-  void append(std::string_view name, std::span<const std::byte> bytes);
+  void append(std::string_view name, std::span<const std::byte> bytes) { data_.append(name, bytes); }
   /// All of a dense tensor, from any layout.
-  void append(std::string_view name, const Tensor& tensor);
+  void append(std::string_view name, const Tensor& tensor) { data_.append(name, tensor); }
   /// Throws Error(invalid_argument) where a tensor is not complete.
-  void finish();
+  void finish() { data_.finish(); }
 
  private:
-  struct Slot {
-    std::uint64_t next = 0, end = 0;
-    DType dtype = DType::f32;
-  };
-  AtomicFile file_;
-  std::map<std::string, Slot, std::less<>> slots_;
+  PlacedTensors data_;
 };
 
 }  // namespace files

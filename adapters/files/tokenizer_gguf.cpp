@@ -5,6 +5,7 @@
 #include "adapters/files/added_tokens.h"
 #include "adapters/files/file_error.h"
 #include "adapters/files/gguf.h"
+#include "adapters/files/gguf_tokenizers.h"
 #include "adapters/files/token_index.h"
 #include "adapters/files/token_type.h"
 #include "adapters/files/tokenizer_source.h"
@@ -14,28 +15,6 @@ namespace nibble {
 inline namespace v0 {
 namespace files {
 namespace {
-
-constexpr std::string_view kKey = "tokenizer.ggml.";
-
-/// What tokenizer.ggml.pre stands for: the tokenizer.json of the models that a file of that name was made from.
-struct PreTokenizer {
-  std::string_view name, rule;
-  bool ignore_merges = false, split_digits = false, nfc = false;
-};
-constexpr PreTokenizer kPreTokenizers[] = {
-    {.name = "llama-bpe", .rule = "llama3", .ignore_merges = true},
-    {.name = "llama3", .rule = "llama3", .ignore_merges = true},
-    {.name = "llama-v3", .rule = "llama3", .ignore_merges = true},
-    {.name = "dbrx", .rule = "llama3"},
-    {.name = "smaug-bpe", .rule = "llama3"},
-    {.name = "qwen2", .rule = "qwen2", .nfc = true},
-    {.name = "deepseek-r1-qwen", .rule = "qwen2"},
-    {.name = "megrez", .rule = "qwen2"},
-    {.name = "smollm", .rule = "smollm", .split_digits = true},
-    {.name = "gpt-2", .rule = "gpt-2"},
-    {.name = "gpt2", .rule = "gpt-2"},
-    {.name = "default", .rule = "gpt-2"},
-};
 
 class GgufTokenizer {
  public:
@@ -57,7 +36,7 @@ class GgufTokenizer {
   }
 
  private:
-  static std::string key(std::string_view name) { return std::string(kKey) + std::string(name); }
+  static std::string key(std::string_view name) { return tokenizer_key(name); }
   static TokenizerSource unsupported(std::string why) {
     TokenizerSource none;
     none.unsupported = std::move(why);
@@ -80,6 +59,9 @@ class GgufTokenizer {
     if (const auto types = file_.integers(key("token_type"))) {
       same_length(*types, "token_type");
       for (std::size_t i = 0; i < types->size(); ++i) out_.types[i] = static_cast<std::int32_t>((*types)[i]);
+      for (std::size_t i = 0; i < types->size(); ++i) {
+        if (out_.types[i] == kUnused && out_.tokens[i] == gguf_hole(i)) out_.tokens[i].clear();
+      }
     }
   }
 
@@ -99,8 +81,8 @@ class GgufTokenizer {
     out_.kind = TokenizerSource::Kind::byte_level_bpe;
     read_merges();
     const std::string pre(file_.text(key("pre")).value_or("default"));
-    const auto* row = std::ranges::find(kPreTokenizers, std::string_view(pre), &PreTokenizer::name);
-    if (row == std::end(kPreTokenizers)) {
+    const auto* row = std::ranges::find(kGgufPreTokenizers, std::string_view(pre), &GgufPreTokenizer::name);
+    if (row == std::end(kGgufPreTokenizers)) {
       out_ = unsupported(
           fmt::format("pre-tokenizer {} is not supported (gpt-2, llama-bpe, qwen2 and smollm are)", shown(pre)));
       return;

@@ -269,6 +269,57 @@ TEST(Convert, DequantizesGgufToAPlainFolder) {
             answer({"tokenize", goldens() / "tiny_llama.gguf", "--text", scratch / "text"}));
 }
 
+// What one of them writes the other reads, to the same logits.
+TEST(Convert, ToGgufAndBack) {
+  const TemporaryFolder scratch;
+  for (const char* model : {"llama", "qwen2", "qwen3", "qwen2_moe"}) {
+    const fs::path folder = models() / model, gguf = scratch / "m.gguf", back = scratch / "back";
+    nibble({"convert", folder, gguf, "--force"});  // warns where there is no tokenizer
+    EXPECT_LT(max_difference(logits(folder), logits(gguf)), 1e-5) << model;
+    nibble({"convert", gguf, back, "--to", "safetensors", "--force"});
+    EXPECT_LT(max_difference(logits(folder), logits(back)), 1e-5) << model;
+  }
+  answer({"quantize", models() / "llama", scratch / "q.gguf", "--format", "q4_0"});
+  EXPECT_EQ(formats_of(scratch / "q.gguf").at("model.layers.0.self_attn.q_proj.weight"), "q4_0");
+  EXPECT_EQ(max_difference(logits(scratch / "q.gguf"), logits(models() / "llama", {"--quantize", "q4_0"})), 0);
+}
+
+TEST(Convert, WhatWouldBeRoundedIsRefused) {
+  const TemporaryFolder scratch;
+  expect_failure({"convert", models() / "qwen2_mlx", scratch / "m.gguf"}, "unsupported", "without a loss");
+  answer({"quantize", models() / "llama", scratch / "q.gguf", "--format", "q5_0"});
+  answer({"convert", scratch / "q.gguf", scratch / "mlx", "--to", "mlx"});
+  EXPECT_EQ(formats_of(scratch / "mlx").at("model.embed_tokens.weight"), "affine5-g32");
+  answer({"quantize", models() / "llama", scratch / "iq.gguf", "--format", "iq4_nl"});
+  expect_failure({"convert", scratch / "iq.gguf", scratch / "out", "--to", "mlx"}, "unsupported", "iq4_nl");
+  expect_failure({"convert", scratch / "iq.gguf", scratch / "out", "--to", "ply"}, "invalid_argument", "--to ply");
+  EXPECT_FALSE(fs::exists(scratch / "out"));
+  answer({"convert", scratch / "iq.gguf", scratch / "out", "--to", "mlx", "--requantize", "affine8-g64"});
+  EXPECT_EQ(formats_of(scratch / "out").at("model.embed_tokens.weight"), "affine8-g64");
+}
+
+TEST(Convert, AGgufIsWrittenInAStream) {
+  if (kSanitized) GTEST_SKIP() << "skipped: a sanitizer's own memory is counted too";
+  constexpr std::uint64_t kTensor = 96 << 20;
+  const TemporaryFolder scratch;
+  write_zeros(scratch / "model", "llama", {"model.embed_tokens.weight", "model.layers.0.self_attn.q_proj.weight"},
+              {24 * 1024, 1024});
+  write_file(scratch / "model/config.json", Json{{"model_type", "llama"},
+                                                 {"hidden_size", 1024},
+                                                 {"intermediate_size", 1024},
+                                                 {"num_hidden_layers", 1},
+                                                 {"num_attention_heads", 192},
+                                                 {"head_dim", 128},
+                                                 {"vocab_size", 24 * 1024},
+                                                 {"tie_word_embeddings", true}}
+                                                .dump());
+  for (const std::vector<std::string>& more : {std::vector<std::string>{"--dtype", "f16"}, {"--dtype", "f32"}}) {
+    std::vector<std::string> arguments{"convert", scratch / "model", scratch / "m.gguf", "--force", "--json"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    EXPECT_LT(nibble(arguments).json()["peak_rss_bytes"].get<std::uint64_t>(), kTensor / 2);
+  }
+}
+
 TEST(Convert, AnExistingFolderIsRefusedUnlessForced) {
   const TemporaryFolder scratch;
   fs::create_directory(scratch / "out");

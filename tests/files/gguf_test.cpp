@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include "adapters/files/checkpoint.h"
+#include "adapters/files/gguf_names.h"
 #include "adapters/files/gguf_source.h"
 #include "file_test_support.h"
 #include "nibble/io.h"
@@ -259,6 +260,9 @@ TEST(Gguf, NamesOfHuggingFace) {
   EXPECT_EQ(nb::files::hugging_face_name("blk.0.attn_k_norm.weight"), "model.layers.0.self_attn.k_norm.weight");
   EXPECT_EQ(nb::files::hugging_face_name("blk.x.attn_q.weight"), "");
   EXPECT_EQ(nb::files::hugging_face_name("blk.0.ssm_a"), "");
+  EXPECT_EQ(nb::files::hugging_face_name("blk.3.ffn_up_exps.weight"), "model.layers.3.mlp.switch_mlp.up_proj.weight");
+  EXPECT_EQ(nb::files::gguf_name("model.layers.12.self_attn.q_proj.bias"), "blk.12.attn_q.bias");
+  EXPECT_EQ(nb::files::gguf_name("model.layers.0.mlp.experts.0.up_proj.weight"), "");
 }
 
 }  // namespace
