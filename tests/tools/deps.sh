@@ -40,7 +40,8 @@ install_python() {
   [ -x build/venv/bin/python ] || python3 -m venv build/venv
   echo "deps: installing $(grep -cv '^ *\(#\|$\)' "$requirements") Python packages of $requirements into build/venv"
   # What is never imported need not be compiled.
-  ${PATIENCE:-} build/venv/bin/python -m pip install -q --no-compile --disable-pip-version-check "$@" -r "$requirements" </dev/null
+  ${PATIENCE:-} build/venv/bin/python -m pip install -q --no-compile --disable-pip-version-check "$@" \
+    -r "$requirements" </dev/null
   cp "$requirements" "$stamp"
 }
 

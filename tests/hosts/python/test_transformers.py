@@ -1,5 +1,5 @@
-"""Model classes of transformers, as they are, on packed weights: beside the same weights decoded, and beside nibble's own
-model code."""
+"""Model classes of transformers, as they are, on packed weights: beside the same weights decoded, and beside nibble's
+own model code."""
 
 import copy
 import json

@@ -74,8 +74,8 @@ def quantize_(
 
 
 def dequantize_(module: torch.nn.Module, *, where: Callable[[str], bool] | None = None) -> torch.nn.Module:
-    """Makes a model's packed weights dense in place, each the values it stood for, and returns it. What is then learnt or
-    merged into them is packed again by quantize_()."""
+    """Makes a model's packed weights dense in place, each the values it stood for, and returns it. What is then learnt
+    or merged into them is packed again by quantize_()."""
 
     def dense(child: torch.nn.Module, name: str, parameter: torch.nn.Parameter) -> torch.nn.Parameter | None:
         if not isinstance(parameter, PackedTensor) or (where and not where(name)):

@@ -98,8 +98,8 @@ class PackedTensor(torch.Tensor):
     def __tensor_unflatten__(inner: dict[str, Any], rest: tuple[Any, ...], size: Any, stride: Any) -> PackedTensor:
         return PackedTensor(list(inner.values()), *rest)
 
-    # Everything is decided below autograd, whose own formulas then pass gradients through the products; but where nobody
-    # differentiates, a linear layer spares itself the dispatcher, which takes longer than a small product.
+    # Everything is decided below autograd, whose own formulas then pass gradients through the products; but where
+    # nobody differentiates, a linear layer spares itself the dispatcher, which takes longer than a small product.
     @classmethod
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is _LINEAR and not torch.is_grad_enabled() and not kwargs and not torch.compiler.is_compiling():

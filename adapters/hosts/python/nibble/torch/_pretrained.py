@@ -13,7 +13,7 @@ from .. import Tensor, _nibble
 from ._ops import to_torch
 from ._packed import frozen_as_loaded, wrap
 
-# What configurations say of packing: the tensors say it themselves, and transformers is to look for no packer of its own.
+# What configurations say of packing: the tensors say it themselves, and transformers is to look for no packer's code.
 _PACKING = ("quantization", "quantization_config", "compression_config")
 _EXPERT_STACK = re.compile(r"\.switch_mlp\.(\w+)\.weight$")  # MLX's name of (experts, out, in)
 
@@ -48,10 +48,10 @@ def _state_dict(tensors: dict[str, Tensor], dtype: torch.dtype) -> dict[str, tor
 def from_pretrained(
     model_class: Any, path: str | os.PathLike[str], *, dtype: torch.dtype | str | None = None, **arguments: Any
 ) -> Any:
-    """`model_class` of transformers, AutoModelForCausalLM or BertModel for instance, with the weights of a folder (dense,
-    or packed by MLX, GPTQ, AWQ or another packer that nibble knows) or a .gguf file. Packed weights are read where the
-    file is mapped, and are not trained. `dtype`, by default the configuration's, is that of dense weights and of what
-    the packed ones stand for; further arguments are those of transformers' own from_pretrained.
+    """`model_class` of transformers, AutoModelForCausalLM or BertModel for instance, with the weights of a folder,
+    dense or packed by MLX, GPTQ, AWQ or another packer that nibble knows, or of a .gguf file. Packed weights are read
+    where the file is mapped, and are not trained. `dtype`, by default the configuration's, is that of dense weights and
+    of what the packed ones stand for; further arguments are those of transformers' own from_pretrained.
 
     Raises nibble.Error, with the file and the rule it breaks, for what cannot be read."""
     from transformers import GenerationConfig
