@@ -14,7 +14,7 @@ namespace files {
 /// Collects tokens by id out of a file, and does not trust the ids: holes are allowed, but few.
 class Vocabulary {
  public:
-  static constexpr std::int64_t kLargestHole = 65536;
+  static constexpr std::int64_t kLargestHole = 8192;  // what is made of a token later takes hundreds of bytes
   static constexpr std::int64_t kMostTokens = 1 << 20;
 
   explicit Vocabulary(std::filesystem::path origin) : origin_(std::move(origin)) {}

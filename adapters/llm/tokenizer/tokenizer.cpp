@@ -17,7 +17,7 @@ namespace llm {
 namespace {
 
 /// Ids that an added token may leave unused behind the vocabulary.
-constexpr std::int64_t kLargestHole = 1 << 16;
+constexpr std::int64_t kLargestHole = 8192;
 
 std::optional<int> as_id(std::optional<std::int64_t> id, std::size_t vocab_size) {
   if (!id || *id < 0 || *id >= static_cast<std::int64_t>(vocab_size)) return std::nullopt;
