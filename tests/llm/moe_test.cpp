@@ -107,7 +107,7 @@ TEST(Experts, PackedWhileLoadingOrBeforeIsTheSame) {
     files::Checkpoint checkpoint = files::Checkpoint::open(models() / model);
     const TemporaryFolder scratch;
     write_model_folder(checkpoint, scratch.path() / "packed",
-                       {.plan = files::make_pack_plan("affine4-g32"), .dtype = {}, .progress = {}});
+                       {{.plan = files::make_pack_plan("affine4-g32"), .requantize = {}, .dtype = {}, .progress = {}}});
     checkpoint.pack_while_loading("affine4-g32");
     const llm::DecoderModel at_once = llm::load_decoder(checkpoint), before = load_model(scratch.path() / "packed");
     EXPECT_LT(at_once.weight_bytes(), load_model(models() / model).weight_bytes() / 2);
@@ -133,7 +133,7 @@ TEST(Experts, WrittenDenseTheyStandOneByOne) {
   for (const std::string model : kModels) {
     const TemporaryFolder scratch;
     write_model_folder(files::Checkpoint::open(models() / model), scratch.path() / "dense",
-                       {.plan = {}, .dtype = {}, .progress = {}});
+                       {{.plan = {}, .requantize = {}, .dtype = {}, .progress = {}}});
     std::map<std::string, Tensor> before, after;
     for (const auto& [folder, tensors] : {std::pair{models() / model, &before}, {scratch.path() / "dense", &after}}) {
       const files::Checkpoint checkpoint = files::Checkpoint::open(folder);

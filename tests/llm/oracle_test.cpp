@@ -206,11 +206,13 @@ TEST_F(SmolLm2Model, PerplexityOfTheWeightsPackedAnew) {
   };
   const TemporaryFolder scratch;
   const fs::path dense = scratch.path() / "dense";
-  write_model_folder(checkpoint, dense, {.plan = {}, .dequantize = true, .dtype = {}, .progress = {}});
+  write_model_folder(checkpoint, dense,
+                     {{.plan = {}, .dequantize = true, .requantize = {}, .dtype = {}, .progress = {}}});
   for (const PackedAnew& wanted : kPackedAnew) {
     const fs::path packed = scratch.path() / std::to_string(wanted.bits);
     const files::PackPlan plan = files::make_pack_plan("affine" + std::to_string(wanted.bits) + "-g64", {});
-    write_model_folder(checkpoint, packed, {.plan = plan, .dequantize = false, .dtype = {}, .progress = {}});
+    write_model_folder(checkpoint, packed,
+                       {{.plan = plan, .dequantize = false, .requantize = {}, .dtype = {}, .progress = {}}});
     EXPECT_NEAR(perplexity(packed), wanted.fp32_decode, 1e-3 * wanted.fp32_decode) << wanted.bits << " bits";
 
     // MLX's decode of 4 bits is that of 8, and 3e-3 from nibble's: soak runs tell it, too.
