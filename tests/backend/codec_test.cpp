@@ -214,15 +214,15 @@ TEST(Codec, QuantizesAsTheReferenceDoes) {
   for (const Format* format : nb::detail::format_table()) {
     if (format->encode == nullptr) continue;
     for (const DType dtype : kFloats) {
-      const std::int64_t length = 5 * format->block;
-      const Tensor w = nb::detail::make_dense({2, 3, length}, dtype);
+      const std::int64_t length = 2 * format->block;  // some formats search long
+      const Tensor w = nb::detail::make_dense({1, 3, length}, dtype);
       std::normal_distribution<float> normal;
       for (std::int64_t i = 0; i < w.numel(); ++i) write(w, i, normal(random));
       const std::vector<Tensor> got = nb::detail::allocate_components(*format, w.shape(), dtype);
       const std::vector<Tensor> expected = nb::detail::allocate_components(*format, w.shape(), dtype);
       nb::detail::cpu_quantize(w, *format, got);
       const std::vector<float> values = all_of(w);
-      for (std::int64_t r = 0; r < 6; ++r) {
+      for (std::int64_t r = 0; r < 3; ++r) {
         format->encode(values.data() + r * length, length, nb::detail::mutable_packed_row(*format, expected, r));
       }
       for (std::size_t c = 0; c < got.size(); ++c) {
