@@ -67,8 +67,7 @@ void multiply_along_few(const Unit& unit, const Matrix& x, const WeightRows& w, 
   const PackedRows* packed = w.as_codes();
   const std::int64_t depth = packed != nullptr ? kCodeDepth : w.in_place() != nullptr ? w.length() : kChunk;
   const auto add = [&](std::int64_t begin, std::int64_t end, float* sums, std::int64_t width) {
-    Scratch scratch(Scratch::need<float>(kRows * kChunk));
-    float* room = scratch.get<float>(kRows * kChunk);
+    alignas(64) float room[kRows * kChunk];
     CodeLines codes;
     for (std::int64_t n = begin; n < end; n += kRows, sums += kRows) {
       const std::int64_t here = std::min(kRows, end - n);

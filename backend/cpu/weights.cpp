@@ -76,13 +76,13 @@ Matrix Matrix::part(std::span<const std::int64_t> listed, std::vector<std::int64
 }
 
 void WeightRows::fetch(std::int64_t row, std::int64_t begin, std::int64_t count) const {
-  if (row < rows()) fetch_bytes(source(row, begin, count));
+  if (row < rows()) fetch_bytes(source(row, begin, std::min(count, length() - begin)));
 }
 
 Lines WeightRows::lines(std::int64_t row, std::int64_t rows, std::int64_t begin, std::int64_t count, float* room,
                         Next next) const {
   for (std::int64_t r = 0; r < rows; ++r) {
-    fetch(next.row + r, next.begin, std::min(count, length() - next.begin));
+    fetch(next.row + r, next.begin, count);
     values(row + r, begin, count, room + r * kChunk);
   }
   return {room, Element::f32, kChunk * static_cast<std::int64_t>(sizeof(float))};
@@ -91,7 +91,8 @@ Lines WeightRows::lines(std::int64_t row, std::int64_t rows, std::int64_t begin,
 void WeightRows::panel(std::int64_t row, std::int64_t begin, std::int64_t count, float* out) const {
   const std::int64_t real = std::min<std::int64_t>(unit_.floats->panel_columns, rows() - row);
   Scratch scratch(Scratch::need<float>(real * kChunk));
-  const Lines w = lines(row, real, begin, count, scratch.get<float>(real * kChunk), {row + real, begin});
+  const Next none{rows(), begin};  // who multiplies panels asks for the next one's memory little by little
+  const Lines w = lines(row, real, begin, count, scratch.get<float>(real * kChunk), none);
   unit_.floats->turn(w.data, w.element, w.pitch, real, count, out);
 }
 
@@ -137,7 +138,7 @@ void PackedRows::values(std::int64_t i, std::int64_t begin, std::int64_t count, 
 void PackedRows::code_lines(std::int64_t row, std::int64_t rows, std::int64_t begin, std::int64_t count, CodeLines& out,
                             Next next) const {
   for (std::int64_t r = 0; r < rows; ++r) {
-    fetch(next.row + r, next.begin, std::min(count, length() - next.begin));
+    fetch(next.row + r, next.begin, count);
     unpack(row + r, begin, count, out.codes + r * kCodeDepth, out.scales + r * kCodeGroups,
            out.biases + r * kCodeGroups);
   }

@@ -82,7 +82,7 @@ class WeightRows {
   virtual const Matrix* in_place() const { return nullptr; }
   /// The memory that most of weights [begin, begin + count) of a row is; empty where they do not lie side by side.
   virtual std::span<const std::byte> source(std::int64_t row, std::int64_t begin, std::int64_t count) const = 0;
-  /// Asks memory for weights [begin, begin + count) of a row, which are read soon; for none of rows past the last.
+  /// Asks memory for weights [begin, begin + count) of a row, as far as there are such: they are read soon.
   void fetch(std::int64_t row, std::int64_t begin, std::int64_t count) const;
   /// Weights [begin, begin + count) of rows [row, row + rows): where they lie, or decoded to `room` for (rows, kChunk)
   /// while memory is asked for those that are read next.
