@@ -59,7 +59,7 @@ TEST(LargeSizes, MoreRowsThanFifteenBitsCount) {
 }
 
 TEST(LargeSizes, DenseElementsPastTwoToThe31) {
-  const nb::with on_host({});  // which has address space without memory
+  const nb::with on_host({});                                // which has address space without memory
   constexpr std::int64_t kRows = 65'537, kColumns = 32'769;  // 2^31 and some
   const auto memory = sparse_zeros(static_cast<std::size_t>(kRows * kColumns));
   if (!memory) GTEST_SKIP() << "skipped: no 2 GiB of address space";

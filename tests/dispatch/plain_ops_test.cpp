@@ -13,10 +13,10 @@
 
 namespace nb = nibble;
 using nb::DType;
-using nb::detail::bytes_of;
 using nb::ErrorCode;
 using nb::Shape;
 using nb::Tensor;
+using nb::detail::bytes_of;
 using testing::Each;
 using testing::ElementsAre;
 
@@ -155,7 +155,8 @@ TEST(Errors, NameOperandsAndRule) {
       ErrorCode::shape_mismatch, "[concatenate] f32 (3, 4) · f32 (3, 5): shapes differ beside axis 0");
   expect_error(
       [&] {
-        nb::take(x, nb::tensor<std::int32_t>({0, -4}, {2})).to_vector<float>();  // a device tells where it is waited for
+        // A device tells where it is waited for.
+        nb::take(x, nb::tensor<std::int32_t>({0, -4}, {2})).to_vector<float>();
       },
       ErrorCode::out_of_range, "[take] x f32 (3, 4): index -4 of 3 entries");
   expect_error([&] { nb::take(x, nb::zeros({1})); }, ErrorCode::dtype_mismatch,

@@ -95,9 +95,7 @@ class CodeColumns {
   [[gnu::always_inline]] void read(const unsigned char* in) {
     for (int i = 0; i < kTogether<Block>; ++i) Block::codes(in + i * Block::kBytes, bytes_ + i * Block::kWeights);
   }
-  [[gnu::always_inline]] void part(int p, Columns (&codes)[4]) const {
-    byte_columns(bytes_, p, codes);
-  }
+  [[gnu::always_inline]] void part(int p, Columns (&codes)[4]) const { byte_columns(bytes_, p, codes); }
 
  private:
   alignas(64) std::uint8_t bytes_[kBlockWeights];

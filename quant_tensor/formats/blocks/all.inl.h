@@ -11,8 +11,8 @@
 //                               of their own: value = scale · code + bias
 //   codes(block, codes)         unsigned, one a byte
 //   scales(block, scale[, bias])  one a group
-// and what its encoder needs, see block_formats.cpp. Where few rows of x would wait for `codes`, it says how they come out
-// of vectors, see columns.inl.h.
+// and what its encoder needs, see block_formats.cpp. Where few rows of x would wait for `codes`, it says how they come
+// out of vectors, see columns.inl.h.
 
 #include "quant_tensor/formats/blocks/iq1_m.inl.h"
 #include "quant_tensor/formats/blocks/iq1_s.inl.h"
