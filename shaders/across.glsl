@@ -22,7 +22,7 @@ void main() {
   for (uint m = 0; m < kM; ++m) {
     const uint64_t y_at = y_row(m0 + m);
     for (uint i = 0; i < 32; ++i) {
-      if (m0 + m < args.m) write_y(y_at, k + i, sum[m][i]);
+      if (m0 + m < args.m && k + i < args.k) write_y(y_at, k + i, sum[m][i]);
     }
   }
 }

@@ -4,7 +4,7 @@ layout(constant_id = 2) const uint kIndex = 0;
 
 void main() {
   const uint i = (gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x) * gl_WorkGroupSize.x + gl_LocalInvocationIndex;
-  const uint pieces = args.k / 32, place = i / pieces, k = i % pieces * 32;
+  const uint pieces = (args.k + 31) / 32, place = i / pieces, k = i % pieces * 32;
   if (place >= args.size[0] * args.size[1] * args.size[2]) return;
   const uint c = place % args.size[2], b = place / args.size[2] % args.size[1], a = place / args.size[2] / args.size[1];
   int64_t row = int64_t(a) * args.row_stride[0] + int64_t(b) * args.row_stride[1] + int64_t(c) * args.row_stride[2];
@@ -22,6 +22,6 @@ void main() {
   if (inside) decode_32(uint(row), k, w);
   for (uint j = 0; j < 32; ++j) {
     const int64_t at = to + int64_t(k + j) * args.out_column;
-    store_float(kOut, args.out_address + uint64_t(at * int64_t(item_size(kOut))), w[j]);
+    if (k + j < args.k) store_float(kOut, args.out_address + uint64_t(at * int64_t(item_size(kOut))), w[j]);
   }
 }

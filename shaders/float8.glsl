@@ -1,4 +1,4 @@
-// OCP 8-bit floats (OFP8, revision 1.0), which are only stored: what is past the largest becomes an infinity or NaN.
+// OCP 8-bit floats (OFP8, revision 1.0); of those that are made, what is past the largest becomes an infinity or NaN.
 
 float float_of_e4m3(uint bits) {
   const uint magnitude = bits & 0x7fu, sign = (bits & 0x80u) << 24;

@@ -8,7 +8,7 @@ void load_tiles(uint m0, uint n0, uint k0) {
   const uint i = gl_LocalInvocationIndex % kTile;
   if (gl_LocalInvocationIndex < kTile) {
     const uint64_t row = bytes_row(m0 + i);
-    const uvec4 factors = Quad(row + args.k + k0 / 2).value;
+    const uvec4 factors = Quad(row + padded_k() + k0 / 2).value;
     for (uint h = 0; h < 2; ++h) {
       x_tile[h][i] = Quad(row + k0 + 16 * h).value;
       x_factors[h][i] = uintBitsToFloat(h == 0 ? factors.xy : factors.zw);

@@ -13,7 +13,7 @@ void main() {
     for (uint r = 0; r < kRows; ++r) w[r] = signed_codes(min(first + r, args.n - 1), k);
     for (uint m = 0; m < kM; ++m) {
       const uint64_t row = bytes_row(m0 + m);
-      const uvec4 factors = Quad(row + args.k + k / 2).value;
+      const uvec4 factors = Quad(row + padded_k() + k / 2).value;
       for (uint h = 0; h < 2; ++h) {
         const uvec4 x = Quad(row + k + 16 * h).value;
         for (uint r = 0; r < kRows; ++r) {

@@ -14,6 +14,15 @@ vec2 product_of(float a, float b) {
   precise const float error = ((ah * bh - p) + ah * bl + al * bh) + al * bl;
   return vec2(p, error);
 }
+/// Rounded to nearest, as what devices divide need not be.
+float quotient(float a, float b) {
+  precise const float q = a / b;
+  if (isinf(q)) return q;
+  const vec2 p = product_of(q, b);
+  precise const float rest = (a - p.x) - p.y;
+  precise const float nearer = q + rest / b;
+  return nearer;
+}
 vec2 plus(vec2 a, vec2 b) {
   const vec2 s = sum_of(a.x, b.x);
   precise const float rest = s.y + (a.y + b.y);

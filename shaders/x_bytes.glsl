@@ -2,7 +2,7 @@
 // by more than √15 / 254 of its norm. What is not finite, or so small or large that steps would vanish or sums overflow, is
 // marked.
 void main() {
-  const uint pieces = args.k / 32, i = (gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x) * gl_WorkGroupSize.x + gl_LocalInvocationIndex;
+  const uint pieces = padded_k() / 32, i = (gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x) * gl_WorkGroupSize.x + gl_LocalInvocationIndex;
   const uint m = i / pieces, k = i % pieces * 32;
   if (m >= args.m) return;
   float x[32];
@@ -25,5 +25,5 @@ void main() {
     factors[2 * h] = is_plain ? floatBitsToUint(most / 127.0) : kMark;
     factors[2 * h + 1] = floatBitsToUint(float(sum) * (most / 127.0));
   }
-  Quad(row + args.k + k / 2).value = factors;
+  Quad(row + padded_k() + k / 2).value = factors;
 }

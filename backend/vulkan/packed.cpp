@@ -27,7 +27,7 @@ struct DecodeArguments {
     pitch = view.pitch;
     k = static_cast<std::uint32_t>(packed.shape()[packed.packing()->axis]);
   }
-  std::uint64_t invocations() const { return std::uint64_t{size[0]} * size[1] * size[2] * (k / 32); }
+  std::uint64_t invocations() const { return std::uint64_t{size[0]} * size[1] * size[2] * ((k + 31) / 32); }
 };
 static_assert(sizeof(DecodeArguments) <= kPushBytes);
 
@@ -53,9 +53,9 @@ PackedView::PackedView(const Tensor& packed) {
     const Tensor& component = packing.components[c];
     const auto item = static_cast<std::int64_t>(itemsize(component.dtype()));
     const int index = static_cast<int>(c);
+    const std::int64_t skipped = packing.format->components[c].of_row ? 0 : packing.format->width(index, packing.begin);
     pitch[c] = static_cast<std::uint32_t>(packing.format->width(index, packing.row_length) * item);
-    address[c] = address_of(component) +
-                 static_cast<std::uint64_t>(packing.format->width(index, packing.begin) * item) +
+    address[c] = address_of(component) + static_cast<std::uint64_t>(skipped * item) +
                  static_cast<std::uint64_t>(packed.impl().offset) * pitch[c];
   }
   const Tensor numbers = backend_of(packed).numbers_of(*packing.format);
@@ -73,9 +73,10 @@ bool has_shader_for(std::string_view algorithm, const Format* format) {
 std::array<std::uint32_t, 3> format_constants(const Tensor& w) {
   if (!w.is_quantized()) return {number(w.dtype()), 0, 0};
   const Format& format = *w.packing()->format;
-  if (!is_affine_triplet(format)) return {};
+  if (format.components.size() == 1) return {};
+  const Tensor& scales = w.packing()->components[1];
   return {static_cast<std::uint32_t>(format.bits), static_cast<std::uint32_t>(format.group_size),
-          number(w.packing()->components[1].dtype())};
+          format.components[1].is_scale ? number(scales.dtype()) : 0};
 }
 
 void VulkanBackend::decode(const Tensor& packed, const Tensor& indices, const Tensor& out,

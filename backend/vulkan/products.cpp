@@ -80,7 +80,7 @@ struct Product {
   }
   bool wide_weights() const {
     const ProductArguments& a = arguments;
-    const bool whole = operands.w.is_quantized() || (a.w_column == 1 && a.k % 32 == 0);
+    const bool whole = a.k % 32 == 0 && (operands.w.is_quantized() || a.w_column == 1);
     return whole && on_16_bytes(a.component[0], a.n == 1 ? 0 : a.pitch[0]);
   }
 };
@@ -180,7 +180,7 @@ void launch_across(Context& context, const Product& product) {
 /// Records that x becomes bytes, and gives the product that has them.
 Product with_bytes_of_x(Context& context, const Product& product) {
   Product out = product;
-  const std::int64_t m = out.arguments.m, k = out.arguments.k;
+  const std::int64_t m = out.arguments.m, k = std::int64_t{pieces(out.arguments.k, 32)} * 32;
   out.x_bytes = context.allocate({m, k + k / 2}, DType::u8);
   out.arguments.x_bytes = address_of(out.x_bytes);
   const Tensor reads[] = {product.operands.x, product.rows};

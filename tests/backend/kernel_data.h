@@ -109,11 +109,6 @@ inline std::vector<std::byte> random_block(const nb::detail::Format& format, Ran
   }
 }
 
-/// Whether devices have kernels for a format: not where scales stand beside codes, but for MLX's affine ones.
-inline bool devices_have(const nb::detail::Format& format) {
-  return format.components.size() == 1 || format.mlx_mode == "affine";
-}
-
 /// A packed matrix of normal weights, some groups constant or zero. A search for scales is slow: there the first rows
 /// come again and again.
 inline Tensor packed_matrix(const nb::detail::Format& format, std::int64_t rows, std::int64_t length, DType scales,
