@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdlib>
 #include <cstring>
+#include <tuple>
 
 #include "adapters/files/file_error.h"
 #include "adapters/files/gguf_values.h"
@@ -94,30 +95,40 @@ class GgufFile::Cursor {
   std::uint64_t position_;
 };
 
-GgufFile::GgufFile(const std::filesystem::path& path) : file_(MappedFile::open(path)) {
-  const std::string_view start = file_->text().substr(0, 4);
+GgufFile::GgufFile(const std::filesystem::path& path) : GgufFile(read_alone(path)) { join_parts(); }
+
+GgufFile GgufFile::read_alone(const std::filesystem::path& path) {
+  GgufFile file;
+  file.files_.push_back(MappedFile::open(path));
+  file.read_header();
+  return file;
+}
+
+void GgufFile::read_header() {
+  const std::string_view start = files_.front()->text().substr(0, 4);
   if (start != "GGUF") {
     bad_file(
-        path, "",
+        path(), "",
         start == "FUGG" ? "is big-endian GGUF, which is not supported" : "does not begin with GGUF: not a GGUF file");
   }
-  Cursor cursor(*file_, 4);
+  Cursor cursor(*files_.front(), 4);
   version_ = cursor.number<std::uint32_t>("header");
   if (version_ != 2 && version_ != 3) {
     if (__builtin_bswap32(version_) <= 3)
-      refuse(ErrorCode::unsupported, path, "", "is big-endian GGUF, which is not supported");
-    refuse(ErrorCode::unsupported, path, "", fmt::format("GGUF version {} is not supported (2 and 3 are)", version_));
+      refuse(ErrorCode::unsupported, path(), "", "is big-endian GGUF, which is not supported");
+    refuse(ErrorCode::unsupported, path(), "", fmt::format("GGUF version {} is not supported (2 and 3 are)", version_));
   }
   const auto tensor_count = cursor.number<std::uint64_t>("header");
   const auto pair_count = cursor.number<std::uint64_t>("header");
   if (pair_count > cursor.left() / kLeastPair) {
-    bad_file(path, "", fmt::format("{} metadata pairs do not fit into {} bytes", pair_count, cursor.left()));
+    bad_file(path(), "", fmt::format("{} metadata pairs do not fit into {} bytes", pair_count, cursor.left()));
   }
   read_metadata(cursor, pair_count);
   if (tensor_count > cursor.left() / kLeastTensorInfo) {
-    bad_file(path, "", fmt::format("{} tensors do not fit into {} bytes", tensor_count, cursor.left()));
+    bad_file(path(), "", fmt::format("{} tensors do not fit into {} bytes", tensor_count, cursor.left()));
   }
   read_tensors(cursor, tensor_count);
+  require_names_once();
   check_places(cursor.position());
 }
 
@@ -173,10 +184,18 @@ void GgufFile::read_tensors(Cursor& cursor, std::uint64_t count) {
     tensor.begin = cursor.number<std::uint64_t>(tensor.name);
     tensors_.push_back(tensor);
   }
-  // Names first, so that duplicates are neighbours; places are checked after.
-  std::ranges::sort(tensors_, {}, &GgufTensor::name);
+}
+
+void GgufFile::require_names_once() {
+  std::ranges::sort(tensors_, [](const GgufTensor& a, const GgufTensor& b) {
+    return std::tie(a.name, a.file) < std::tie(b.name, b.file);
+  });
   const auto twice = std::ranges::adjacent_find(tensors_, {}, &GgufTensor::name);
-  if (twice != tensors_.end()) bad_file(path(), twice->name, "name is there twice");
+  if (twice == tensors_.end()) return;
+  const GgufTensor& again = *std::next(twice);
+  bad_file(path_of(again), again.name,
+           again.file == twice->file ? "name is there twice"
+                                     : fmt::format("is in {} too", shown(path_of(*twice).filename().string())));
 }
 
 std::uint64_t GgufFile::alignment() const {
@@ -197,9 +216,10 @@ void GgufFile::check_places(std::uint64_t header_end) {
       bad_file(path(), tensor.name, fmt::format("offset {} is not aligned to {}", tensor.begin, step));
     std::uint64_t end = 0;
     if (!add_sizes(tensor.begin, data, &tensor.begin) || !add_sizes(tensor.begin, tensor.bytes, &end) ||
-        end > file_->size()) {
+        end > files_.front()->size()) {
       bad_file(path(), tensor.name,
-               fmt::format("its {} bytes are out of range: the file has {} (truncated?)", tensor.bytes, file_->size()));
+               fmt::format("its {} bytes are out of range: the file has {} (truncated?)", tensor.bytes,
+                           files_.front()->size()));
     }
   }
   std::ranges::sort(tensors_, {}, &GgufTensor::begin);
@@ -214,13 +234,15 @@ const GgufTensor* GgufFile::find_tensor(std::string_view name) const {
 }
 
 Tensor GgufFile::tensor(const GgufTensor& tensor, DType dtype) const {
-  return tensor_over(tensor, file_, file_->data() + tensor.begin, dtype);
+  const std::shared_ptr<const MappedFile>& file = files_[tensor.file];
+  return tensor_over(tensor, file, file->data() + tensor.begin, dtype);
 }
 
 Tensor GgufFile::tensor_over(const GgufTensor& tensor, std::shared_ptr<const void> owner, const std::byte* data,
                              DType dtype) const {
   if (!tensor.type->is_supported()) {
-    refuse(ErrorCode::unsupported, path(), tensor.name, fmt::format("type {} is not supported", tensor.type->name));
+    refuse(ErrorCode::unsupported, path_of(tensor), tensor.name,
+           fmt::format("type {} is not supported", tensor.type->name));
   }
   if (tensor.type->dtype) return from_borrowed(std::move(owner), data, tensor.shape, *tensor.type->dtype);
   Shape bytes = tensor.shape;

@@ -23,15 +23,19 @@ struct GgufTensor {
   Shape shape;            ///< rows first, as everywhere in nibble: ggml's dimensions reversed
   const GgmlType* type = nullptr;
   std::uint64_t begin = 0, bytes = 0;
+  std::size_t file = 0;  ///< the one of files() that has it
 };
 
 /// A mapped GGUF file, version 2 or 3, little-endian, whose header has been read and checked. Metadata stays in the
-/// mapping and is decoded when asked for. Format: ggml, docs/gguf.md.
+/// mapping and is decoded when asked for. Format: ggml, docs/gguf.md. A model in several files, as llama.cpp's
+/// gguf-split writes them, is one of these: the first file has the metadata, all have tensors.
 class GgufFile {
  public:
+  /// Any of a model's files opens all of them.
   explicit GgufFile(const std::filesystem::path& path);
 
-  const std::filesystem::path& path() const { return file_->path(); }
+  /// The file that has the metadata.
+  const std::filesystem::path& path() const { return files_.front()->path(); }
   std::uint32_t version() const { return version_; }
   const std::deque<GgufTensor>& tensors() const { return tensors_; }  ///< in the order of their bytes
   const GgufTensor* find_tensor(std::string_view name) const;
@@ -41,7 +45,8 @@ class GgufFile {
   /// The same tensor over other bytes, `tensor.bytes` of them, that `owner` keeps.
   Tensor tensor_over(const GgufTensor& tensor, std::shared_ptr<const void> owner, const std::byte* data,
                      DType dtype = DType::f32) const;
-  const std::shared_ptr<const MappedFile>& file() const { return file_; }
+  const std::vector<std::shared_ptr<const MappedFile>>& files() const { return files_; }
+  const std::filesystem::path& path_of(const GgufTensor& tensor) const { return files_[tensor.file]->path(); }
 
   /// Metadata: nothing where the key is missing; Error(invalid_file) where its value is of another kind.
   bool has(std::string_view key) const { return find(key) != nullptr; }
@@ -65,17 +70,26 @@ class GgufFile {
     const std::byte* data = nullptr;
   };
   class Cursor;
+  struct Split;
+
+  /// Nothing but this file.
+  static GgufFile read_alone(const std::filesystem::path& path);
+  GgufFile() = default;
+  Split split() const;
+  void join_parts();
+  void require_names_once();  // and sorts by them
 
   const Value* find(std::string_view key) const;
   template <class Text>
   std::optional<std::vector<Text>> texts_as(std::string_view key) const;
   [[noreturn]] void wrong_kind(const Value& value, std::string_view wanted) const;
+  void read_header();
   void read_metadata(Cursor& cursor, std::uint64_t count);
   void read_tensors(Cursor& cursor, std::uint64_t count);
   void check_places(std::uint64_t header_end);
   std::uint64_t alignment() const;
 
-  std::shared_ptr<const MappedFile> file_;
+  std::vector<std::shared_ptr<const MappedFile>> files_;
   std::uint32_t version_ = 0;
   std::deque<Value> values_;  // sorted by key
   std::deque<GgufTensor> tensors_;

@@ -154,15 +154,16 @@ void read_rope_factors(const GgufFile& file, ModelConfig* config) {
   if (!tensor) return;
   if (tensor->type->dtype != DType::f32 || tensor->shape != Shape{config->head_dim / 2}) {
     bad_file(
-        file.path(), tensor->name,
+        file.path_of(*tensor), tensor->name,
         fmt::format("is {} {}, not F32 ({},)", tensor->type->name, to_string(tensor->shape), config->head_dim / 2));
   }
   std::vector<float> factors = file.tensor(*tensor).to_vector<float>();
   if (std::ranges::any_of(factors, [](float f) { return !(f > 0) || std::isinf(f); }))
-    bad_file(file.path(), tensor->name, "a factor is not positive");
+    bad_file(file.path_of(*tensor), tensor->name, "a factor is not positive");
   if (std::ranges::all_of(factors, [](float f) { return f == 1; })) return;
   if (config->rope_scaling.type != RopeScaling::Type::none)
-    refuse(ErrorCode::unsupported, file.path(), tensor->name, "together with rope.scaling.type is not supported");
+    refuse(ErrorCode::unsupported, file.path_of(*tensor), tensor->name,
+           "together with rope.scaling.type is not supported");
   if (const auto scaling = llama3_scaling_of(factors, config->rope_theta)) {
     config->rope_scaling = *scaling;
   } else {

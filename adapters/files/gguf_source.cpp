@@ -46,7 +46,7 @@ std::shared_ptr<std::byte> rows_as_hugging_face_has_them(const std::byte* rows, 
 class GgufSource : public WeightSource {
  public:
   explicit GgufSource(std::shared_ptr<const GgufFile> file) : file_(std::move(file)) {
-    files_.push_back(file_->path());
+    for (const auto& part : file_->files()) files_.push_back(part->path());
     const std::string name = gguf_architecture(*file_);
     const GgufArchitecture* row = find_gguf_architecture(name);
     const bool pairs_neighbours = row && row->pairs_neighbours;
@@ -62,7 +62,7 @@ class GgufSource : public WeightSource {
     if (!(recipe.shape == tensor.shape)) return reshape(file_->tensor(tensor), recipe.shape);
     if (recipe.heads == 0 || !tensor.type->is_supported()) return file_->tensor(tensor);
     const std::uint64_t rows = static_cast<std::uint64_t>(tensor.shape[0]);
-    const auto stored = file_->file()->bytes().subspan(tensor.begin, tensor.bytes);
+    const auto stored = file_->files()[tensor.file]->bytes().subspan(tensor.begin, tensor.bytes);
     const auto buffer =
         rows_as_hugging_face_has_them(stored.data(), tensor.bytes / rows, recipe.heads, tensor.shape[0] / recipe.heads);
     forget(stored);
@@ -70,8 +70,10 @@ class GgufSource : public WeightSource {
   }
 
   using WeightSource::forget;
-  void forget(std::span<const std::byte> bytes) const override { file_->file()->forget(bytes); }
-  std::size_t file_of(std::size_t) const override { return 0; }
+  void forget(std::span<const std::byte> bytes) const override {
+    for (const auto& part : file_->files()) part->forget(bytes);
+  }
+  std::size_t file_of(std::size_t i) const override { return recipes_[i].tensor->file; }
 
  private:
   struct Recipe {
@@ -111,10 +113,11 @@ class GgufSource : public WeightSource {
     if (pairs_neighbours && (is_q || is_k)) {
       // The file's count of heads may be any number: compared first, so that doubling it cannot overflow.
       if (tensor.shape.rank() < 1 || heads <= 0 || heads > tensor.shape[0] || tensor.shape[0] % (2 * heads) != 0) {
-        bad_file(file_->path(), tensor.name,
+        bad_file(file_->path_of(tensor), tensor.name,
                  fmt::format("{}: rows are not {} heads of an even size", to_string(tensor.shape), heads));
       }
-      if (tensor.shape.rank() == 1 && !tensor.type->dtype) bad_file(file_->path(), tensor.name, "a packed bias");
+      if (tensor.shape.rank() == 1 && !tensor.type->dtype)
+        bad_file(file_->path_of(tensor), tensor.name, "a packed bias");
     }
     // A matrix of one row, which some converters write as a vector.
     const bool is_row = name.ends_with(".shared_expert_gate.weight") && tensor.shape.rank() == 1 && tensor.type->dtype;

@@ -19,7 +19,7 @@ using ::testing::HasSubstr;
 constexpr const char* kGgufModels[] = {"tiny_llama", "tiny_llama3_rope", "tiny_qwen2"};
 
 std::string stored_bytes(const GgufFile& file, const nb::files::GgufTensor& tensor) {
-  const auto bytes = file.file()->bytes().subspan(tensor.begin, tensor.bytes);
+  const auto bytes = file.files()[tensor.file]->bytes().subspan(tensor.begin, tensor.bytes);
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 

@@ -167,6 +167,22 @@ def add_gguf():
 # ---- folders --------------------------------------------------------------------------------------------------------
 
 
+def add_gguf_parts():
+    """Of a model in three files the first two, cut."""
+    parts = []
+    for no in range(2):
+        file = Gguf(GOLDENS / f"tiny_qwen3moe-0000{no + 1}-of-00003.gguf")
+        split = [[b"split.no", 2, None, no], [b"split.count", 2, None, 2], [b"split.tensors.count", 5, None, 6]]
+        pairs = [[k, t, e, v[:40] if t == ARRAY else v] for k, t, e, v in file.pairs if b"split." not in k and b"merges" not in k]
+        tensors = []
+        for i, (name, dimensions, kind, _) in enumerate(file.tensors[:3]):
+            kept = dimensions[:1] + [min(d, 2) for d in dimensions[1:]]
+            size = len(file.bytes_of(i)) * math.prod(kept) // math.prod(dimensions)
+            tensors.append((name, kept, kind, file.bytes_of(i)[:size]))
+        parts.append(gguf(file.version, pairs + split, tensors))
+    add("gguf_parts", "two", struct.pack("<I", len(parts[0])) + parts[0] + parts[1])
+
+
 def add_config():
     generation = json.loads((MODELS / "qwen2" / "generation_config.json").read_text())
     for path in sorted(MODELS.glob("*/config*.json")):
@@ -249,6 +265,7 @@ if __name__ == "__main__":
     shutil.rmtree(CORPUS, ignore_errors=True)
     add_safetensors()
     add_gguf()
+    add_gguf_parts()
     add_config()
     add_folders()
     add_tokenizers()

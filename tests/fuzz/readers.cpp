@@ -104,6 +104,17 @@ void read_gguf(const fs::path& folder, std::string_view bytes) {
   use(nb::files::Checkpoint::open(folder / "m.gguf"));
 }
 
+/// A model in two files: the length of the first one stands in front.
+void read_gguf_parts(const fs::path& folder, std::string_view bytes) {
+  std::uint32_t length = 0;
+  if (bytes.size() < sizeof length) return;
+  std::memcpy(&length, bytes.data(), sizeof length);
+  bytes.remove_prefix(sizeof length);
+  nb::tests::write_file(folder / "m-00001-of-00002.gguf", bytes.substr(0, length));
+  nb::tests::write_file(folder / "m-00002-of-00002.gguf", bytes.substr(std::min<std::size_t>(length, bytes.size())));
+  use(nb::files::Checkpoint::open(folder / "m-00002-of-00002.gguf"));
+}
+
 void read_config(const fs::path& folder, std::string_view bytes) {
   const auto [config, generation] = split<2>(bytes);
   nb::tests::write_file(folder / "config.json", config);
@@ -185,6 +196,7 @@ void read_chat_template(const fs::path&, std::string_view bytes) {
 constexpr Reader kReaders[] = {
     {"safetensors", read_safetensors},
     {"gguf", read_gguf},
+    {"gguf_parts", read_gguf_parts},
     {"config", read_config},
     {"folder", read_folder},
     {"packers_own_file", read_packers_own_file},

@@ -176,28 +176,38 @@ TEST_P(Rope, ScaledLogitsEqualTheReference) {
 
 INSTANTIATE_TEST_SUITE_P(Variants, Rope, ::testing::Values("linear", "llama3", "yarn", "yarn_explicit"));
 
-class Gguf : public ::testing::TestWithParam<const char*> {};
+struct GgufGolden {
+  const char *name, *file, *logits;
+};
+class Gguf : public ::testing::TestWithParam<GgufGolden> {};
 
 TEST_P(Gguf, LogitsEqualTheReference) {
   const with precise(exact());
-  const TensorMap expected = load_safetensors(goldens() / "gguf_models.safetensors").tensors;
-  const std::string name = GetParam();
-  const llm::DecoderModel model = load_model(goldens() / (name + ".gguf"));
+  const TensorMap expected = load_safetensors(goldens() / GetParam().logits).tensors;
+  const std::string name = GetParam().name;
+  const llm::DecoderModel model = load_model(goldens() / GetParam().file);
   const Tensor tokens = ids(expected.at(name + ".tokens"));
   const Tensor got = slice(model.logits_of(tokens), 1, -8, tokens.size(1));
   EXPECT_LT(max_difference(got, expected.at(name + ".logits")), 2e-4);
 }
 
 TEST_P(Gguf, PackedWeightsAreNeverUnpackedWhole) {
-  const std::string name = GetParam();
-  const llm::DecoderModel model = load_model(goldens() / (name + ".gguf"));
+  const llm::DecoderModel model = load_model(goldens() / GetParam().file);
   Options strict = options();
   strict.fallback = Fallback::error;
   const with no_fallback(strict);
   EXPECT_NO_THROW(model.logits_of(tensor<std::int32_t>({1, 2, 3, 4}, {1, 4})));
 }
 
-INSTANTIATE_TEST_SUITE_P(TinyFiles, Gguf, ::testing::Values("tiny_llama", "tiny_llama3_rope", "tiny_qwen2"));
+constexpr GgufGolden kGgufGoldens[] = {
+    {"tiny_llama", "tiny_llama.gguf", "gguf_models.safetensors"},
+    {"tiny_llama3_rope", "tiny_llama3_rope.gguf", "gguf_models.safetensors"},
+    {"tiny_qwen2", "tiny_qwen2.gguf", "gguf_models.safetensors"},
+    {"tiny_qwen2moe", "tiny_qwen2moe.gguf", "gguf_experts.safetensors"},
+    {"tiny_qwen3moe", "tiny_qwen3moe-00001-of-00003.gguf", "gguf_experts.safetensors"},
+};
+INSTANTIATE_TEST_SUITE_P(TinyFiles, Gguf, ::testing::ValuesIn(kGgufGoldens),
+                         [](const auto& golden) { return std::string(golden.param.name); });
 
 // Written by mlx-lm, its layers 2 to 8 bits wide and one dense: the same model code, without a word about it.
 TEST(MlxFolder, LogitsEqualTheReference) {
