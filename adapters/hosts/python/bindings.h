@@ -14,6 +14,7 @@ void bind_exchange(nanobind::module_& m);
 void bind_ops(nanobind::module_& m);
 void bind_packed(nanobind::module_& m);
 void bind_settings(nanobind::module_& m);
+void bind_torch(nanobind::module_& m);
 
 }  // namespace hosts
 }  // namespace nibble

@@ -14,6 +14,7 @@
 
 #include "adapters/hosts/python/bindings.h"
 #include "adapters/hosts/python/casters.h"
+#include "adapters/hosts/python/dlpack.h"
 #include "nibble/error.h"
 #include "nibble/memory.h"
 
@@ -24,30 +25,15 @@ namespace nibble {
 namespace hosts {
 namespace {
 
-constexpr std::uint8_t kInt = 0, kUInt = 1, kFloat = 2, kBfloat = 4, kComplex = 5, kBool = 6;  // DLDataTypeCode
-
-struct DlpackDType {
-  DType dtype;
-  std::uint8_t code, bits;
-};
-constexpr std::array kDlpackDTypes = {
-    DlpackDType{DType::f32, kFloat, 32},  DlpackDType{DType::f16, kFloat, 16}, DlpackDType{DType::bf16, kBfloat, 16},
-    DlpackDType{DType::f64, kFloat, 64},  DlpackDType{DType::i8, kInt, 8},     DlpackDType{DType::u8, kUInt, 8},
-    DlpackDType{DType::i16, kInt, 16},    DlpackDType{DType::u16, kUInt, 16},  DlpackDType{DType::i32, kInt, 32},
-    DlpackDType{DType::u32, kUInt, 32},   DlpackDType{DType::i64, kInt, 64},   DlpackDType{DType::u64, kUInt, 64},
-    DlpackDType{DType::boolean, kBool, 8}};
+constexpr std::uint8_t kComplex = 5;  // DLDataTypeCode
 
 nb::dlpack::dtype dlpack_dtype(DType dtype) {
-  for (const DlpackDType& row : kDlpackDTypes) {
-    if (row.dtype == dtype) return {row.code, row.bits, 1};
-  }
+  if (const auto found = dlpack::to_dlpack(dtype)) return *found;
   throw Error(ErrorCode::unsupported, "[dlpack] " + std::string(name(dtype)) + " has no DLPack type: cast it first");
 }
 
 DType dtype_of_dlpack(nb::dlpack::dtype dtype, const char* caller) {
-  for (const DlpackDType& row : kDlpackDTypes) {
-    if (dtype.lanes == 1 && row.code == dtype.code && row.bits == dtype.bits) return row.dtype;
-  }
+  if (const auto found = dlpack::from_dlpack(dtype)) return *found;
   const std::string_view kind = dtype.code == kComplex ? "complex numbers" : "elements";
   throw Error(ErrorCode::unsupported,
               fmt::format("[{}] {} of {} bits (DLPack's type code {}): nibble has no such dtype", caller, kind,

@@ -62,4 +62,5 @@ NB_MODULE(_nibble, m) {
   bind_ops(m);
   bind_packed(m);
   bind_settings(m);
+  bind_torch(m);
 }

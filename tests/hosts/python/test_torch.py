@@ -82,6 +82,30 @@ def test_half_precision_and_strided_activations(dtype):
     assert F.linear(x, w).dtype == dtype
 
 
+def test_layers_that_nobody_looks_at_take_the_short_way():
+    w, x = W.clone(), rand(5, 256)
+    want = F.linear(x, D)
+    with torch.no_grad():
+        close(F.linear(x, w), want)
+        assert w.at_hand is not None
+        close(F.linear(x, w, torch.ones(128)), want + 1)
+        close(F.linear(x[0], w), want[0])
+        close(torch.func.vmap(lambda row: F.linear(row, w))(x), want)
+        close(torch.func.functionalize(lambda v: F.linear(v, w))(x), want)
+        close(F.linear(torch.complex(x, -x).conj().imag, w), want)  # a negative view
+        with torch.autocast("cpu", torch.bfloat16):
+            close(F.linear(x, w).float(), want, 1e-2)
+        with pytest.raises(TypeError, match="matmul"):
+            F.linear(torch.ones(2, 256, dtype=torch.int64), w)
+        with pytest.raises(ValueError, match="matmul"):
+            F.linear(x[:, 1:], w)
+        close(F.linear(x, copy.deepcopy(w)), want)
+        for part in w.parts:
+            part.data = part.clone()  # lies elsewhere now
+        close(F.linear(x, w), want)
+    assert F.linear(x.requires_grad_(), w).requires_grad
+
+
 def test_gradients_flow_to_activations():
     for forward in PRODUCTS.values():
         x, y = (rand(3, 256).requires_grad_() for _ in range(2))

@@ -9,10 +9,21 @@ from typing import Any, Callable, Iterator, Sequence
 import torch
 
 from .. import Tensor, _nibble
-from ._ops import component_names, matmul, to_torch
+from ._ops import component_names, matmul, packed_of, to_torch
 
 aten = torch.ops.aten
 _LINEAR = torch.nn.functional.linear
+# Who might want to see a product rather than have it.
+_torch = _nibble.Torch(
+    torch.Tensor,
+    (
+        torch.is_grad_enabled,
+        torch._C._len_torch_dispatch_stack,
+        torch._C._functorch.peek_interpreter_stack,
+        torch._C._is_any_autocast_enabled,
+        torch._C._is_tracing,
+    ),
+)
 # Views of ordinary tensors are ordinary ones, in inference mode too.
 _NORMAL, _AS_IT_IS = torch.inference_mode(False), contextlib.nullcontext()
 _IMPLEMENTATIONS: dict[Any, Callable[..., Any]] = {}
@@ -37,6 +48,7 @@ class PackedTensor(torch.Tensor):
     columns: int
     turned: bool
     label: torch.dtype  # the dtype, had without asking torch
+    at_hand: _nibble.LinearWeight | None = None  # what linear layers multiply with, once they did
 
     @staticmethod
     def __new__(
@@ -80,6 +92,11 @@ class PackedTensor(torch.Tensor):
         values = torch.ops.nibble.decode(*self.weight)
         return values.mT if self.turned else values
 
+    def take_in_hand(self) -> _nibble.LinearWeight | None:
+        if not _torch.is_observed():
+            self.at_hand = _torch.weight(self.parts[0], packed_of(*self.weight), self.turned)
+        return self.at_hand
+
     def requires_grad_(self, requires_grad: bool = True) -> PackedTensor:
         if requires_grad and not _loading.get():
             raise RuntimeError(
@@ -98,15 +115,19 @@ class PackedTensor(torch.Tensor):
     def __tensor_unflatten__(inner: dict[str, Any], rest: tuple[Any, ...], size: Any, stride: Any) -> PackedTensor:
         return PackedTensor(list(inner.values()), *rest)
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "at_hand"}
+
     # Everything is decided below autograd, whose own formulas then pass gradients through the products; but where
-    # nobody differentiates, a linear layer spares itself the dispatcher, which takes longer than a small product.
+    # nobody looks on, a linear layer spares itself the dispatcher, which takes longer than a small product.
     @classmethod
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func is _LINEAR and not torch.is_grad_enabled() and not kwargs and not torch.compiler.is_compiling():
-            x, w, *bias = args
-            if isinstance(w, PackedTensor) and _is_at_hand(x) and not torch.is_autocast_enabled("cpu"):
-                y = matmul(x, *w.weight, not w.turned)
-                return y if not bias or bias[0] is None else y + bias[0]
+        if func is _LINEAR and not kwargs and not torch.compiler.is_dynamo_compiling():
+            w = args[1]
+            if type(w) is PackedTensor:
+                y = _torch.linear(args[0], w.at_hand or w.take_in_hand())
+                if y is not None:
+                    return y if len(args) < 3 or args[2] is None else y + args[2]
         with torch._C.DisableTorchFunctionSubclass():
             return func(*args, **(kwargs or {}))
 
@@ -147,12 +168,6 @@ def _implements(*functions: Any) -> Callable[[Callable[..., Any]], Callable[...,
 
 
 # ---- products --------------------------------------------------------------------------------------------------------
-
-
-def _is_at_hand(x: torch.Tensor) -> bool:
-    """Values in memory, which nobody traces, maps or batches; with an axis of rows."""
-    plain = type(x) is torch.Tensor and torch._C._len_torch_dispatch_stack() == 0
-    return plain and torch._C._functorch.peek_interpreter_stack() is None and x.dim() > 1
 
 
 def _product(x: torch.Tensor, w: PackedTensor, turned: bool) -> torch.Tensor:
@@ -253,6 +268,7 @@ def _copy(func, w, source, non_blocking=False):
         raise RuntimeError(f"{w!r} takes the values of one packed alike only: quantize_() packs dense ones")
     for name, part in zip(component_names(w.format), source.parts):
         setattr(w, name, part.clone())  # not into its own memory, which may be a file's
+    w.at_hand = None
     return w
 
 
