@@ -17,6 +17,7 @@ namespace {
 
 constexpr std::int64_t kAhead = 4096;            // bytes of packed rows that are asked for before they are read
 constexpr std::int64_t kTaskWeights = 1 << 18;   // of a task, so that threads that started late still share
+constexpr std::int64_t kMostRounds = 8;          // of tasks, for each thread
 constexpr std::int64_t kLeastWeights = 1 << 16;  // that are worth a thread
 constexpr std::int64_t kSerialPack = 1 << 16;    // activations that are rounded without help
 constexpr double kWorthJoining = 1.05;           // of a row's chunks to what it fills of them
@@ -97,8 +98,8 @@ void fetch_first(const RowRun& run) {
 }
 
 /// Columns of y of the lines [begin, end) of packed rows, for the group of rows of x from `first` on. Two runs of
-/// neighbouring lines are read side by side; they overlap where the number is odd. For more than one row of x, a piece
-/// of some packed rows after the other meets a piece of x, which the first cache holds beside their sums.
+/// neighbouring lines are read side by side; they overlap where the number is odd. More than one row of x come from the
+/// second cache for each line: memory is read evenly then. Only of long ones does a piece of some lines meet a piece.
 void multiply_range(const FewProduct& p, std::int64_t first, std::int64_t begin, std::int64_t end) {
   const std::int64_t m = p.x.group_rows(first), chunk = p.scheme.chunk, length = p.w.length(), lanes = p.unit.lanes;
   const std::int64_t half = (end - begin + 1) / 2, starts[2] = {begin, end - half};
@@ -123,9 +124,9 @@ void multiply_range(const FewProduct& p, std::int64_t first, std::int64_t begin,
     p.scheme.repeat(p.x.at(first, 0), length / kFewBlock, p.joined, x);
     product.x = x;
   }
-  // Pieces of neighbouring rows follow one another, so what comes soon lies whole rows ahead.
+  // Where pieces of neighbouring rows follow one another, what comes soon lies whole rows ahead.
   const std::int64_t pitch = p.w.pitch(0);
-  if (m > 1 && pitch > 0) product.part.ahead = (kAhead + pitch - 1) / pitch * pitch;
+  if (m > 1 && piece < length && pitch > 0) product.part.ahead = (kAhead + pitch - 1) / pitch * pitch;
   for (std::int64_t i = 0; i < half; i += steps) {
     for (int run = 0; run < 2; ++run) product.w[run].first = p.w.bytes((starts[run] + i) * p.joined);
     product.steps = std::min(steps, half - i);
@@ -163,8 +164,23 @@ std::int64_t rows_joined(const FewRowsScheme& scheme, const PackedRows& w) {
   const bool worth = static_cast<double>(chunks * scheme.chunk) > kWorthJoining * static_cast<double>(length);
   const bool can = scheme.repeat != nullptr && length >= scheme.chunk && length <= kMostJoinedBlocks * kFewBlock &&
                    w.rows() % joined == 0 && w.contiguous();
-  return worth && can && line / scheme.chunk * scheme.chunk_bytes <= blocking().few_activations ? joined : 1;
+  return worth && can && line / scheme.chunk * scheme.chunk_bytes <= blocking().few_line ? joined : 1;
 }
+
+/// The lines of each task. Where a thread has several, the first ones are long, because memory is read at full speed
+/// only some time after a task begins, and the last ones short, for whoever is done first.
+struct TaskLines {
+  std::int64_t lines, tasks;
+  bool shorter;
+
+  /// Even, because two runs share a task's lines.
+  std::int64_t begin(std::int64_t i) const {
+    if (i == tasks) return lines;
+    const double left = static_cast<double>(tasks - i) / static_cast<double>(tasks);
+    const double lines_left = (shorter ? left * left : left) * static_cast<double>(lines);
+    return (lines - static_cast<std::int64_t>(lines_left)) & ~std::int64_t{1};
+  }
+};
 
 }  // namespace
 
@@ -191,9 +207,10 @@ void multiply_few_rows(const Unit& unit, FewScheme scheme, const Matrix& x, cons
     if (!activations.fits(m)) refused.push_back(m);
   }
   if (static_cast<std::int64_t>(refused.size()) == x.rows) return multiply_refused(unit, scheme, x, w, y, refused);
-  const std::int64_t tasks = std::min(most, threads * rounds);
+  const std::int64_t tasks = std::min(most, threads * std::min(rounds, kMostRounds));
+  const TaskLines of{lines, tasks, tasks >= 2 * threads};
   parallel_for(tasks, [&](std::int64_t i) {
-    const std::int64_t begin = lines * i / tasks, end = lines * (i + 1) / tasks;
+    const std::int64_t begin = of.begin(i), end = of.begin(i + 1);
     for (std::int64_t first = 0; begin < end && first < x.rows; first += kMostFewRows) {
       multiply_range(product, first, begin, end);
     }
