@@ -242,6 +242,27 @@ def test_tracing():
     close(compiled(ids).detach(), model(ids).detach())
 
 
+@pytest.mark.parametrize("strict", [False, True])
+def test_exported_programs(strict):
+    model = packed_model(bits=8).eval()
+    ids = torch.arange(12).reshape(2, 6)
+    rows = torch.export.Dim("rows", min=1, max=64)
+    program = torch.export.export(model, (ids,), dynamic_shapes={"ids": {0: rows}}, strict=strict)
+    more = torch.cat([ids, ids.flip(1)])
+    close(program.module()(more).detach(), model(more).detach())
+
+    stream = io.BytesIO()
+    torch.export.save(program, stream)
+    stream.seek(0)
+    close(torch.export.load(stream).module()(more).detach(), model(more).detach())
+
+    lowered = program.run_decompositions()  # to operations on the parts
+    operations = [str(node.target) for node in lowered.graph.nodes if node.op == "call_function"]
+    assert operations.count("nibble.matmul.default") == 4 and "nibble.take.default" in operations
+    assert not {"nibble.decode.default", "aten.mm.default", "aten.addmm.default"} & set(operations)
+    close(lowered.module()(more).detach(), model(more).detach())
+
+
 def test_wrapping_nibbles_own():
     w = nb.quantize(np.ones((8, 64), np.float32), format="q8_0")
     close(F.linear(torch.ones(2, 64), nt.wrap(w)), torch.full((2, 8), 64.0), 1e-2)
