@@ -135,21 +135,27 @@ class FolderSource : public WeightSource {
 
   /// Whether the tensor is a part of a layer that another packer packed; the first part stands for all.
   bool add_part(std::string_view name, const Place& place) {
-    const auto dot = name.rfind('.');
-    if (!packer_ || dot == std::string_view::npos) return false;
-    const auto layer = name.substr(0, dot), part = name.substr(dot + 1);
-    if (!is_part(part)) return false;
-    if (!find(layer, packer_->parts().front()).entry) return false;
-    if (part == packer_->parts().front()) add_layer(layer, place);
-    return true;
+    if (!packer_) return false;
+    for (const std::string_view part : packer_->parts()) {
+      const std::string end = packer_->separator() + std::string(part);
+      if (!name.ends_with(end)) continue;
+      const auto layer = name.substr(0, name.size() - end.size());
+      if (!find_part(layer, packer_->parts().front()).entry) continue;
+      if (part == packer_->parts().front()) add_layer(layer, place);
+      return true;
+    }
+    return false;
   }
 
+  Place find_part(std::string_view layer, std::string_view part) const {
+    return find(fmt::format("{}{}{}", layer, packer_->separator(), part));
+  }
   bool is_part(std::string_view part) const { return std::ranges::count(packer_->parts(), part) != 0; }
 
   void add_layer(std::string_view layer, const Place& place) {
     const std::string name = fmt::format("{}.weight", layer);
     if (!is_part("weight") && find(name).entry)
-      bad_file(path_of(place), name, fmt::format("stands beside .{}", packer_->parts().front()));
+      bad_file(path_of(place), name, fmt::format("stands beside {}{}", packer_->separator(), packer_->parts().front()));
     const LayerParts parts = parts_of(layer);
     const PackedLayer packed = naming(place, name, [&] { return packer_->describe(parts); });
     std::uint64_t bytes = 0;
@@ -166,9 +172,9 @@ class FolderSource : public WeightSource {
   LayerParts parts_of(std::string_view layer) const {
     LayerParts parts;
     for (const std::string_view part : packer_->parts()) {
-      if (const Place place = find(layer, part); place.entry) parts.entries.emplace(part, place.entry);
+      if (const Place place = find_part(layer, part); place.entry) parts.entries.emplace(part, place.entry);
     }
-    parts.load = [this, layer = std::string(layer)](std::string_view part) { return load(find(layer, part)); };
+    parts.load = [this, layer = std::string(layer)](std::string_view part) { return load(find_part(layer, part)); };
     return parts;
   }
 

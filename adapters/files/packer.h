@@ -18,7 +18,7 @@ namespace nibble {
 inline namespace v0 {
 namespace files {
 
-/// The tensors of one layer, by what follows its name and a dot.
+/// The tensors of one layer, by what follows its name and a separator.
 struct LayerParts {
   std::map<std::string_view, const SafetensorsEntry*> entries;
   std::function<Tensor(std::string_view)> load;
@@ -44,6 +44,8 @@ class Packer {
   virtual ~Packer() = default;
   /// The parts of a layer, the first one of which tells that it is packed.
   virtual std::span<const std::string_view> parts() const = 0;
+  /// Stands between a layer's name and a part's.
+  virtual char separator() const { return '.'; }
   /// From shapes and dtypes alone.
   virtual PackedLayer describe(const LayerParts& parts) const = 0;
   virtual Components read(const LayerParts& parts) const = 0;

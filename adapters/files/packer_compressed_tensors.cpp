@@ -171,18 +171,13 @@ class PackedNvfp4 final : public Packer {
   Components read(const LayerParts& parts) const override {
     const PackedLayer layer = describe(parts);
     const std::int64_t rows = layer.shape[0], length = layer.shape[1];
-    return {{"codes", under(parts.load("weight_packed"), {rows, length / 8}, DType::u32)},
-            {"scales", under(parts.load("weight_scale"), {rows, length / kGroup}, DType::u8)},
+    return {{"codes", same_bytes(parts.load("weight_packed"), {rows, length / 8}, DType::u32)},
+            {"scales", same_bytes(parts.load("weight_scale"), {rows, length / kGroup}, DType::u8)},
             {"global_scale", broadcast_to(reshape(parts.load("weight_global_scale"), {1, 1}), {rows, 1})}};
   }
 
  private:
   static constexpr std::int64_t kGroup = 16;
-  /// The same bytes.
-  static Tensor under(const Tensor& tensor, const Shape& shape, DType dtype) {
-    const auto whole = std::make_shared<Tensor>(contiguous(tensor));
-    return from_borrowed(whole, whole->raw_data(), shape, dtype);
-  }
 };
 
 /// A value of `format`, and what reads such layers.

@@ -48,15 +48,17 @@ void require_shape(std::string_view part, const SafetensorsEntry& entry, const S
               fmt::format(".{} is {} where {} belongs", part, to_string(entry.shape), to_string(shape)));
 }
 
-Tensor as_words(const Tensor& integers) {
-  const Tensor whole = contiguous(integers);
-  return from_borrowed(std::make_shared<Tensor>(whole), whole.raw_data(), whole.shape(), DType::u32);
+Tensor same_bytes(const Tensor& tensor, const Shape& shape, DType dtype) {
+  const auto whole = std::make_shared<Tensor>(contiguous(tensor));
+  return from_borrowed(whole, whole->raw_data(), shape, dtype);
 }
+
+Tensor as_words(const Tensor& integers) { return same_bytes(integers, integers.shape(), DType::u32); }
 
 std::vector<float> as_floats(const Tensor& numbers) { return cast(numbers, DType::f32).to_vector<float>(); }
 
 PackedLayer describe_zero_points(const ZeroPointLayer& layer, std::int64_t rows, std::int64_t length, DType scales) {
-  if (scales != DType::f16 && scales != DType::bf16)
+  if (scales != DType::f16 && scales != DType::bf16 && !(layer.takes_f32 && scales == DType::f32))
     broken_rule(ErrorCode::unsupported,
                 fmt::format("scales are {}; F16 and BF16 are supported", safetensors_name(scales)));
   if (rows == 0 || length == 0) broken_rule(ErrorCode::invalid_file, "has no weights");

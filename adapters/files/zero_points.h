@@ -18,6 +18,7 @@ struct ZeroPointLayer {
   /// The one zero of all groups, which is a power of two: then biases keep the scales' dtype. None: they are f32, and
   /// so are the scales.
   std::optional<int> zero;
+  bool takes_f32 = false;  ///< scales of f32 too: a product and a sum of theirs may round in fp32
 };
 
 /// Of weights (rows, length). Throws Error with the rule broken.
@@ -38,6 +39,8 @@ inline int stream_number(const std::uint32_t* words, std::int64_t i, int bits) {
   return static_cast<int>(two >> shift & ((1u << bits) - 1));
 }
 
+/// The same bytes as another dtype and shape of as many.
+Tensor same_bytes(const Tensor& tensor, const Shape& shape, DType dtype);
 /// The same words under the dtype u32.
 Tensor as_words(const Tensor& integers);
 /// The numbers of a dense tensor, whatever its dtype, as fp32.

@@ -204,6 +204,10 @@ def add_folders():
         if layer == "awq":
             add("packers_own_file", layer, {"zero_point": True, "q_group_size": 128, "w_bit": 4, "version": "GEMM"}, *packed)
 
+    experts = read_safetensors(GOLDENS / "gpt_oss_experts.safetensors")
+    small = {n: (d, [1, 2] + s[2:], v[: len(v) * 2 // math.prod(s[:2])]) for n, (d, s, v) in experts.items() if "down_proj_" in n}
+    add("folder", "gpt_oss", {"model_type": "gpt_oss", "quantization_config": {"quant_method": "mxfp4"}}, *safetensors(small))
+
     for model, kept in (("qwen2_mlx", "layers.0.self_attn"), ("qwen3_moe_mlx", "layers.1.mlp.gate")):
         path = MODELS / model
         tensors = {n: t for n, t in read_safetensors(path / "model.safetensors").items() if kept in n}
