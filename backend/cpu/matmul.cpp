@@ -106,7 +106,7 @@ bool supports(const Unit& unit, const MatmulQuery& q) {
 bool is_affine(const Unit&, const MatmulQuery& q) { return q.format != nullptr && suits_integers(*q.format); }
 /// Many rows are faster as tiles, which add up in another order.
 bool is_affine_few(const Unit& unit, const MatmulQuery& q) {
-  return is_affine(unit, q) && (q.deterministic || q.rows <= most_few_rows(*unit.few_rows, *q.format));
+  return is_affine(unit, q) && (q.deterministic || q.rows <= unit.few_rows->most_rows);
 }
 
 bool has_fast(const Unit& unit) { return unit.fast.multiply != nullptr; }

@@ -31,10 +31,6 @@ void multiply_along_integer(const Unit& unit, const IntegerScheme& scheme, const
 /// The same by the unit's few_rows. If `deterministic`, a row of x has the same bits however many there are.
 void multiply_few_rows(const Unit& unit, FewScheme scheme, const Matrix& x, const PackedRows& w, const Output& y,
                        bool deterministic);
-/// How many rows of x are faster so than as tiles.
-inline std::int64_t most_few_rows(const FewRowsUnit& few, const Format& format) {
-  return format.group_size > kFewBlock ? few.most_rows : few.most_rows_of_small_groups;
-}
 /// The rows listed, which `scheme` does not represent well enough, by the next more precise path.
 void multiply_refused(const Unit& unit, FewScheme scheme, const Matrix& x, const PackedRows& w, const Output& y,
                       std::span<const std::int64_t> rows);

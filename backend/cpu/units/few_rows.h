@@ -74,8 +74,7 @@ struct FewRowsKernels {
 };
 
 struct FewRowsUnit {
-  /// Rows of x up to which this is faster than tiles, of which a scale for each 32 weights slows the more.
-  int most_rows, most_rows_of_small_groups;
+  int most_rows;  ///< of x, up to which this is faster than tiles
   /// The sums of the lanes of n vectors, `pitch` floats apart.
   void (*reduce)(const float* acc, std::int64_t pitch, std::int64_t n, float* out);
   FewRowsKernels kernels;

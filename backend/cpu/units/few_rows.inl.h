@@ -214,7 +214,7 @@ constexpr FewRowsKernel kFewRowsKernels[] = {
     few_rows_kernel<Block<Block8_0>>("q8_0"),
 };
 template <template <int> class Affine, template <class> class Block>
-constexpr FewRowsUnit few_rows_unit(int most_rows, int most_rows_of_small_groups, const FewRowsKernels* blocks) {
+constexpr FewRowsUnit few_rows_unit(int most_rows, const FewRowsKernels* blocks) {
   constexpr auto& kernels = kFewRowsKernels<Affine, Block>;
-  return {most_rows, most_rows_of_small_groups, reduce, {kernels, sizeof(kernels) / sizeof(FewRowsKernel)}, blocks};
+  return {most_rows, reduce, {kernels, sizeof(kernels) / sizeof(FewRowsKernel)}, blocks};
 }
