@@ -127,16 +127,6 @@ TEST(Habits, FormatsAreNamedOnlyInTheirRoom) {
   }
 }
 
-TEST(Habits, ReadmeQuotesTheExampleThatIsBuilt) {
-  std::string readme, example;
-  for (const SourceFile& file : source_files()) {
-    if (file.path == "README.md") readme = file.text;
-    if (file.path == "tests/project/consumer/example.cpp") example = file.text;
-  }
-  ASSERT_FALSE(example.empty());
-  EXPECT_NE(readme.find("```cpp\n" + example + "```"), std::string::npos);
-}
-
 TEST(Habits, OnlyKnownNamesAtTheRoot) {
   const std::set<std::string> known = {"include",           "backend",    "quant_tensor", "dispatch", "shaders",
                                        "adapters",          "tests",      "bench",        "build",    "CMakeLists.txt",

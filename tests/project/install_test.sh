@@ -4,7 +4,7 @@
 # usage: install_test.sh SOURCE BUILD CXX static|shared [options of the second build]
 set -euo pipefail
 source=$1 build=$2 cxx=$3 kind=$4
-work=$build/install_$kind
+work=$build/install_$kind pages=$build/pages
 rm -rf "$work/stage" "$work/consumer"
 
 if [ "$kind" = shared ]; then
@@ -17,7 +17,8 @@ if [ "$kind" = shared ]; then
 fi
 cmake --install "$build" --prefix "$work/stage"
 cmake -S "$source/tests/project/consumer" -B "$work/consumer" -G Ninja -DCMAKE_CXX_COMPILER="$cxx" \
-  -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_FLAGS="-Wall -Wextra -Wpedantic -Werror" -DCMAKE_PREFIX_PATH="$work/stage"
+  -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_FLAGS="-Wall -Wextra -Wpedantic -Werror" -DCMAKE_PREFIX_PATH="$work/stage" \
+  -DPAGES="$pages"
 cmake --build "$work/consumer"
 
 example=$("$work/consumer/example")
@@ -28,7 +29,7 @@ grep -q '^affine4-g64 (256, 128): 20480 bytes' <<<"$example"
 grep -q 'no such folder' <<<"$adapters"
 # From C: the header and -lnibble are all.
 library=$(find "$work/stage" -name libnibble.so -printf %h)
-cc -std=c99 -Wall -Wextra -Wpedantic -Werror -I"$work/stage/include" "$source/tests/project/consumer/example.c" \
+cc -std=c99 -Wall -Wextra -Wpedantic -Werror -I"$work/stage/include" "$pages/c/c.c" \
   -o "$work/consumer/c_example" -L"$library" -lnibble -Wl,-rpath,"$library"
 "$work/consumer/c_example" | tee /dev/stderr | grep -q '^affine4-g64: 20480 bytes'
 if [ -x "$work/stage/bin/nibble" ]; then

@@ -2,8 +2,6 @@
 
 import copy
 import io
-import pathlib
-import re
 
 import numpy as np
 import pytest
@@ -14,9 +12,6 @@ torch = pytest.importorskip("torch", reason="torch is not installed (make deps-t
 import torch.nn.functional as F  # noqa: E402
 
 import nibble.torch as nt  # noqa: E402
-
-PAGE = pathlib.Path(__file__).parents[3] / "adapters/hosts/python/torch.md"
-
 
 def rand(*shape, dtype=torch.float32, seed=0):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)).to(dtype)
@@ -269,12 +264,3 @@ def test_wrapping_nibbles_own():
     for refused in (w.T, nb.ones((2, 2))):
         with pytest.raises(ValueError, match="last axis"):
             nt.wrap(refused)
-
-
-def test_examples_run(tmp_path, monkeypatch):
-    pytest.importorskip("peft", reason="PEFT is not installed (make deps-torch)")
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    with nb.options(fallback="allow"):
-        exec(compile("\n".join(blocks), PAGE.name, "exec"), {})
