@@ -15,7 +15,7 @@ namespace detail {
 namespace cpu {
 namespace {
 
-constexpr std::int64_t kAhead = 4096;            // bytes of packed rows that are asked for before they are read
+constexpr std::int64_t kAhead = 8192;            // bytes of packed rows that are asked for before they are read
 constexpr std::int64_t kTaskWeights = 1 << 18;   // of a task, so that threads that started late still share
 constexpr std::int64_t kMostRounds = 8;          // of tasks, for each thread
 constexpr std::int64_t kLeastWeights = 1 << 16;  // that are worth a thread
