@@ -5,5 +5,8 @@ layout(push_constant) uniform Probe {
   uint rounds, seed;
 } args;
 
+/// A round is so many steps of each chain.
+const uint kChains = 12, kSteps = 8;
+
 uint lane() { return gl_WorkGroupID.x * gl_WorkGroupSize.x + gl_LocalInvocationIndex; }
 void keep(uint result) { Word(args.out_address + lane() * 4).value = result; }

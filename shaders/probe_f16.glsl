@@ -1,12 +1,14 @@
 #extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
 
-const uint kChains = 24;  // of two products and two sums each
+// A step is two products and two sums.
 void main() {
   const f16vec2 x = f16vec2(1.0 / float(args.seed + 1)), y = f16vec2(lane() % 8);
   f16vec2 chain[kChains];
   for (uint c = 0; c < kChains; ++c) chain[c] = f16vec2(c);
   for (uint r = 0; r < args.rounds; ++r) {
-    for (uint c = 0; c < kChains; ++c) chain[c] = chain[c] * x + y;
+    for (uint s = 0; s < kSteps; ++s) {
+      for (uint c = 0; c < kChains; ++c) chain[c] = fma(chain[c], x, y);
+    }
   }
   f16vec2 sum = f16vec2(0.0);
   for (uint c = 0; c < kChains; ++c) sum += chain[c];

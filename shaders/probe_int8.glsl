@@ -3,12 +3,14 @@
 spirv_instruction(extensions = ["SPV_KHR_integer_dot_product"], capabilities = [6018, 6019], id = 4450)
 int dot_of_bytes(int a, int b, spirv_literal int format);
 
-const uint kChains = 16;  // four products and four sums each
+// A step is four products and four sums.
 void main() {
   int chain[kChains];
   for (uint c = 0; c < kChains; ++c) chain[c] = int(lane() + c);
   for (uint r = 0; r < args.rounds; ++r) {
-    for (uint c = 0; c < kChains; ++c) chain[c] += dot_of_bytes(chain[c], int(args.seed), 0);
+    for (uint s = 0; s < kSteps; ++s) {
+      for (uint c = 0; c < kChains; ++c) chain[c] += dot_of_bytes(chain[c], int(args.seed), 0);
+    }
   }
   int sum = 0;
   for (uint c = 0; c < kChains; ++c) sum += chain[c];

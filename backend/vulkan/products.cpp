@@ -131,21 +131,24 @@ Variant variant_of(const Product& product, std::string shader, Tile tile, std::u
            flag(product.wide_x()), flag(product.wide_weights()), flag(product.rows.defined())}};
 }
 
-/// Workgroups along w's rows, or whatever the algorithm has there, and one for each tile of rows of x.
 void run(Context& context, const Product& product, std::string_view algorithm, Tile tile, std::uint32_t workgroup,
-         std::uint32_t workgroups) {
+         Commands::Groups groups) {
   const MatmulArgs& args = product.operands;
   const Format* format = args.w.is_quantized() ? args.w.packing()->format : nullptr;
   std::vector<Tensor> reads = parts_of(args.w);
   reads.insert(reads.end(), {args.x, product.rows, product.x_bytes});
   context.dispatch(variant_of(product, shader_for(algorithm, format), tile, workgroup),
-                   std::as_bytes(std::span(&product.arguments, 1)),
-                   {workgroups, pieces(product.arguments.m, tile.m), 1}, reads, {&args.y, 1}, product.texels);
+                   std::as_bytes(std::span(&product.arguments, 1)), groups, reads, {&args.y, 1}, product.texels);
 }
 
 /// Numbers of rows are powers of two, so that few pipelines serve all sizes.
 std::uint32_t rows_at_a_time(const Product& product, std::uint32_t most) {
   return std::min(std::bit_ceil(product.arguments.m), most);
+}
+
+/// A workgroup for each tile of y, those of the same rows of x one after another.
+Commands::Groups tiles(const Product& product, Tile tile) {
+  return {pieces(product.arguments.n, tile.n), pieces(product.arguments.m, tile.m), 1};
 }
 
 /// Records one product over the operands as they lie.
@@ -156,11 +159,12 @@ void launch_gemv(Context& context, const Product& product) {
   // What an invocation holds, 32 weights of each row of w and a sum for each pair, must stay in registers.
   const std::uint32_t m = rows_at_a_time(product, kMostGemvRows);
   const Tile tile{m, m <= 2 ? 4u : 2u};
-  run(context, product, "gemv", tile, context.found().features.subgroup_size, pieces(product.arguments.n, tile.n));
+  run(context, product, "gemv", tile, context.found().features.subgroup_size, tiles(product, tile));
 }
 
+constexpr Tile kGemmTile{32, 32};
 void launch_gemm(Context& context, const Product& product) {
-  run(context, product, "gemm", {32, 32}, 64, pieces(product.arguments.n, 32));
+  run(context, product, "gemm", kGemmTile, 64, tiles(product, kGemmTile));
 }
 
 void launch_lanes(Context& context, const Product& product) {
@@ -168,13 +172,19 @@ void launch_lanes(Context& context, const Product& product) {
   read_through_texels(context, &through_texels);
   if (through_texels.texels.empty()) return launch_gemm(context, product);
   const std::uint32_t lanes = context.found().features.subgroup_size;
-  const Tile tile{rows_at_a_time(product, 16), 4};
-  run(context, through_texels, "lanes", tile, lanes, pieces(product.arguments.n, tile.n * lanes));
+  // What is read of x serves all of a lane's rows of w; but each of them is as much more to compile.
+  const std::uint32_t m = rows_at_a_time(product, 16);
+  const Tile tile{m, m == 16 ? 8u : 4u};
+  // Those of the same rows of w follow one another: they find them in a cache.
+  const auto [along_w, along_x, one] = tiles(product, {tile.m, tile.n * lanes});
+  run(context, through_texels, "lanes", tile, lanes, {along_x, along_w, one});
 }
 
 void launch_across(Context& context, const Product& product) {
   const std::uint32_t lanes = context.found().features.subgroup_size;
-  run(context, product, "across", {rows_at_a_time(product, 4), 0}, lanes, pieces(product.arguments.k, 32 * lanes));
+  const Tile tile{rows_at_a_time(product, 4), 0};
+  run(context, product, "across", tile, lanes,
+      {pieces(product.arguments.k, 32 * lanes), pieces(product.arguments.m, tile.m), 1});
 }
 
 /// Records that x becomes bytes, and gives the product that has them.
@@ -192,11 +202,11 @@ Product with_bytes_of_x(Context& context, const Product& product) {
 void launch_gemv_bytes(Context& context, const Product& product) {
   const Tile tile{rows_at_a_time(product, kMostGemvRows), 4};
   run(context, with_bytes_of_x(context, product), "gemv_bytes", tile, context.found().features.subgroup_size,
-      pieces(product.arguments.n, tile.n));
+      tiles(product, tile));
 }
 
 void launch_gemm_bytes(Context& context, const Product& product) {
-  run(context, with_bytes_of_x(context, product), "gemm_bytes", {32, 32}, 64, pieces(product.arguments.n, 32));
+  run(context, with_bytes_of_x(context, product), "gemm_bytes", kGemmTile, 64, tiles(product, kGemmTile));
 }
 
 /// The places of rows that lie anywhere, for shaders/product_x.glsl.
