@@ -34,7 +34,7 @@ Json describe_tokenizer(const TokenizerSource& source) {
 class Info final : public Command {
  public:
   void declare(Arguments& arguments) override {
-    arguments.required("MODEL", &path_, "a Hugging Face or mlx-lm folder, or a .gguf file, of any architecture");
+    arguments.required("MODEL", &path_, "a Hugging Face or mlx-lm folder, or a .gguf or .onnx file, of any architecture");
   }
 
   Json run(const Console&) override {

@@ -14,6 +14,7 @@
 #include "adapters/files/gguf_source.h"
 #include "adapters/files/json_events.h"
 #include "adapters/files/mapped_file.h"
+#include "adapters/files/onnx_source.h"
 #include "adapters/files/pack_plan.h"
 #include "adapters/files/paths.h"
 #include "nibble/io.h"
@@ -123,8 +124,12 @@ std::shared_ptr<Checkpoint::Impl> open_model(const fs::path& model) {
   } else if (model.extension() == ".safetensors") {
     open_config(folder_of_model(model), impl.get());
     impl->source = open_safetensors(model, impl->packing);
+  } else if (model.extension() == ".onnx") {
+    impl->config_error = Error(ErrorCode::unsupported,
+                               fmt::format("{}: ONNX files are read for their weights, not run", shown(model.string())));
+    impl->source = open_onnx_weights(model);
   } else {
-    bad_file(model, "", "is neither a model folder nor a .gguf or .safetensors file");
+    bad_file(model, "", "is neither a model folder nor a .gguf, .safetensors or .onnx file");
   }
   if (has_expert_stacks(impl->architecture)) impl->source = stack_experts(std::move(impl->source));
   impl->tensors = impl->source->tensors();

@@ -185,7 +185,7 @@ class FolderSource : public WeightSource {
     if ((packing.present || !notes.empty()) && stands_beside_codes(name)) return;
     const bool is_weight = name.ends_with(".weight");
     const auto stem = stem_of(name);
-    if (packing.present && is_weight && find(stem, "scales").entry) return add_mlx(name, place, packing.of(stem));
+    if (packing.present && find(stem, "scales").entry) return add_mlx(name, place, packing.of(stem));
     if (packing.present && is_weight && place.entry->dtype == DType::u32)
       bad_file(path_of(place), name, "is packed, but its .scales are missing");
     add_dense(name, place);

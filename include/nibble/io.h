@@ -28,7 +28,7 @@ NIBBLE_API void save_safetensors(const std::filesystem::path& path, const Tensor
 
 /// The tensors of a model folder (Hugging Face or mlx-lm), a .safetensors or a .gguf file by Hugging Face names, packed
 /// where the file is. The experts of Qwen2-MoE and Qwen3-MoE come stacked as (experts, out, in) by MLX's name,
-/// "….mlp.switch_mlp.up_proj.weight".
+/// "….mlp.switch_mlp.up_proj.weight". Of an .onnx file the constants.
 NIBBLE_API TensorMap load(const std::filesystem::path& path);
 
 }  // namespace v0

@@ -243,6 +243,11 @@ def add_folders():
 # ---- tokenizers -----------------------------------------------------------------------------------------------------
 
 
+def add_onnx():
+    for name in ("onnx_weights", "onnx_weights_outside"):
+        add("onnx", name, (GOLDENS / f"{name}.onnx").read_bytes())
+
+
 def add_tokenizers():
     for model in ("llama", "qwen2"):
         tokenizer = json.loads((MODELS / model / "tokenizer.json").read_text())
@@ -272,6 +277,7 @@ if __name__ == "__main__":
     add_gguf_parts()
     add_config()
     add_folders()
+    add_onnx()
     add_tokenizers()
     files = [p for p in CORPUS.rglob("*") if p.is_file()]
     print(f"{len(files)} inputs, {sum(p.stat().st_size for p in files)} bytes")

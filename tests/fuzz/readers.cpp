@@ -150,6 +150,13 @@ void read_index(const fs::path& folder, std::string_view bytes) {
   use(nb::files::Checkpoint::open(folder));
 }
 
+/// With data for tensors that lie outside, the same for all.
+void read_onnx(const fs::path& folder, std::string_view bytes) {
+  nb::tests::write_file(folder / "m.onnx", bytes);
+  nb::tests::write_file(folder / "onnx_weights.onnx.data", std::string(1024, '\1'));
+  use(nb::files::Checkpoint::open(folder / "m.onnx"));
+}
+
 void read_lora(const fs::path& folder, std::string_view bytes) {
   const auto parts = split<3>(bytes);
   nb::tests::write_file(folder / "adapter_config.json", parts[0]);
@@ -201,6 +208,7 @@ constexpr Reader kReaders[] = {
     {"folder", read_folder},
     {"packers_own_file", read_packers_own_file},
     {"index", read_index},
+    {"onnx", read_onnx},
     {"lora", read_lora},
     {"tokenizer_json", read_tokenizer_json},
     {"vocabulary", read_vocabulary},

@@ -1,0 +1,165 @@
+// Constants of ONNX graphs as onnxruntime computes them, and what is refused.
+#include <gmock/gmock.h>
+
+#include <cmath>
+
+#include "adapters/files/checkpoint.h"
+#include "adapters/files/folder_write.h"
+#include "file_test_support.h"
+#include "nibble/io.h"
+#include "nibble/ops.h"
+#include "nibble/quantization.h"
+
+namespace nibble_test {
+namespace {
+
+namespace nb = nibble;
+using nb::files::Checkpoint;
+using nb::files::FolderKind;
+using testing::HasSubstr;
+
+class Onnx : public ::testing::Test {
+ protected:
+  std::string refusal(const std::string& bytes) const {
+    write_file(scratch / "bad.onnx", bytes);
+    return error_text([&] { Checkpoint::open(scratch / "bad.onnx"); });
+  }
+
+  TemporaryFolder scratch;
+  std::string whole = read_file(goldens() / "onnx_weights.onnx"),
+              outside = read_file(goldens() / "onnx_weights_outside.onnx");
+};
+
+std::vector<float> decoded(const nb::Tensor& tensor) {
+  return nb::contiguous(tensor.is_quantized() ? nb::dequantize(tensor, nb::DType::f32) : tensor).to_vector<float>();
+}
+
+struct OnnxFormat {
+  const char *name, *format;
+};
+constexpr OnnxFormat kOnnxFormats[] = {{"nbits4", "affine4-g32"},
+                                       {"nbits4_zeros", "affine4-g128"},
+                                       {"nbits4_row", "affine4-g128"},
+                                       {"nbits8", "affine8-g64"},
+                                       {"nbits8_zeros", "affine8-g32"},
+                                       {"nbits2_zeros", "affine2-g64"},
+                                       {"int8", "int8"},
+                                       {"int8_rows", "int8"},
+                                       {"int8_zeros", "affine8-g128"},
+                                       {"uint8_columns", "affine8-g128"},
+                                       {"int8_columns", "int8"},
+                                       {"int4_blocks", "affine4-g32"},
+                                       {"uint4_blocks", "affine4-g32"},
+                                       {"uint4_rows", "affine4-g64"}};
+
+TEST_F(Onnx, WhatIsUnpackedThereIsPackedHere) {
+  const auto values = nb::load_safetensors(goldens() / "onnx_weights.safetensors").tensors;
+  const Checkpoint model = Checkpoint::open(goldens() / "onnx_weights.onnx");
+  for (const OnnxFormat& expected : kOnnxFormats) {
+    SCOPED_TRACE(expected.name);
+    const auto* info = model.find(expected.name);
+    ASSERT_NE(info, nullptr);
+    EXPECT_EQ(info->format, expected.format);
+    const nb::Tensor weight = model.get(expected.name);
+    EXPECT_TRUE(weight.is_quantized());
+    EXPECT_EQ(weight.shape(), info->shape);
+    EXPECT_EQ(weight.shape(), values.at(expected.name).shape());
+    EXPECT_EQ(decoded(weight), values.at(expected.name).to_vector<float>());
+    EXPECT_FALSE(model.contains(std::string(expected.name) + ".scales")) << "it is a part of the packed tensor";
+  }
+}
+
+// Where scales have all the bits that a float has, a product and a sum round.
+TEST_F(Onnx, ScalesOfManyBitsAreARoundingApart) {
+  const auto expected =
+      nb::load_safetensors(goldens() / "onnx_weights.safetensors").tensors.at("nbits4_wide").to_vector<float>();
+  const auto got = decoded(Checkpoint::open(goldens() / "onnx_weights.onnx").get("nbits4_wide"));
+  for (std::size_t i = 0; i < got.size(); ++i) EXPECT_NEAR(got[i], expected[i], 15 * 0.02 / (1 << 23)) << i;
+}
+
+TEST_F(Onnx, OtherConstantsAreDense) {
+  const Checkpoint model = Checkpoint::open(goldens() / "onnx_weights.onnx");
+  const auto dense = nb::load_safetensors(goldens() / "onnx_weights.safetensors").tensors.at("dense");
+  EXPECT_EQ(decoded(model.get("dense")), decoded(dense));
+  EXPECT_EQ(model.get("half").dtype(), nb::DType::f16);
+  EXPECT_EQ(decoded(nb::cast(model.get("half"), nb::DType::f32)),
+            decoded(nb::cast(nb::cast(dense, nb::DType::f16), nb::DType::f32)));
+  EXPECT_EQ(model.find("brain")->format, "bf16");
+  EXPECT_EQ(model.get("one").to_vector<std::int64_t>(), std::vector<std::int64_t>{7});
+  EXPECT_EQ(decoded(model.get("inner")), decoded(nb::select(dense, 0, 0))) << "of a node Constant";
+}
+
+TEST_F(Onnx, WhatNoPackedFormatHasIsDecoded) {
+  const auto values = nb::load_safetensors(goldens() / "onnx_weights.safetensors").tensors;
+  const Checkpoint model = Checkpoint::open(goldens() / "onnx_weights.onnx");
+  for (const char* name : {"conv", "bias", "uint16_short", "int4_short"}) {
+    EXPECT_EQ(model.find(name)->format, "f32") << name;
+    EXPECT_EQ(model.get(name).shape(), values.at(name).shape()) << name;
+    EXPECT_EQ(decoded(model.get(name)), values.at(name).to_vector<float>()) << name;
+  }
+}
+
+TEST_F(Onnx, ElementsMayLieInAFileBeside) {
+  const Checkpoint inside = Checkpoint::open(goldens() / "onnx_weights.onnx");
+  const Checkpoint model = Checkpoint::open(goldens() / "onnx_weights_outside.onnx");
+  EXPECT_EQ(model.weight_files().size(), 2u);
+  EXPECT_EQ(decoded(model.get("dense")), decoded(inside.get("dense")));
+  EXPECT_EQ(decoded(model.get("nbits4")), decoded(inside.get("nbits4")));
+}
+
+TEST_F(Onnx, WhatNoFormatHoldsIsRefusedByName) {
+  const Checkpoint model = Checkpoint::open(goldens() / "onnx_weights.onnx");
+  EXPECT_THAT(
+      error_text([&] { model.get("nbits4_small"); }),
+      testing::AllOf(HasSubstr("onnx_weights.onnx: nbits4_small"), HasSubstr("groups of 16 are not supported")));
+  EXPECT_THAT(error_text([&] { model.config(); }), HasSubstr("not run"));
+}
+
+TEST_F(Onnx, BecomesAFolder) {
+  const Checkpoint model = Checkpoint::open(goldens() / "onnx_weights_outside.onnx");
+  nb::files::write_model_folder(model, scratch / "packed", {{}, FolderKind::safetensors});
+  const Checkpoint packed = Checkpoint::open(scratch / "packed");
+  EXPECT_EQ(packed.find("nbits4")->format, "affine4-g32");
+  EXPECT_EQ(decoded(packed.get("nbits4")), decoded(model.get("nbits4")));
+}
+
+TEST_F(Onnx, ATruncationAtAnyLengthIsRefused) {
+  const std::size_t step = std::max<std::size_t>(1, whole.size() / 200);
+  for (std::size_t length = 0; length + 1 < whole.size(); length += step) {
+    write_file(scratch / "cut.onnx", whole.substr(0, length));
+    try {
+      const Checkpoint cut = Checkpoint::open(scratch / "cut.onnx");
+      ADD_FAILURE() << length;
+    } catch (const nb::Error& error) {
+      EXPECT_EQ(std::string_view(error.what()).find('\n'), std::string_view::npos);
+    }
+  }
+}
+
+TEST_F(Onnx, AFileElsewhereIsNeverOpened) {
+  const std::string location = "onnx_weights.onnx.data";
+  for (const std::string bad : {"../nnx_weights.onnx.dat", "/nnx_weights.onnx.data", "a/../../weights.onnx.d"}) {
+    std::string bytes = outside;
+    for (auto at = bytes.find(location); at != bytes.npos; at = bytes.find(location))
+      bytes.replace(at, location.size(), bad.substr(0, location.size()));
+    EXPECT_THAT(refusal(bytes), HasSubstr("is not the name of a file in the folder")) << bad;
+  }
+  EXPECT_THAT(refusal(outside), HasSubstr("onnx_weights.onnx.data is not there"));
+  write_file(scratch / location, "short");
+  EXPECT_THAT(refusal(outside), HasSubstr("are out of range"));
+}
+
+TEST_F(Onnx, DamageIsOneError) {
+  EXPECT_THAT(refusal(""), HasSubstr("has no graph"));
+  EXPECT_THAT(refusal("PK\3\4 this is no model"), HasSubstr("bad.onnx: "));
+  // A graph of empty tensors: each takes the reader far more than its two bytes.
+  std::string tensors;
+  for (int i = 0; i < 30000; ++i) tensors += std::string("*\x07\x08\0\x10\x01\x42\x01", 8) + "a";
+  std::string graph = ":";
+  for (std::size_t size = tensors.size(); size > 0; size >>= 7)
+    graph += static_cast<char>((size & 127) | (size > 127 ? 128 : 0));
+  EXPECT_THAT(refusal(graph + tensors), HasSubstr("more tensors and nodes than its size allows"));
+}
+
+}  // namespace
+}  // namespace nibble_test
