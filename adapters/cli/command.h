@@ -28,6 +28,7 @@ class Command {
 };
 
 std::unique_ptr<Command> make_devices();
+std::unique_ptr<Command> make_formats();
 std::unique_ptr<Command> make_info();
 std::unique_ptr<Command> make_quantize();
 std::unique_ptr<Command> make_convert();

@@ -13,7 +13,7 @@ class Convert final : public Command {
     output_.declare(arguments);
     arguments.option("--to", &output_.to,
                      "gguf, mlx or safetensors: nothing is rounded, what cannot be said there is refused. Without it "
-                     "what is not in MLX's formats becomes dense");
+                     "what config.json cannot name becomes dense");
     arguments.option("--requantize", &requantize_, "a format for what --to would refuse: q8_0, affine4-g64, ...");
     arguments.flag("--dequantize", &dequantize_, "every tensor dense");
   }

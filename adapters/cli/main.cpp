@@ -23,6 +23,7 @@ struct CommandRow {
 };
 constexpr CommandRow kCommands[] = {
     {"devices", "what operations can run on here", make_devices},
+    {"formats", "every weight format, as a page", make_formats},
     {"info", "every tensor of a model, its totals and its tokenizer", make_info},
     {"quantize", "pack a model into a folder that mlx-lm loads", make_quantize},
     {"convert", "write a model as a Hugging Face folder", make_convert},

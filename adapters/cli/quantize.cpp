@@ -18,14 +18,18 @@ class Quantize final : public Command {
     arguments.option("--bits", &bits_, "of a weight: 2, 3, 4, 5, 6 or 8");
     arguments.option("--group-size", &group_size_, "weights that share a scale: 32, 64 or 128");
     arguments.option("--format", &format_,
-                     "mxfp4, mxfp8, nvfp4, affine4-g64, ...; into a .gguf file q4_k, q8_0, ...; in place of these two");
+                     "mxfp4, nf4, fp8_e4m3, int8, affine4-g64, ...; into a .gguf file q4_k, q8_0, ...; in place of "
+                     "these two");
+    arguments.option("--per-module", &modules_,
+                     "a JSON file: globs of tensors or modules, the format of each or false");
     arguments.option("--keep", &keep_, "a glob of tensors or modules that stay dense; may be repeated");
   }
 
   Json run(const Console&) override {
     if (format_.empty()) require_format();
     const std::string format = format_.empty() ? fmt::format("affine{}-g{}", bits_, group_size_) : format_;
-    const files::PackPlan plan = files::make_pack_plan(format, keep_);
+    files::PackPlan plan = files::make_pack_plan(format, keep_);
+    if (!modules_.empty()) files::read_modules(modules_, &plan);
     return output_.write([&](files::WriteOptions& options) { options.plan = plan; });
   }
 
@@ -45,7 +49,7 @@ class Quantize final : public Command {
 
   ModelOutput output_;
   int bits_ = 4, group_size_ = 64;
-  std::string format_;
+  std::string format_, modules_;
   std::vector<std::string> keep_;
 };
 

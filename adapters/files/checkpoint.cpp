@@ -154,7 +154,7 @@ Tensor Checkpoint::get(std::string_view name) const {
   const TensorInfo& stored = impl_->source->tensors()[i];
   Tensor tensor = impl_->source->get(i);
   if (!impl_->plan || impl_->tensors[i].format == stored.format) return tensor;
-  return CheckpointAccess::pack(*impl_->plan, tensor, impl_->tensors[i].dtype);
+  return CheckpointAccess::pack(impl_->plan->format, tensor, impl_->tensors[i].dtype);
 }
 
 Tensor Checkpoint::get(std::string_view name, DType logical) const {
@@ -168,8 +168,7 @@ void Checkpoint::pack_while_loading(const std::string& format) {
   impl_->plan = make_pack_plan(format);
   impl_->tensors = impl_->source->tensors();
   for (TensorInfo& tensor : impl_->tensors) {
-    if (impl_->plan->packs(tensor) && tensor.format != format)
-      tensor = packed_info(*impl_->plan, tensor, impl_->scale_dtype(tensor));
+    if (impl_->plan->becomes(tensor)) tensor = packed_info(*impl_->plan, tensor, impl_->scale_dtype(tensor));
   }
 }
 
@@ -202,8 +201,8 @@ bool Checkpoint::is_gguf() const { return impl_->gguf != nullptr; }
 const fs::path& Checkpoint::path() const { return impl_->path; }
 const std::vector<fs::path>& Checkpoint::weight_files() const { return impl_->source->files(); }
 
-Tensor CheckpointAccess::pack(const PackPlan& plan, const Tensor& tensor, DType dtype) {
-  return quantize(tensor.is_quantized() ? dequantize(tensor, dtype) : cast(tensor, dtype), plan.params());
+Tensor CheckpointAccess::pack(const std::string& format, const Tensor& tensor, DType dtype) {
+  return quantize(tensor.is_quantized() ? dequantize(tensor, dtype) : cast(tensor, dtype), {.format = format});
 }
 
 const WeightSource& CheckpointAccess::source(const Checkpoint& checkpoint) { return *checkpoint.impl_->source; }

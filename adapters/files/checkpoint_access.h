@@ -14,7 +14,7 @@ struct CheckpointAccess {
   static const WeightSource& source(const Checkpoint& checkpoint);
   static const GgufFile* gguf(const Checkpoint& checkpoint);  ///< null for a folder
   /// `tensor`'s values rounded to `dtype` and packed.
-  static Tensor pack(const PackPlan& plan, const Tensor& tensor, DType dtype);
+  static Tensor pack(const std::string& format, const Tensor& tensor, DType dtype);
 };
 
 }  // namespace files

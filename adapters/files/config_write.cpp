@@ -116,7 +116,9 @@ void add_window(const ModelConfig& config, ordered_json* out) {
 
 ordered_json packing_json(const MlxPacking& packing) {
   const auto layer_json = [](const MlxPacking::Layer& layer) {
-    return ordered_json{{"group_size", layer.params.group_size}, {"bits", layer.params.bits}, {"mode", layer.mode}};
+    ordered_json json{{"group_size", layer.params.group_size}, {"bits", layer.params.bits}, {"mode", layer.mode}};
+    if (layer.version > 0) json["version"] = layer.version;
+    return json;
   };
   ordered_json block = layer_json(packing.everywhere);
   for (const auto& [path, layer] : packing.overrides)

@@ -288,6 +288,10 @@ class FolderSource : public WeightSource {
     for (const FormatInfo* format : formats) {
       if (found(format) && format->components.size() > best->components.size()) best = format;
     }
+    if (version_of_mode(layer.mode) != layer.version)
+      refuse(ErrorCode::unsupported, path_of(codes), name,
+             fmt::format("version {} of quantization mode {} is not supported ({} is)", layer.version,
+                         shown(layer.mode), version_of_mode(layer.mode)));
     return best;
   }
 

@@ -69,11 +69,17 @@ Tensor of_matrices(const std::string& name, const Tensor& rows) {
 
 /// A format's part of config.json.
 MlxPacking::Layer layer_of(const FormatInfo& format) {
-  return {.packed = true, .params = {.bits = format.bits, .group_size = format.group_size}, .mode = format.mlx_mode};
+  return {.packed = true,
+          .params = {.bits = format.bits, .group_size = format.group_size},
+          .mode = format.mlx_mode,
+          .version = version_of_mode(format.mlx_mode)};
 }
 
-bool is_of_mlx(const FormatInfo& format) { return !format.mlx_mode.empty() && !has_numbers_of_rows(format.name); }
+/// Whether config.json names it for whole tensors.
+bool is_configured(const FormatInfo& format) { return !format.mlx_mode.empty() && !has_numbers_of_rows(format.name); }
+bool is_of_mlx(const FormatInfo& format) { return is_configured(format) && version_of_mode(format.mlx_mode) == 0; }
 
+constexpr Container kModelFolder{"a model folder", is_configured};
 constexpr Container kMlxFolder{"a folder of MLX's formats", is_of_mlx};
 constexpr Container kSafetensors{"a safetensors folder", [](const FormatInfo&) { return true; }};
 
@@ -84,7 +90,7 @@ class FolderWriter {
         source_(CheckpointAccess::source(checkpoint)),
         options_(options),
         out_(replaceable(out, checkpoint), options.force) {
-    require_said(options, options.plan ? kMlxFolder : container());
+    require_said(options, options.plan ? kModelFolder : container());
   }
 
   std::vector<std::string> write() {
@@ -115,10 +121,8 @@ class FolderWriter {
   Storage decide(const TensorInfo& tensor) const {
     using enum Storage::Way;
     const auto dtype = model_dtype();
-    if (options_.plan && options_.plan->packs(tensor) && tensor.format != options_.plan->format) {
-      return {packed, find_format_info(options_.plan->format),
-              packable_dtype(dtype.value_or(tensor.packed ? DType::bf16 : tensor.dtype))};
-    }
+    const FormatInfo* planned = options_.plan ? options_.plan->becomes(tensor) : nullptr;
+    if (planned) return {packed, planned, packable_dtype(dtype.value_or(tensor.packed ? DType::bf16 : tensor.dtype))};
     if (options_.kind != FolderKind::plain) return lossless_storage(checkpoint_, tensor, container(), options_);
     if (tensor.packed && is_mlx_format(tensor.format) && !options_.dequantize)
       return {kept, find_format_info(tensor.format), options_.dtype ? packable_dtype(*options_.dtype) : tensor.dtype};
@@ -127,7 +131,7 @@ class FolderWriter {
   }
 
   void decide() {
-    if (options_.plan) options_.plan->require_keep_to_match(source_.tensors());
+    if (options_.plan) options_.plan->require_globs_to_match(source_.tensors());
     for (const TensorInfo& tensor : source_.tensors()) {
       decisions_.push_back(decide(tensor));
       if (const FormatInfo* format = decisions_.back().format) note_packing(tensor, *format);

@@ -47,7 +47,7 @@ class GgufModelWriter {
 
   std::vector<std::string> write() {
     refuse_unknown_packers(checkpoint_);
-    if (options_.plan) options_.plan->require_keep_to_match(source_.tensors());
+    if (options_.plan) options_.plan->require_globs_to_match(source_.tensors());
     for (std::size_t i = 0; i < source_.tensors().size(); ++i) decide(i);
     // Without it a reader would take the embedding.
     if (!config_.tie_word_embeddings && !checkpoint_.contains("lm_head.weight"))
@@ -97,8 +97,8 @@ class GgufModelWriter {
   }
 
   Storage storage_of(const TensorInfo& tensor) const {
-    if (options_.plan && options_.plan->packs(tensor) && tensor.format != options_.plan->format)
-      return {Storage::Way::packed, find_format_info(options_.plan->format), DType::f32};
+    const FormatInfo* planned = options_.plan ? options_.plan->becomes(tensor) : nullptr;
+    if (planned) return {Storage::Way::packed, planned, DType::f32};
     Storage storage = lossless_storage(checkpoint_, tensor, kGgufContainer, options_);
     if (storage.way == Storage::Way::packed || (!storage.format && is_small(tensor))) storage.dtype = DType::f32;
     return storage;

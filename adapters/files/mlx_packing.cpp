@@ -36,6 +36,7 @@ MlxPacking::Layer read_layer(const json& object, const std::filesystem::path& or
     if (!mode->is_string()) bad_file(origin, path, "quantization mode is not a text");
     layer.mode = mode->get<std::string>();
   }
+  layer.version = small_integer(object, "version", 0, origin, path);
   const AffineParams defaults = defaults_of(layer.mode);
   layer.params.bits = small_integer(object, "bits", defaults.bits, origin, path);
   layer.params.group_size = small_integer(object, "group_size", defaults.group_size, origin, path);

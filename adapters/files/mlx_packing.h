@@ -18,6 +18,7 @@ struct MlxPacking {
     bool packed = true;  ///< false where the block says `"<path>": false`
     AffineParams params;
     std::string mode = "affine";
+    int version = 0;  ///< see version_of_mode
     auto operator<=>(const Layer&) const = default;
   };
   bool present = false;

@@ -82,6 +82,11 @@ std::string mlx_modes() {
   return fmt::format("{}", fmt::join(modes, ", "));
 }
 
+int version_of_mode(std::string_view mode) {
+  constexpr std::string_view kModesOfMlx[] = {"affine", "mxfp4", "mxfp8", "nvfp4"};
+  return std::ranges::count(kModesOfMlx, mode) != 0 ? 0 : 1;
+}
+
 bool is_mlx_format(std::string_view format) {
   const FormatInfo* info = find_format_info(format);
   return info != nullptr && !info->mlx_mode.empty();

@@ -39,6 +39,8 @@ const FormatInfo* find_format_info(std::string_view format);
 /// MLX's formats of that mode, widths and groups; its modes, for those who are told that theirs is none.
 std::vector<const FormatInfo*> mlx_formats(std::string_view mode);
 std::string mlx_modes();
+/// Modes that MLX does not know have a version beside their name; the others have none, 0.
+int version_of_mode(std::string_view mode);
 bool is_mlx_format(std::string_view format);
 /// Where a component of a packed tensor stands: its codes or blocks under the tensor's name, others beside it.
 std::string piece_name(const std::string& name, std::string_view component);

@@ -10,14 +10,15 @@ inline namespace v0 {
 namespace files {
 
 // Each file that defines a method is named here.
-extern const PackingMethod gptq_method, awq_method, compressed_tensors_method, fp8_method, mxfp4_method;
+extern const PackingMethod gptq_method, awq_method, compressed_tensors_method, fp8_method, mxfp4_method,
+    bitsandbytes_method;
 
 namespace {
 
 using nlohmann::json;
 
-constexpr const PackingMethod* kMethods[] = {&gptq_method, &awq_method, &compressed_tensors_method, &fp8_method,
-                                             &mxfp4_method};
+constexpr const PackingMethod* kMethods[] = {&gptq_method, &awq_method,   &compressed_tensors_method,
+                                             &fp8_method,  &mxfp4_method, &bitsandbytes_method};
 
 /// Older folders have their method's configuration in a file of its own, whose name tells the method.
 constexpr std::pair<const char*, const PackingMethod*> kOwnFiles[] = {{"quantize_config.json", &gptq_method},

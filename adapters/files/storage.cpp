@@ -66,8 +66,8 @@ Storage lossless_storage(const Checkpoint& checkpoint, const TensorInfo& tensor,
   const FormatInfo* format = find_format_info(tensor.format);
   if (format && container.says(*format)) return {kept, format, options.dtype ? packable_dtype(dtype) : dtype};
   if (const FormatInfo* same = same_numbers(tensor, container)) return {reexpressed, same, DType::f16};
-  if (options.requantize && options.requantize->packs(tensor))
-    return {packed, find_format_info(options.requantize->format), packable_dtype(dtype)};
+  const FormatInfo* requantized = options.requantize ? options.requantize->becomes(tensor) : nullptr;
+  if (requantized) return {packed, requantized, packable_dtype(dtype)};
   refuse(
       ErrorCode::unsupported, checkpoint.path(), tensor.name,
       fmt::format("{} {} cannot be stored in {} without a loss{}", tensor.format, to_string(tensor.shape),
@@ -76,9 +76,11 @@ Storage lossless_storage(const Checkpoint& checkpoint, const TensorInfo& tensor,
 
 void require_said(const WriteOptions& options, const Container& container) {
   for (const auto& plan : {options.plan, options.requantize}) {
-    if (plan && !container.says(*find_format_info(plan->format)))
-      throw Error(ErrorCode::unsupported,
-                  fmt::format("[write] {} cannot be stored in {}", plan->format, container.name));
+    if (!plan) continue;
+    for (const std::string& format : plan->formats()) {
+      if (!container.says(*find_format_info(format)))
+        throw Error(ErrorCode::unsupported, fmt::format("[write] {} cannot be stored in {}", format, container.name));
+    }
   }
 }
 
@@ -86,8 +88,7 @@ Tensor stored(const Tensor& rows, const Storage& storage) {
   switch (storage.way) {
     case Storage::Way::kept: return with_scales_of(storage.dtype, rows);
     case Storage::Way::reexpressed: return reexpress(rows, storage.format->name);
-    case Storage::Way::packed:
-      return CheckpointAccess::pack({.format = storage.format->name, .keep = {}}, rows, storage.dtype);
+    case Storage::Way::packed: return CheckpointAccess::pack(storage.format->name, rows, storage.dtype);
     case Storage::Way::dense: break;
   }
   return rows.is_quantized() ? dequantize(rows, storage.dtype) : cast(rows, storage.dtype);

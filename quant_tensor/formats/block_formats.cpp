@@ -3,11 +3,14 @@
 
 #include "quant_tensor/formats/block_formats.h"
 
+#include <fmt/format.h>
+
 #include <array>
 #include <cmath>
 #include <limits>
 #include <type_traits>
 
+#include "nibble/error.h"
 #include "quant_tensor/formats/fit.h"
 
 namespace nibble {
@@ -22,6 +25,7 @@ float half_to_float(std::uint16_t bits) {
 }
 
 #include "quant_tensor/formats/blocks/all.inl.h"
+#include "quant_tensor/formats/streams/small_floats.inl.h"
 
 constexpr ComponentSpec kBlocks[] = {{.name = "blocks", .dtype = DType::u8}};
 
@@ -204,14 +208,42 @@ void encode_mxfp4(const float* x, float spoiled, unsigned char* block) {
   pack_nibbles(codes, 16, block + 1);
 }
 
+/// Each scale is the one of five around the largest weight / 6 that leaves the smallest error. Nothing here is
+/// infinite.
+void encode_nvfp4(const float* x, float spoiled, unsigned char* block) {
+  constexpr int kGroup = NVFP4::kGroup, kLargest = 126;
+  if (std::isnan(spoiled))
+    throw Error(ErrorCode::invalid_argument,
+                fmt::format("[quantize] {} has no place for weights that are not finite", NVFP4::kName));
+  for (int g = 0; g < kGroups<NVFP4>; ++g) {
+    const float* w = x + g * kGroup;
+    const int first = to_e4m3(largest_size(w, kGroup) / 6);
+    double least = std::numeric_limits<double>::infinity();
+    for (int byte = std::max(first - 2, 0); byte <= std::min(first + 2, kLargest); ++byte) {
+      const float scale = 2 * NVFP4::half_of_e4m3(byte);
+      std::uint8_t codes[kGroup];
+      double error = 0;
+      for (int i = 0; i < kGroup; ++i) {
+        codes[i] = to_e2m1(scale > 0 ? w[i] / scale : 0);
+        const double miss = static_cast<double>(scale) * kE2M1[codes[i]] - w[i];
+        error += miss * miss;
+      }
+      if (!(error < least)) continue;
+      least = error;
+      block[g] = static_cast<unsigned char>(byte);
+      pack_nibbles(codes, kGroup / 2, block + kGroups<NVFP4> + g * (kGroup / 2));
+    }
+  }
+}
+
 #include "quant_tensor/formats/grid_encoder.inl.h"
 
-enum class Encoder : std::uint8_t { none, minima, around_zero, one_group, ternary, mxfp4, grid };
+enum class Encoder : std::uint8_t { minima, around_zero, one_group, ternary, mxfp4, nvfp4, grid };
 template <class Block>
 constexpr Encoder encoder_of() {
   if (std::is_same_v<Block, MXFP4>) return Encoder::mxfp4;
   if (has_grid<Block>) return Encoder::grid;
-  if (std::is_same_v<Block, NVFP4>) return Encoder::none;
+  if (std::is_same_v<Block, NVFP4>) return Encoder::nvfp4;
   if (Block::kZero == 1) return Encoder::ternary;
   if (Block::kZero == 0) return Encoder::minima;
   return kGroups<Block> == 1 ? Encoder::one_group : Encoder::around_zero;
@@ -227,6 +259,7 @@ void encode_block(const float* x, float spoiled, unsigned char* block) {
   if constexpr (kEncoder == Encoder::ternary) encode_ternary<Block>(x, spoiled, block);
   if constexpr (kEncoder == Encoder::grid) encode_to_grid<Block>(x, spoiled, block);
   if constexpr (kEncoder == Encoder::mxfp4) encode_mxfp4(x, spoiled, block);
+  if constexpr (kEncoder == Encoder::nvfp4) encode_nvfp4(x, spoiled, block);
 }
 template <class Block>
 constexpr QuantizeRule rule_of() {
@@ -305,7 +338,7 @@ constexpr Format row_of() {
           .components = kBlocks,
           .width = Row::width,
           .decode = Row::decode,
-          .encode = encoder_of<Block>() == Encoder::none ? nullptr : Row::encode,
+          .encode = Row::encode,
           .rule = rule_of<Block>(),
           .codes = Row::codes,
           .zero = Block::kZero,

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
+#include "quant_tensor/formats/fit.h"
 #include "quant_tensor/formats/scale_io.h"
 
 namespace nibble {
@@ -23,6 +25,30 @@ template <class Stream>
 constexpr ComponentSpec kComponents[] = {{.name = "codes", .dtype = Stream::kInWords ? DType::u32 : DType::u8},
                                          {.name = "scales", .is_scale = Stream::kHasOwnScales, .dtype = DType::u8},
                                          {.name = "global_scale", .dtype = DType::f32, .of_row = true}};
+
+template <class Stream>
+constexpr bool has_rule = requires(const float* w, unsigned char* out) {
+  Stream::encode(w, 0.f, true, out);
+};
+/// The codes nearest to multiples of the scale that fits best. Returns that.
+template <class Stream>
+float encode_by_search(const float* w, bool is_finite, unsigned char* out) {
+  constexpr int kZero = Stream::kZero;
+  const float scale = is_finite ? fit_around_zero(w, Stream::kGroup, kZero) : std::numeric_limits<float>::quiet_NaN();
+  for (int i = 0; i < Stream::kGroup; ++i) {
+    const bool has_codes = is_finite && scale != 0;
+    Stream::put(has_codes ? static_cast<int>(nearest(w[i] / scale, -kZero, kZero - 1)) + kZero : kZero, i, out);
+  }
+  return scale;
+}
+template <class Stream>
+auto encode_group(const float* w, float global, bool is_finite, unsigned char* out) {
+  if constexpr (has_rule<Stream>) {
+    return Stream::encode(w, global, is_finite, out);
+  } else {
+    return encode_by_search<Stream>(w, is_finite, out);
+  }
+}
 
 template <class Stream>
 struct StreamRow {
@@ -72,7 +98,7 @@ struct StreamRow {
     for (std::int64_t at = 0; at < k; at += Stream::kGroup) {
       auto* out = reinterpret_cast<unsigned char*>(stream(row, at));
       const bool is_finite = are_finite(weights + at, Stream::kGroup);
-      const auto scale = Stream::encode(weights + at, global, is_finite, out);
+      const auto scale = encode_group<Stream>(weights + at, global, is_finite, out);
       if constexpr (Stream::kHasOwnScales) {
         store_scale(row.scale_dtype, row.component[kScales], at / Stream::kGroup, scale);
       } else {
@@ -83,11 +109,16 @@ struct StreamRow {
 };
 
 template <class Stream>
+constexpr Family family_of() {
+  if (has_names<Stream>) return Family::codebook;
+  return has_codes<Stream> && !Stream::kInWords ? Family::affine : Family::minifloat;
+}
+template <class Stream>
 constexpr Format row_of() {
   using Row = StreamRow<Stream>;
   constexpr int kCount = Stream::kHasGlobal ? 3 : 2;
   Format format{.name = Stream::kName,
-                .family = has_codes<Stream> && !Stream::kInWords ? Family::affine : Family::minifloat,
+                .family = family_of<Stream>(),
                 .bits = Stream::kBits,
                 .group_size = Stream::kGroup,
                 .block = Stream::kGroup,
@@ -95,6 +126,7 @@ constexpr Format row_of() {
                 .width = Row::width,
                 .decode = Row::decode,
                 .encode = Row::encode,
+                .rule = has_rule<Stream> ? QuantizeRule::own : QuantizeRule::search,
                 .bits_per_weight = Stream::kBits + (Stream::kHasOwnScales ? 16.0 : 8.0) / Stream::kGroup,
                 .mlx_mode = Stream::kMode,
                 .specification = Stream::kSpecification};
@@ -103,6 +135,7 @@ constexpr Format row_of() {
     format.codes = Row::codes;
     format.zero = Stream::kZero;
   }
+  if constexpr (has_names<Stream>) format.numbers = {Stream::kTable, sizeof Stream::kTable};
   return format;
 }
 

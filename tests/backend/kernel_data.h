@@ -128,8 +128,10 @@ inline Tensor packed_matrix(const nb::detail::Format& format, std::int64_t rows,
       continue;
     }
     if (r >= kSearched && format.rule == nb::detail::QuantizeRule::search) {
-      const auto* before = nb::detail::mutable_packed_row(format, components, r - kSearched).component[0];
-      std::copy_n(before, format.width(0, length), row.component[0]);
+      const nb::detail::MutablePackedRow before = nb::detail::mutable_packed_row(format, components, r - kSearched);
+      for (std::size_t c = 0; c < components.size(); ++c) {
+        std::copy_n(before.component[c], components[c].nbytes() / static_cast<std::uint64_t>(rows), row.component[c]);
+      }
       continue;
     }
     for (std::int64_t k = 0; k < length; ++k) line[static_cast<std::size_t>(k)] = normal(random);

@@ -28,6 +28,12 @@ TEST(Devices, ListsTheCpuFirst) {
   EXPECT_NE(nibble({"devices"}).out.find("cpu"), std::string::npos);
 }
 
+TEST(Formats, ThePageIsTheTable) {
+  EXPECT_EQ(read_file(source_dir() / "quant_tensor/formats/README.md"), nibble({"formats"}).out)
+      << "nibble formats > quant_tensor/formats/README.md";
+  EXPECT_EQ(answer({"formats"}).at("formats").size(), formats().size());
+}
+
 TEST(Info, TotalsAreTheSumsOfTheTensors) {
   const Json result = answer({"info", models() / "qwen2_mlx"});
   expect_keys(result,

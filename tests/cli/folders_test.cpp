@@ -298,6 +298,32 @@ TEST(Convert, WhatWouldBeRoundedIsRefused) {
   EXPECT_EQ(formats_of(scratch / "out").at("model.embed_tokens.weight"), "affine8-g64");
 }
 
+// config.json names it with a version, which only nibble reads.
+TEST(Convert, FormatsThatMlxDoesNotKnowGoIntoSafetensorsAlone) {
+  const TemporaryFolder scratch;
+  answer({"quantize", models() / "llama", scratch / "nf4", "--format", "nf4"});
+  for (const char* to : {"mlx", "gguf"})
+    expect_failure({"convert", scratch / "nf4", scratch / "out", "--to", to}, "unsupported", "nf4");
+  answer({"convert", scratch / "nf4", scratch / "out", "--to", "safetensors"});
+  EXPECT_EQ(formats_of(scratch / "out"), formats_of(scratch / "nf4"));
+  EXPECT_EQ(read_file(scratch / "out/model.safetensors"), read_file(scratch / "nf4/model.safetensors"));
+}
+
+TEST(Quantize, SingleModulesGetWhatTheFileSays) {
+  const TemporaryFolder scratch;
+  write_file(scratch / "modules.json", R"({"*.mlp.*": "q8_0", "*.v_proj": false})");
+  const auto quantize_to = [&](const std::string& out) {
+    return std::vector<std::string>{"quantize", models() / "llama", scratch / out,           "--format",
+                                    "q4_0",     "--per-module",     scratch / "modules.json"};
+  };
+  expect_failure(quantize_to("out"), "unsupported", "cannot be stored in a model folder");
+  answer(quantize_to("out.gguf"));
+  const auto formats = formats_of(scratch / "out.gguf");
+  EXPECT_EQ(formats.at("model.layers.0.self_attn.q_proj.weight"), "q4_0");
+  EXPECT_EQ(formats.at("model.layers.0.mlp.up_proj.weight"), "q8_0");
+  EXPECT_EQ(formats.at("model.layers.0.self_attn.v_proj.weight"), "dense");
+}
+
 TEST(Convert, AGgufIsWrittenInAStream) {
   if (kSanitized) GTEST_SKIP() << "skipped: a sanitizer's own memory is counted too";
   constexpr std::uint64_t kTensor = 96 << 20;

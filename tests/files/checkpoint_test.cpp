@@ -299,11 +299,27 @@ TEST(PackPlan, KeepTakesGlobsOfTensorsAndModules) {
   EXPECT_TRUE(packs("up_proj", "model.layers.3.mlp.up_proj.weight"));
 }
 
+TEST(PackPlan, AFileGivesSingleModulesAnotherFormat) {
+  const TemporaryFolder scratch;
+  write_file(scratch / "modules.json", R"({"*.mlp.*": "affine8-g64", "*.mlp.down_proj": "nf4", "lm_head": false})");
+  nb::files::PackPlan plan = nb::files::make_pack_plan("affine4-g64");
+  nb::files::read_modules(scratch / "modules.json", &plan);
+  EXPECT_EQ(plan.format_of("model.layers.0.mlp.up_proj.weight"), "affine8-g64");
+  EXPECT_EQ(plan.format_of("model.layers.0.mlp.down_proj.weight"), "nf4");
+  EXPECT_EQ(plan.format_of("model.layers.0.self_attn.q_proj.weight"), "affine4-g64");
+  EXPECT_FALSE(plan.packs(weight_named("lm_head.weight")));
+  for (const char* text : {"[]", R"({"a": 4})", R"({"a": true})", R"({"a": "affine7"})"}) {
+    write_file(scratch / "modules.json", text);
+    EXPECT_THROW(nb::files::read_modules(scratch / "modules.json", &plan), nb::Error) << text;
+  }
+}
+
 TEST(PackPlan, AGlobThatNamesNothingIsRefused) {
   const std::vector<nb::files::TensorInfo> tensors{weight_named("lm_head.weight")};
-  nb::files::make_pack_plan("affine4-g64", {"lm_head"}).require_keep_to_match(tensors);
-  EXPECT_THAT(error_text([&] { nb::files::make_pack_plan("affine4-g64", {"lm_haed"}).require_keep_to_match(tensors); }),
-              HasSubstr("lm_haed"));
+  nb::files::make_pack_plan("affine4-g64", {"lm_head"}).require_globs_to_match(tensors);
+  EXPECT_THAT(
+      error_text([&] { nb::files::make_pack_plan("affine4-g64", {"lm_haed"}).require_globs_to_match(tensors); }),
+      HasSubstr("lm_haed"));
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <csignal>
 #include <nlohmann/json.hpp>
 
+#include "adapters/files/packed_pieces.h"
 #include "file_test_support.h"
 #include "nibble/io.h"
 #include "nibble/ops.h"
@@ -65,6 +66,33 @@ TEST(FolderWrite, QuantizedShardsStayShards) {
   EXPECT_FALSE(config.contains("rope_parameters"));
   EXPECT_EQ(read_file(scratch / "out/tokenizer.json"), read_file(models() / "qwen3/tokenizer.json"));
   EXPECT_EQ(read_file(scratch / "out/generation_config.json"), read_file(models() / "qwen3/generation_config.json"));
+}
+
+TEST(FolderWrite, FormatsThatMlxDoesNotKnowAreNamedWithTheirVersion) {
+  const auto model = Checkpoint::open(models() / "qwen3");
+  for (const nb::FormatInfo& format : nb::formats()) {
+    if (format.mlx_mode.empty() || nb::files::version_of_mode(format.mlx_mode) == 0) continue;
+    SCOPED_TRACE(format.name);
+    const TemporaryFolder scratch;
+    FolderOptions options;
+    options.plan = make_pack_plan(format.name);
+    options.plan->modules = {{"*.up_proj", "affine8-g64"}};
+    write_model_folder(model, scratch / "out", options);
+    const auto out = Checkpoint::open(scratch / "out");
+    for (const auto& info : model.tensors()) {
+      if (!options.plan->packs(info)) continue;
+      const nb::Tensor expected = nb::quantize(model.get(info.name), {.format = options.plan->format_of(info.name)});
+      EXPECT_TRUE(same_bytes(out.get(info.name), expected)) << info.name;
+    }
+    auto config = json::parse(read_file(scratch / "out/config.json"));
+    const json& packing = config["quantization"];
+    EXPECT_EQ(packing["mode"], format.name);
+    EXPECT_EQ(packing["version"], 1);
+    EXPECT_EQ(packing["group_size"], format.group_size);
+    config["quantization"]["version"] = 2;
+    write_file(scratch / "out/config.json", config.dump());
+    EXPECT_THAT(error_text([&] { Checkpoint::open(scratch / "out"); }), testing::HasSubstr("version"));
+  }
 }
 
 TEST(FolderWrite, CopyingAnMlxFolderKeepsEveryPackingAndItsOverrides) {

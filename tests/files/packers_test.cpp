@@ -18,11 +18,12 @@ using nb::files::Checkpoint;
 using nlohmann::json;
 using testing::HasSubstr;
 
-/// One layer of goldens/packed_layers as a folder of its own.
+/// One layer of goldens/packed_layers or goldens/bitsandbytes as a folder of its own.
 class PackedFolder : public TemporaryFolder {
  public:
   explicit PackedFolder(const std::string& layer) {
-    const nb::TensorMap all = nb::load_safetensors(goldens() / "packed_layers.safetensors").tensors;
+    nb::TensorMap all = nb::load_safetensors(goldens() / "packed_layers.safetensors").tensors;
+    all.merge(nb::load_safetensors(goldens() / "bitsandbytes.safetensors").tensors);
     const std::string prefix = layer + ".";
     for (const auto& [name, tensor] : all) {
       if (!name.starts_with(prefix)) continue;
@@ -36,7 +37,12 @@ class PackedFolder : public TemporaryFolder {
     parts.emplace("layer.bias", nb::zeros({32}));
     settings = settings_of_all().at(layer);
   }
-  static json settings_of_all() { return json::parse(read_file(goldens() / "packed_layers.json")); }
+  static json settings_of_all() {
+    json all = json::parse(read_file(goldens() / "packed_layers.json"));
+    for (const char* layer : {"nf4", "nf4_wide", "nf4_nested"})
+      all[layer] = {{"quant_method", "bitsandbytes"}, {"load_in_4bit", true}, {"bnb_4bit_quant_type", "nf4"}};
+    return all;
+  }
 
   Checkpoint open() const {
     write_file(*this / "config.json", json{{"model_type", "any"}, {"quantization_config", settings}}.dump());
@@ -76,8 +82,8 @@ TEST(Packers, SymmetricLayersKeepTheirScalesDtype) {
   EXPECT_EQ(PackedFolder("compressed8").open().find("layer.weight")->dtype, nb::DType::bf16);
 }
 
-TEST(Packers, BecomeMlxFoldersWithoutLoss) {
-  for (const char* name : {"gptq3", "gptq4_v2", "awq", "compressed4"}) {
+TEST(Packers, BecomeFoldersOfOurOwnWithoutLoss) {
+  for (const char* name : {"gptq3", "gptq4_v2", "awq", "compressed4", "nf4", "nf4_nested"}) {
     SCOPED_TRACE(name);
     const PackedFolder folder(name);
     const TemporaryFolder scratch;
@@ -117,6 +123,8 @@ TEST(Packers, SettingsThatNobodyHereUnderstandsAreRefusedByName) {
                          {"gptq4", "checkpoint_format", "marlin", "checkpoint_format: marlin is not supported"},
                          {"gptq4", "dynamic", json{{"+:a", 1}}, "dynamic: settings of single modules"},
                          {"gptq4_row", "sym", true, "is said to be symmetric, but a zero point is"},
+                         {"nf4", "load_in_8bit", true, "load_in_8bit: is not supported (load_in_4bit is)"},
+                         {"nf4", "bnb_4bit_quant_type", "fp4", "bnb_4bit_quant_type: fp4 is not supported (nf4 is)"},
                          {"awq", "version", "gemv", "version: gemv is not supported"},
                          {"awq", "bits", 8, "bits: 8 is not supported"},
                          {"awq", "zero_point", false, "zero_point: false is not supported"},

@@ -232,7 +232,12 @@ TEST(FormatCodec, AWeightThatIsNotFiniteNeverPassesAsANumber) {
         SCOPED_TRACE(c.name);
         std::vector<float> weight(c.weight.begin(), c.weight.begin() + c.k());
         weight[place] = bad;
-        c.format->encode(weight.data(), c.k(), row);
+        try {
+          c.format->encode(weight.data(), c.k(), row);
+        } catch (const nb::Error& error) {
+          EXPECT_EQ(error.code(), nb::ErrorCode::invalid_argument);
+          continue;
+        }
         const std::vector<float> values = decode_of(*c.format, row_of(*c.format, made, 0), 0, c.k());
         for (std::int64_t i = 0; i < c.k(); ++i) {
           const auto at = static_cast<std::size_t>(i);

@@ -90,14 +90,19 @@ inline std::vector<GoldenCase> ggml_cases_of(const Format& format) {
   static const nb::TensorMap file = nb::load_safetensors(golden_path("ggml_blocks.safetensors")).tensors;
   return cases_in(file, std::string(format.name.substr(0, format.name.find("_gguf"))), format);
 }
-inline std::vector<GoldenCase> mlx_float_cases_of(const Format& format) {
-  static const nb::TensorMap file = nb::load_safetensors(golden_path("mlx_fp.safetensors")).tensors;
-  return cases_in(file, std::string(format.name), format);
-}
-
-inline std::vector<GoldenCase> stored_float_cases_of(const Format& format) {
-  static const nb::TensorMap file = nb::load_safetensors(golden_path("stored_floats.safetensors")).tensors;
-  return cases_in(file, std::string(format.name), format);
+/// Of formats whose codes have scales beside them, in whichever file they are.
+inline std::vector<GoldenCase> stream_cases_of(const Format& format) {
+  static const std::vector<nb::TensorMap> files = [] {
+    std::vector<nb::TensorMap> all;
+    for (const char* file : {"mlx_fp.safetensors", "stored_floats.safetensors", "small_codes.safetensors"})
+      all.push_back(nb::load_safetensors(golden_path(file)).tensors);
+    return all;
+  }();
+  const std::string name(format.name);
+  for (const nb::TensorMap& file : files) {
+    if (file.contains(name + ".codes")) return cases_in(file, name, format);
+  }
+  throw std::out_of_range(name);
 }
 
 inline std::vector<GoldenCase> mlx_affine_cases_of(const Format& format) {
@@ -117,8 +122,7 @@ inline std::vector<GoldenCase> golden_cases_of(const Format& format) {
   static const nb::TensorMap gguf = nb::load_safetensors(golden_path("gguf_blocks.safetensors")).tensors;
   const std::string name(format.name);
   if (format.mlx_mode == "affine") return mlx_affine_cases_of(format);
-  if (!format.mlx_mode.empty()) return mlx_float_cases_of(format);
-  if (format.components.size() > 1) return stored_float_cases_of(format);
+  if (format.components.size() > 1) return stream_cases_of(format);
   if (!gguf.contains(name + ".blocks")) return ggml_cases_of(format);
   return {golden_case(gguf, name, gguf.at("weight"), format)};
 }

@@ -46,6 +46,8 @@ constexpr LaneGroups kFirstFour = {{3, 7, 11, 15, 3, 7, 11, 15, 255, 255, 255, 2
 constexpr LaneGroups kLastFour = {{255, 255, 255, 255, 255, 255, 255, 255, 3, 7, 11, 15, 3, 7, 11, 15}};
 constexpr LaneShifts kHalvesInTurn = {{0, 4, 0, 4}};
 
+/// A group after the other.
+constexpr LaneGroups kAllInOrder = {{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}};
 /// 32 weights after the other, of which the first 16 are in one column and the others in the next.
 constexpr LaneGroups kInOrder = {{0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15}};
 /// The same of those that `nibble_columns` makes of 32 bytes of low and high halves.

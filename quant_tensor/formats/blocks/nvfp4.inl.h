@@ -14,7 +14,7 @@ struct NVFP4 {
   static void codes(const unsigned char* block, std::uint8_t* __restrict codes) {
     for (int g = 0; g < 4; ++g) look_up_nibbles<kZero>(kTable, block + 4 + 8 * g, 8, codes + 16 * g);
   }
-  static constexpr LaneGroups kLaneGroups = {{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}};
+  static constexpr LaneGroups kLaneGroups = kAllInOrder;
   template <class V>
   static void columns(const unsigned char* block, int p, V (&codes)[4]) {
     constexpr static Numbers kNumbers = numbers_of(kTable, kZero);

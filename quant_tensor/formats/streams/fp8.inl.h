@@ -2,21 +2,15 @@
 // matrices that share a scale have it many times.
 #pragma once
 
-#include "quant_tensor/formats/streams/small_floats.inl.h"
+#include "quant_tensor/formats/streams/own_scales.inl.h"
 
-struct OwnScales {
-  static constexpr const char* kMode = "";
+struct Fp8 : OwnScales {
   static constexpr int kBits = 8, kGroup = 128;
-  static constexpr bool kHasGlobal = false, kHasOwnScales = true, kInWords = false;
-
-  template <class Row>
-  static float scale(const Row& row, std::int64_t group) {
-    return own_scale(row, 1, group);
-  }
 };
 
-struct Fp8E4M3 : OwnScales {
+struct Fp8E4M3 : Fp8 {
   static constexpr const char* kName = "fp8_e4m3";
+  static constexpr const char* kMode = kName;
   static constexpr const char* kSpecification = "OCP 8-bit Floating Point: E4M3";
 
   static float number(const unsigned char* stream, std::int64_t i) { return from_e4m3(stream[i]); }
@@ -29,8 +23,9 @@ struct Fp8E4M3 : OwnScales {
   }
 };
 
-struct Fp8E5M2 : OwnScales {
+struct Fp8E5M2 : Fp8 {
   static constexpr const char* kName = "fp8_e5m2";
+  static constexpr const char* kMode = kName;
   static constexpr const char* kSpecification = "OCP 8-bit Floating Point: E5M2";
 
   static float number(const unsigned char* stream, std::int64_t i) { return from_e5m2(stream[i]); }

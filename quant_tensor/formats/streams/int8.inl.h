@@ -2,12 +2,13 @@
 // matrices that share a scale have it many times.
 #pragma once
 
-#include "quant_tensor/formats/streams/fp8.inl.h"
+#include "quant_tensor/formats/streams/own_scales.inl.h"
 
 struct Int8 : OwnScales {
   static constexpr const char* kName = "int8";
+  static constexpr const char* kMode = kName;
   static constexpr const char* kSpecification = "compressed-tensors: int-quantized, symmetric";
-  static constexpr int kCodeBits = 8, kZero = 128;
+  static constexpr int kBits = 8, kGroup = 128, kCodeBits = 8, kZero = 128;
   static constexpr float kUnit = 1;
 
   static float number(const unsigned char* stream, std::int64_t i) {
