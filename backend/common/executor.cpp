@@ -24,8 +24,9 @@ namespace detail {
 namespace {
 
 /// How long a thread with nothing to do looks for work before it sleeps: longer than the serial stretch between two
-/// parallel regions of one token, short enough to cost an idle process nothing.
-constexpr std::chrono::microseconds kSpin{50};
+/// parallel regions of one token, in a host too, whose eager operations take 100 µs between two products (to be woken
+/// takes 40); short enough to cost an idle process nothing.
+constexpr std::chrono::microseconds kSpin{200};
 
 void pause() {
 #if defined(__x86_64__)
