@@ -46,6 +46,7 @@ VkCommandBuffer Commands::recording() {
   info.flags = VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT;
   check(gpu_.call().vkBeginCommandBuffer(slot.buffer, &info), "starting a batch");
   begun_ = true;
+  bound_ = nullptr;
   // Whatever earlier batches wrote is seen by this one.
   barrier(kWork, kReads | kWrites);
   return slot.buffer;
@@ -107,7 +108,8 @@ void Commands::dispatch(std::string_view kernel, VkPipeline pipeline, VkPipeline
     views.pTexelBufferView = texels.data();
     call.vkCmdPushDescriptorSetKHR(buffer, VK_PIPELINE_BIND_POINT_COMPUTE, layout, 0, 1, &views);
   }
-  call.vkCmdBindPipeline(buffer, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline);
+  if (pipeline != bound_) call.vkCmdBindPipeline(buffer, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline);
+  bound_ = pipeline;
   call.vkCmdPushConstants(buffer, layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, static_cast<std::uint32_t>(arguments.size()),
                           arguments.data());
   record(kernel, [&](VkCommandBuffer into) { call.vkCmdDispatch(into, groups[0], groups[1], groups[2]); });

@@ -73,6 +73,7 @@ class Commands {
   std::uint64_t open_ = 1;  // the batch that is being recorded
   std::uint64_t host_writes_until_ = 0;
   bool begun_ = false;
+  VkPipeline bound_ = nullptr;  // in that batch
   Profile* profile_ = nullptr;
   int count_ = 0;                      // commands in it
   int batch_ = 0;                      // after how many it is submitted

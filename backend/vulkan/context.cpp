@@ -8,6 +8,7 @@
 
 #include "nibble/error.h"
 #include "quant_tensor/formats/format.h"
+#include "quant_tensor/tensor/cached.h"
 #include "quant_tensor/tensor/counters.h"
 #include "quant_tensor/tensor/tensor_impl.h"
 
@@ -30,7 +31,10 @@ Access reach(const Tensor& t) {
           region.address() + static_cast<std::uint64_t>((high + 1) * item)};
 }
 
-void append(std::vector<Access>& accesses, const Tensor& t) {
+/// Accesses that most commands have at most.
+constexpr std::size_t kOperands = 8;
+
+void append(CachedVector<Access>& accesses, const Tensor& t) {
   if (!t.defined() || t.numel() == 0) return;
   if (!t.is_quantized()) {
     accesses.push_back(reach(t));
@@ -105,7 +109,7 @@ Tensor Context::allocate(const Shape& shape, DType dtype) {
     region = memory_.allocate(bytes);
   }
   return make_tensor(
-      {shape, contiguous_strides(shape), 0, dtype, std::make_shared<DeviceStorage>(*this, region, bytes), nullptr});
+      {shape, contiguous_strides(shape), 0, dtype, make_cached<DeviceStorage>(*this, region, bytes), nullptr});
 }
 
 void Context::release(const Region& region) noexcept {
@@ -148,7 +152,9 @@ void Context::dispatch(const Variant& variant, std::span<const std::byte> argume
                        std::span<const Tensor> reads, std::span<const Tensor> writes,
                        std::span<const VkBufferView> texels) {
   const std::lock_guard lock(mutex_);
-  std::vector<Access> read, written;
+  CachedVector<Access> read, written;
+  read.reserve(kOperands);
+  written.reserve(kOperands);
   for (const Tensor& t : reads) append(read, t);
   for (const Tensor& t : writes) append(written, t);
   // Views begin with the buffer, and what a validation layer knows of them is that they see all of it.

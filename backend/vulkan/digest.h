@@ -11,9 +11,11 @@ namespace nibble::inline v0::detail::vulkan {
 class Digest {
  public:
   void add(std::span<const std::byte> bytes) {
-    for (const std::byte b : bytes) value_ = (value_ ^ std::to_integer<std::uint64_t>(b)) * 0x100000001b3;
+    for (const std::byte b : bytes) value_ = (value_ ^ std::to_integer<std::uint64_t>(b)) * kPrime;
   }
   void add(std::string_view text) { add(std::as_bytes(std::span(text))); }
+  /// In one step, not by its bytes.
+  void add_word(std::uint32_t word) { value_ = (value_ ^ word) * kPrime; }
   template <class T>
   void add_number(T number) {
     add(std::as_bytes(std::span(&number, 1)));
@@ -21,6 +23,8 @@ class Digest {
   std::uint64_t value() const { return value_; }
 
  private:
+  static constexpr std::uint64_t kPrime = 0x100000001b3;
+
   std::uint64_t value_ = 0xcbf29ce484222325;
 };
 

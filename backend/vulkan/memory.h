@@ -1,9 +1,11 @@
 #pragma once
 
+#include <functional>
 #include <list>
 #include <map>
 
 #include "backend/vulkan/gpu.h"
+#include "quant_tensor/tensor/cached.h"
 
 namespace nibble::inline v0::detail::vulkan {
 
@@ -18,11 +20,13 @@ struct Block {
   VkBuffer buffer = nullptr;
   VkDeviceSize bytes = 0;
   VkDeviceAddress address = 0;
-  std::byte* mapped = nullptr;                ///< where the host sees it; null where it cannot
-  bool quick_to_read = false;                 ///< by the host: cached
-  std::map<VkDeviceSize, VkDeviceSize> free;  ///< offset to size; neighbours are merged
-  TexelViews texels;                          ///< made when they are first asked for
-  std::uint64_t last_use = 0;                 ///< the last batch that used any region that has been freed since
+  std::byte* mapped = nullptr;  ///< where the host sees it; null where it cannot
+  bool quick_to_read = false;   ///< by the host: cached
+  using Holes =
+      std::map<VkDeviceSize, VkDeviceSize, std::less<>, CachedAllocator<std::pair<const VkDeviceSize, VkDeviceSize>>>;
+  Holes free;                  ///< offset to size; neighbours are merged
+  TexelViews texels;           ///< made when they are first asked for
+  std::uint64_t last_use = 0;  ///< the last batch that used any region that has been freed since
 };
 
 /// A part of a block. Its batches say how long the device may still read or write it.

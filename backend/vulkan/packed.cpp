@@ -38,10 +38,12 @@ bool is_affine_triplet(const Format& format) {
 
 }  // namespace
 
-std::vector<Tensor> parts_of(const Tensor& w) {
+CachedVector<Tensor> parts_of(const Tensor& w) {
   if (!w.is_quantized()) return {w};
   const auto& components = w.packing()->components;
-  std::vector<Tensor> parts(components.begin(), components.end());
+  CachedVector<Tensor> parts;
+  parts.reserve(kMaxComponents + 3);  // room for what else a command reads
+  parts.assign(components.begin(), components.end());
   const Tensor numbers = backend_of(w).numbers_of(*w.packing()->format);
   if (numbers.defined()) parts.push_back(numbers);
   return parts;
@@ -83,7 +85,7 @@ void VulkanBackend::decode(const Tensor& packed, const Tensor& indices, const Te
                            std::span<const std::byte> arguments, std::uint64_t invocations) {
   const auto own = format_constants(packed);
   const DType index = indices.defined() ? indices.dtype() : DType::i32;
-  std::vector<Tensor> reads = parts_of(packed);
+  CachedVector<Tensor> reads = parts_of(packed);
   reads.push_back(indices);
   context_.dispatch({shader_for("decode", packed.packing()->format),
                      kElementWorkgroup,

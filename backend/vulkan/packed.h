@@ -2,16 +2,16 @@
 
 #include <array>
 #include <string>
-#include <vector>
 
 #include "backend/vulkan/context.h"
 #include "quant_tensor/formats/format.h"
+#include "quant_tensor/tensor/cached.h"
 
 namespace nibble::inline v0::detail::vulkan {
 
 /// What shaders read of w, by the numbers that it has there: a packed tensor's components, then the numbers that codes
 /// of its format name, if they do; or a dense tensor itself.
-std::vector<Tensor> parts_of(const Tensor& w);
+CachedVector<Tensor> parts_of(const Tensor& w);
 
 /// How shaders see the rows of a packed tensor: where each part's row 0 of this view lies, from the view's first weight
 /// on, and how far the next one is. What codes name is the same for all rows.

@@ -10,9 +10,13 @@
 namespace nibble::inline v0::detail::vulkan {
 
 const Shader* find_shader(std::string_view name) {
-  const auto table = shader_table();
-  const auto found = std::find_if(table.begin(), table.end(), [&](const Shader& s) { return s.name == name; });
-  return found == table.end() ? nullptr : &*found;
+  static const std::unordered_map<std::string_view, const Shader*> by_name = [] {
+    std::unordered_map<std::string_view, const Shader*> rows;
+    for (const Shader& shader : shader_table()) rows.emplace(shader.name, &shader);
+    return rows;
+  }();
+  const auto found = by_name.find(name);
+  return found == by_name.end() ? nullptr : found->second;
 }
 
 Variant::Variant(std::string name, std::uint32_t workgroup_size, std::initializer_list<std::uint32_t> own)
@@ -24,7 +28,7 @@ Variant::Variant(std::string name, std::uint32_t workgroup_size, std::initialize
 std::uint64_t Variant::digest() const {
   Digest digest;
   digest.add(shader);
-  digest.add(std::as_bytes(std::span(constants).first(count)));
+  for (const std::uint32_t constant : std::span(constants).first(count)) digest.add_word(constant);
   return digest.value();
 }
 

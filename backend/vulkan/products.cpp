@@ -60,9 +60,9 @@ bool on_16_bytes(std::uint64_t begin, std::int64_t pitch) { return begin % 16 ==
 struct Product {
   const MatmulArgs& operands;
   ProductArguments arguments{operands};
-  Tensor rows = {};                       ///< where rows lie anywhere, on the device: their places in x and y
-  Tensor x_bytes = {};                    ///< x as shaders/bytes_of_x.glsl says, for products of bytes
-  std::vector<VkBufferView> texels = {};  ///< by binding; empty where operands are read at addresses
+  Tensor rows = {};                        ///< where rows lie anywhere, on the device: their places in x and y
+  Tensor x_bytes = {};                     ///< x as shaders/bytes_of_x.glsl says, for products of bytes
+  CachedVector<VkBufferView> texels = {};  ///< by binding; empty where operands are read at addresses
 
   explicit Product(const MatmulArgs& args) : operands(args) {}
 
@@ -87,7 +87,7 @@ struct Product {
 
 /// The tensors that shaders read, by the numbers that they have there; x is the last.
 std::array<Tensor, 4> operands_of(const MatmulArgs& args) {
-  const std::vector<Tensor> parts = parts_of(args.w);
+  const CachedVector<Tensor> parts = parts_of(args.w);
   std::array<Tensor, 4> operands;
   for (std::size_t i = 0; i < 3; ++i) operands[i] = parts[std::min(i, parts.size() - 1)];
   operands[3] = args.x;
@@ -135,7 +135,7 @@ void run(Context& context, const Product& product, std::string_view algorithm, T
          Commands::Groups groups) {
   const MatmulArgs& args = product.operands;
   const Format* format = args.w.is_quantized() ? args.w.packing()->format : nullptr;
-  std::vector<Tensor> reads = parts_of(args.w);
+  CachedVector<Tensor> reads = parts_of(args.w);
   reads.insert(reads.end(), {args.x, product.rows, product.x_bytes});
   context.dispatch(variant_of(product, shader_for(algorithm, format), tile, workgroup),
                    std::as_bytes(std::span(&product.arguments, 1)), groups, reads, {&args.y, 1}, product.texels);

@@ -115,7 +115,7 @@ void set_extra(Walk& walk, std::size_t at, std::uint64_t value) {
 
 std::uint64_t address_of(const Tensor& t) { return reinterpret_cast<std::uint64_t>(bytes_of(t)); }
 
-void each_walk(const Shape& shape, std::initializer_list<Tensor> operands, const std::function<void(Walk&)>& visit) {
+void each_walk_by(const Shape& shape, std::initializer_list<Tensor> operands, const std::function<void(Walk&)>& visit) {
   if (shape.numel() > 0) Merged(shape, operands).each(visit);
 }
 

@@ -29,7 +29,11 @@ void set_extra(Walk& walk, std::size_t at, std::uint64_t value);
 
 /// Calls `visit` with walks that together pass over `shape` once; operands have that shape by their strides, or are
 /// undefined. Axes that all operands step through evenly are merged; what no four axes of 32 bits express is split.
-void each_walk(const Shape& shape, std::initializer_list<Tensor> operands, const std::function<void(Walk&)>& visit);
+void each_walk_by(const Shape& shape, std::initializer_list<Tensor> operands, const std::function<void(Walk&)>& visit);
+template <class Visit>
+void each_walk(const Shape& shape, std::initializer_list<Tensor> operands, Visit&& visit) {
+  each_walk_by(shape, operands, std::ref(visit));  // which takes no memory
+}
 
 /// The address of a dense tensor's first element.
 std::uint64_t address_of(const Tensor& t);
