@@ -394,6 +394,7 @@ class OnnxSource final : public WeightSource {
       info.packed = true;
     }
     if (spreads_.contains(tensor.name)) info.dtype = DType::f32, info.format = nibble::name(DType::f32);
+    if (refusals_.contains(tensor.name)) info.packed = true, info.format = tensor.type->name;
     tensors_.push_back(std::move(info));
     recipes_.push_back(&tensor);
   }

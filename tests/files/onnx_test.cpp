@@ -69,6 +69,15 @@ TEST_F(Onnx, WhatIsUnpackedThereIsPackedHere) {
   }
 }
 
+TEST_F(Onnx, ScalesOfHalfAFloatStaySo) {
+  const auto values = nb::load_safetensors(goldens() / "onnx_weights.safetensors").tensors.at("int4_half");
+  const nb::Tensor weight = Checkpoint::open(goldens() / "onnx_weights.onnx").get("int4_half");
+  EXPECT_EQ(nb::packing_of(weight).format.name, "affine4-g32");
+  EXPECT_EQ(weight.dtype(), nb::DType::f16);
+  EXPECT_EQ(decoded(nb::cast(nb::dequantize(weight, nb::DType::f16), nb::DType::f32)),
+            decoded(nb::cast(values, nb::DType::f32)));
+}
+
 // Where scales have all the bits that a float has, a product and a sum round.
 TEST_F(Onnx, ScalesOfManyBitsAreARoundingApart) {
   const auto expected =
@@ -112,6 +121,7 @@ TEST_F(Onnx, WhatNoFormatHoldsIsRefusedByName) {
   EXPECT_THAT(
       error_text([&] { model.get("nbits4_small"); }),
       testing::AllOf(HasSubstr("onnx_weights.onnx: nbits4_small"), HasSubstr("groups of 16 are not supported")));
+  EXPECT_TRUE(model.find("nbits4_small")->packed);
   EXPECT_THAT(error_text([&] { model.config(); }), HasSubstr("not run"));
 }
 

@@ -36,10 +36,10 @@ class Graph:
         values = self.rng.uniform(0.01, 0.02, shape) * self.rng.choice([-1, 1], shape)
         return values.astype(np.float32) if wide else values.astype(np.float16).astype(np.float32)
 
-    def node(self, operation, name, inputs, **attributes):
+    def node(self, operation, name, inputs, kind=TensorProto.FLOAT, **attributes):
         domain = "com.microsoft" if operation == "MatMulNBits" else ""
         self.nodes.append(helper.make_node(operation, inputs, [f"{name}.out"], name=name, domain=domain, **attributes))
-        self.outputs.append(helper.make_tensor_value_info(f"{name}.out", TensorProto.FLOAT, None))
+        self.outputs.append(helper.make_tensor_value_info(f"{name}.out", kind, None))
 
     def matmul(self, name, bits, block, zeros, wide=False):
         groups = K // block
@@ -50,7 +50,7 @@ class Graph:
             inputs.append(self.constant(f"{name}.zeros", packed))
         self.node("MatMulNBits", name, inputs, K=K, N=N, bits=bits, block_size=block)
 
-    def dequantize(self, name, dtype, shape, scales, zeros=True, **attributes):
+    def dequantize(self, name, dtype, shape, scales, zeros=True, half=False, **attributes):
         def numbers(shape):
             if not dtype.endswith("4"):
                 info = np.iinfo(dtype)
@@ -59,13 +59,15 @@ class Graph:
             return nibbles, {"kind": getattr(TensorProto, dtype.upper()), "shape": shape}
 
         values, kind = numbers(shape)
-        inputs = [self.constant(name, values, **kind), self.constant(f"{name}.scales", self.scales(scales))]
+        floats = self.scales(scales).astype(np.float16 if half else np.float32)
+        inputs = [self.constant(name, values, **kind), self.constant(f"{name}.scales", floats)]
         if zeros is None:
             inputs.append(self.constant(f"{name}.zeros", np.zeros(scales, dtype=dtype)))
         elif zeros:
             values, kind = numbers(scales)
             inputs.append(self.constant(f"{name}.zeros", values, **kind))
-        self.node("DequantizeLinear", name, inputs, **attributes)
+        made = TensorProto.FLOAT16 if half else TensorProto.FLOAT
+        self.node("DequantizeLinear", name, inputs, made, **attributes)
 
 
 def build():
@@ -85,6 +87,7 @@ def build():
     graph.dequantize("int8_columns", "int8", (K, N), (N,), zeros=None, axis=-1)
     graph.dequantize("int4_blocks", "int4", (N, 64), (N, 2), zeros=False, axis=1, block_size=32)
     graph.dequantize("uint4_blocks", "uint4", (64, N), (2, N), zeros=True, axis=0, block_size=32)
+    graph.dequantize("int4_half", "int4", (N, 64), (N, 2), zeros=False, half=True, axis=1, block_size=32)
     graph.dequantize("uint4_rows", "uint4", (N, 64), (N,), zeros=True, axis=0)
     # What no packed format has.
     graph.dequantize("conv", "int8", (4, 2, 3, 3), (4,), zeros=True, axis=0)
@@ -117,7 +120,8 @@ def main():
     del outside.graph.node[:], outside.graph.output[:]
     outside.graph.node.extend(nodes)
     outside.graph.output.extend([helper.make_tensor_value_info("nbits4.out", TensorProto.FLOAT, None)])
-    onnx.save(outside, HERE / "onnx_weights_outside.onnx", save_as_external_data=True, location=OUTSIDE, size_threshold=0)
+    onnx.save(outside, HERE / "onnx_weights_outside.onnx", save_as_external_data=True, location=OUTSIDE,
+              size_threshold=0)
 
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
