@@ -6,7 +6,7 @@ layout(push_constant) uniform Product {
   uint m, n, k;
   int x_row, x_column, y_row, y_column;  // strides in elements
   int w_column;                          // of a dense w
-  uint pad;
+  uint parts;                            // that k is split into, for shaders/sum_parts.glsl
   uint64_t rows;     // where rows lie anywhere: for each, elements from x to it, then from y
   uint64_t x_bytes;  // x as shaders/bytes_of_x.glsl says
 } args;

@@ -20,7 +20,7 @@ struct ProductArguments {
   std::uint32_t m = 0, n = 0, k = 0;
   std::int32_t x_row = 0, x_column = 0, y_row = 0, y_column = 0;
   std::int32_t w_column = 0;
-  std::uint32_t pad = 0;
+  std::uint32_t parts = 1;
   std::uint64_t rows = 0;
   std::uint64_t x_bytes = 0;
 
@@ -65,6 +65,22 @@ struct Product {
   CachedVector<VkBufferView> texels = {};  ///< by binding; empty where operands are read at addresses
 
   explicit Product(const MatmulArgs& args) : operands(args) {}
+
+  /// Leaves `size` places of k, from `begin` on.
+  void begin_at(std::uint32_t begin, std::uint32_t size) {
+    const auto bytes = [](std::int64_t elements, DType dtype) {
+      return static_cast<std::uint64_t>(elements * static_cast<std::int64_t>(itemsize(dtype)));
+    };
+    const Packing* packing = operands.w.packing();
+    arguments.k = size;
+    arguments.x += bytes(std::int64_t{begin} * arguments.x_column, operands.x.dtype());
+    if (!packing) arguments.component[0] += bytes(std::int64_t{begin} * arguments.w_column, operands.w.dtype());
+    for (std::size_t c = 0; packing && c < packing->components.size(); ++c) {
+      if (packing->format->components[c].of_row) continue;
+      const std::int64_t skipped = packing->format->width(static_cast<int>(c), begin);
+      arguments.component[c] += bytes(skipped, packing->components[c].dtype());
+    }
+  }
 
   /// Whether rows begin at multiples of 16 bytes and are whole, as shaders/product_x.glsl and reads.glsl ask.
   bool wide_x() const {
@@ -141,14 +157,50 @@ void run(Context& context, const Product& product, std::string_view algorithm, T
                    std::as_bytes(std::span(&product.arguments, 1)), groups, reads, {&args.y, 1}, product.texels);
 }
 
-/// Numbers of rows are powers of two, so that few pipelines serve all sizes.
-std::uint32_t rows_at_a_time(const Product& product, std::uint32_t most) {
-  return std::min(std::bit_ceil(product.arguments.m), most);
-}
-
 /// A workgroup for each tile of y, those of the same rows of x one after another.
 Commands::Groups tiles(const Product& product, Tile tile) {
   return {pieces(product.arguments.n, tile.n), pieces(product.arguments.m, tile.m), 1};
+}
+
+/// What fills a device, and the least of k that is worth a part of its own. Parts begin where blocks of all formats do.
+constexpr std::uint32_t kFilling = 256, kLeastPart = 1024, kPartStep = 256;
+
+/// How many parts k is split into where tiles alone would leave the device idle. Their number depends on that of rows,
+/// so that deterministic products have one.
+std::uint32_t parts_of_k(const Product& product, Tile tile) {
+  if (product.operands.deterministic || product.rows.defined()) return 1;
+  const auto [along_w, along_x, one] = tiles(product, tile);
+  const std::uint64_t wanted = kFilling / std::max(std::uint64_t{along_w} * along_x, std::uint64_t{1});
+  return static_cast<std::uint32_t>(
+      std::clamp<std::uint64_t>(product.arguments.k / kLeastPart, 1, std::max<std::uint64_t>(wanted, 1)));
+}
+
+/// Runs a product of tiles as parts along k, which do not wait for one another, and sums those in their order.
+void run_in_parts(Context& context, const Product& product, std::string_view algorithm, Tile tile,
+                  std::uint32_t workgroup) {
+  const std::uint32_t k = product.arguments.k, wanted = parts_of_k(product, tile);
+  if (wanted == 1) return run(context, product, algorithm, tile, workgroup, tiles(product, tile));
+  const std::uint32_t step = pieces(pieces(k, wanted), kPartStep) * kPartStep;
+  const std::int64_t m = product.arguments.m, n = product.arguments.n;
+  Product whole = product;
+  whole.arguments.parts = pieces(k, step);
+  const Tensor parts = context.allocate({whole.arguments.parts, m, n}, DType::f32);
+  whole.arguments.x = address_of(parts);
+  for (std::uint32_t p = 0; p < whole.arguments.parts; ++p) {
+    MatmulArgs operands = product.operands;
+    operands.y = make_view(parts, {m, n}, {n, 1}, p * m * n);
+    Product part(operands);
+    part.begin_at(p * step, std::min(step, k - p * step));
+    run(context, part, algorithm, tile, workgroup, tiles(product, tile));
+  }
+  context.dispatch(
+      variant_of(product, "sum_parts", {}, kElementWorkgroup), std::as_bytes(std::span(&whole.arguments, 1)),
+      context.spread(workgroups(static_cast<std::uint64_t>(m * n))), {&parts, 1}, {&product.operands.y, 1});
+}
+
+/// Numbers of rows are powers of two, so that few pipelines serve all sizes.
+std::uint32_t rows_at_a_time(const Product& product, std::uint32_t most) {
+  return std::min(std::bit_ceil(product.arguments.m), most);
 }
 
 /// Records one product over the operands as they lie.
@@ -159,13 +211,11 @@ void launch_gemv(Context& context, const Product& product) {
   // What an invocation holds, 32 weights of each row of w and a sum for each pair, must stay in registers.
   const std::uint32_t m = rows_at_a_time(product, kMostGemvRows);
   const Tile tile{m, m <= 2 ? 4u : 2u};
-  run(context, product, "gemv", tile, context.found().features.subgroup_size, tiles(product, tile));
+  run_in_parts(context, product, "gemv", tile, context.found().features.subgroup_size);
 }
 
 constexpr Tile kGemmTile{32, 32};
-void launch_gemm(Context& context, const Product& product) {
-  run(context, product, "gemm", kGemmTile, 64, tiles(product, kGemmTile));
-}
+void launch_gemm(Context& context, const Product& product) { run_in_parts(context, product, "gemm", kGemmTile, 64); }
 
 void launch_lanes(Context& context, const Product& product) {
   Product through_texels = product;

@@ -194,6 +194,32 @@ TEST_F(VulkanProducts, OfWhatBytesCannotHoldAreThoseOfFloats) {
   }
 }
 
+// Where tiles are few, k is split: the same bits each time, and deterministic ones the same whatever rows there are.
+TEST_F(VulkanProducts, OfFewTilesAreSummedFromParts) {
+  const std::int64_t rows = 3, n = 20, k = 3 * 1024 + 256;
+  Random random(9);
+  nb::detail::Backend& backend = nb::detail::vulkan_backend(device().index);
+  for (const char* name : {"", "nvfp4_global"}) {
+    const Tensor w = *name ? weights(random, nb::detail::format_named("test", name), n, k, DType::f16)
+                           : matrix(random, n, k, DType::bf16);
+    const Tensor x = matrix(random, rows, k, DType::f16);
+    for (const MatmulKernel& kernel : kernels()) {
+      if (kernel.name != "gemv_vulkan" && kernel.name != "gemm_vulkan") continue;
+      SCOPED_TRACE(kernel.name + ' ' + name);
+      const auto product = [&](const Tensor& of, bool deterministic) {
+        const Tensor y = nb::slice(backend.allocate({of.size(0), n + 1}, DType::f32), 1, 1, n + 1);
+        kernel.run({of.to(device()), w.to(device()), y, Orientation::along, nb::Precision::exact, deterministic});
+        return y.to(nb::Device::cpu());
+      };
+      const Tensor y = product(x, false);
+      expect_product(x, w, Orientation::along, y);
+      EXPECT_EQ(doubles(product(x, false)), doubles(y));
+      if (kernel.name == "gemv_vulkan") continue;  // never deterministic
+      EXPECT_EQ(doubles(product(nb::slice(x, 0, 1, 2), true)), doubles(nb::slice(product(x, true), 0, 1, 2)));
+    }
+  }
+}
+
 TEST_F(VulkanProducts, StayOnTheDevice) {
   const nb::with there(only_there());
   const auto pack = [](const nb::Shape& shape) {
