@@ -13,8 +13,10 @@
 #include "adapters/hosts/python/bindings.h"
 #include "adapters/hosts/python/casters.h"
 #include "adapters/hosts/python/dlpack.h"
+#include "adapters/hosts/python/torch_threads.h"
 #include "nibble/memory.h"
 #include "nibble/ops.h"
+#include "nibble/options.h"
 
 namespace nb = nanobind;
 using namespace nanobind::literals;
@@ -104,7 +106,7 @@ class Torch {
     const auto rank = static_cast<std::size_t>(seen.ndim);
     const Tensor x = from_borrowed(nullptr, place(seen), Shape(std::span(seen.shape, rank)),
                                    Strides(std::span(seen.strides, rank)), dtype);
-    return std::make_unique<Given>(matmul(x, right));
+    return std::make_unique<Given>(matmul(x, right, on_torch_threads()));
   }
 
   nb::object give(std::unique_ptr<Given> result) const {
@@ -118,9 +120,15 @@ class Torch {
   const Exchange* exchange_;
 };
 
+nb::object call_on_torch_threads(const nb::callable& function, const nb::args& arguments) {
+  const with in_force(on_torch_threads());
+  return function(*arguments);
+}
+
 }  // namespace
 
 void bind_torch(nb::module_& m) {
+  m.def("on_torch_threads", &call_on_torch_threads, "function"_a, "arguments"_a);
   nb::class_<LinearWeight>(m, "LinearWeight").def("__deepcopy__", [](const LinearWeight&, nb::handle) {
     return nb::none();  // a copy lies elsewhere
   });

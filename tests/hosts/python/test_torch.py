@@ -2,6 +2,7 @@
 
 import copy
 import io
+import threading
 
 import numpy as np
 import pytest
@@ -99,6 +100,27 @@ def test_layers_that_nobody_looks_at_take_the_short_way():
             part.data = part.clone()  # lies elsewhere now
         close(F.linear(x, w), want)
     assert F.linear(x.requires_grad_(), w).requires_grad
+
+
+def test_torchs_threads_compute_the_same():
+    w, x, before = nt.quantize(rand(512, 1024)), rand(3, 1024), torch.get_num_threads()
+    results = []
+
+    def products():
+        for _ in range(20):
+            with torch.no_grad(), nb.options(precision="exact"):  # which belong to a thread
+                results.extend([F.linear(x, w), torch.mm(x, w.T)])
+
+    try:
+        for count in (1, 2, 3):
+            torch.set_num_threads(count)
+            products()
+        callers = [threading.Thread(target=products) for _ in range(3)]
+        [caller.start() for caller in callers]
+        [caller.join() for caller in callers]
+    finally:
+        torch.set_num_threads(before)
+    assert len(results) == 6 * 40 and all(torch.equal(y, results[0]) for y in results)
 
 
 def test_gradients_flow_to_activations():

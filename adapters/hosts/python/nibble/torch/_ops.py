@@ -21,6 +21,8 @@ _library.define(f"grouped_matmul(Tensor x, {_WEIGHT}, bool turned, Tensor offset
 _library.define(f"take({_WEIGHT}, Tensor indices) -> Tensor")
 _library.define(f"decode({_WEIGHT}) -> Tensor")
 
+_run = _nibble.on_torch_threads
+
 DTYPES = {
     torch.float32: _nibble.DType.float32,
     torch.float16: _nibble.DType.float16,
@@ -63,7 +65,7 @@ def packed_of(parts: Sequence[torch.Tensor], format: str, dtype: torch.dtype, co
 
 def matmul(x, parts, format, dtype, columns, turned):
     w = packed_of(parts, format, dtype, columns)
-    return to_torch(_nibble.matmul(to_nibble(x), w.mT if turned else w))
+    return to_torch(_run(_nibble.matmul, to_nibble(x), w.mT if turned else w))
 
 
 def grouped_matmul(x, parts, format, dtype, columns, turned, offsets):
@@ -73,18 +75,18 @@ def grouped_matmul(x, parts, format, dtype, columns, turned, offsets):
     begin = 0
     for expert, end in enumerate(offsets.tolist()):
         if end > begin:
-            y[begin:end] = to_torch(_nibble.matmul(to_nibble(x[begin:end]), _nibble.select(w, 0, expert)))
+            y[begin:end] = to_torch(_run(_nibble.matmul, to_nibble(x[begin:end]), _nibble.select(w, 0, expert)))
         begin = end
     return y
 
 
 def take(parts, format, dtype, columns, indices):
-    return to_torch(_nibble.take(packed_of(parts, format, dtype, columns), to_nibble(indices), 0))
+    return to_torch(_run(_nibble.take, packed_of(parts, format, dtype, columns), to_nibble(indices), 0))
 
 
 def decode(parts, format, dtype, columns):
     # Counted, and refused where fallbacks are forbidden: a copy of a packed tensor's values is one.
-    return to_torch(_nibble.contiguous(packed_of(parts, format, dtype, columns)))
+    return to_torch(_run(_nibble.contiguous, packed_of(parts, format, dtype, columns)))
 
 
 for _function in (matmul, grouped_matmul, take, decode):
