@@ -98,6 +98,14 @@ def test_capability_says_what_happens(op):
                 SAMPLES[op](w)
 
 
+def test_capability_takes_names():
+    assert nb.capability("matmul", "bfloat16", "q4_0", (2, 64)) == "native"
+    assert nb.capability("matmul", np.float32, "q4_0", (2, 60)) == "refused"
+    for unknown in (("nothing", "float32"), ("matmul", "float31"), ("matmul", "float32", "q9_9", (2, 64))):
+        with pytest.raises(nb.ArgumentError, match="there is no such"):
+            nb.capability(*unknown)
+
+
 @pytest.mark.parametrize("dtype", list(nb.DType))
 @pytest.mark.parametrize("op", ["exp", "add", "sum", "matmul", "reshape", "transpose", "slice"])
 def test_capability_says_which_dtypes(op, dtype):

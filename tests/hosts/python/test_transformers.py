@@ -199,6 +199,10 @@ def test_folders_that_cannot_be_read(tmp_path):
     (tmp_path / "model.safetensors").unlink()
     with pytest.raises(nb.Error, match="safetensors"):
         nt.from_pretrained(transformers.AutoModelForCausalLM, tmp_path)
+    nb.save(tmp_path / "model.safetensors", {"w": nb.ones(2)})
+    (tmp_path / "config.json").write_text('{"model_type": "of_tomorrow"}')
+    with pytest.raises(NotImplementedError, match="'of_tomorrow'"):
+        nt.from_pretrained(transformers.AutoModelForCausalLM, tmp_path)
 
 
 @pytest.mark.skipif("NIBBLE_PROGRAM" not in os.environ, reason="the program nibble is not built")

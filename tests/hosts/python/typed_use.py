@@ -10,5 +10,6 @@ z: nb.Tensor = nb.sum(w, axis=0, keepdims=True)
 shape: tuple[int, ...] = w.shape
 parts: dict[str, nb.Tensor] = w.components()
 name: str | None = w.format
+can: str = nb.capability("matmul", "float32", name, (4, 64))
 with nb.options(precision="fast"):
     pair: tuple[nb.Tensor, nb.Tensor] = nb.topk(y, 1)

@@ -29,7 +29,6 @@ from ._errors import (
 from ._nibble import (
     DType as DType,
     Tensor as Tensor,
-    capability as capability,
     default_device as default_device,
     devices as devices,
     einsum as einsum,
@@ -98,6 +97,16 @@ def layer_norm(x: Tensor, weight: Tensor | None = None, bias: Tensor | None = No
     """(x - mean) / sqrt(var + eps) · weight + bias over the last axis."""
     undefined = _nibble.undefined
     return _nibble.layer_norm(x, undefined if weight is None else weight, undefined if bias is None else bias, eps)
+
+
+def capability(
+    op: str, dtype: Any, format: str | None = None, shape: Sequence[int] | None = None, device: str = "cpu"
+) -> str:
+    """How an operation is done for an operand of this dtype and, where it is packed, of this format and stored shape:
+    "native"; "decoded", a packed operand first; "refused".
+
+    Raises ArgumentError for an operation, dtype or format that there is not."""
+    return _nibble.capability(op, dtype_of(dtype), format, shape, device)
 
 
 def load(path: str | os.PathLike[str]) -> dict[str, Tensor]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from .. import Tensor, _nibble
+from .. import Tensor, UnsupportedError, _nibble
 from ._ops import to_torch
 from ._packed import frozen_as_loaded, wrap
 
@@ -22,7 +22,10 @@ def _config(path: str | os.PathLike[str]) -> Any:
     from transformers import CONFIG_MAPPING
 
     settings = {k: v for k, v in json.loads(_nibble.model_config(path)).items() if k not in _PACKING}
-    return CONFIG_MAPPING[settings["model_type"]].from_dict(settings)
+    kind = settings.get("model_type")
+    if kind not in CONFIG_MAPPING:
+        raise UnsupportedError(f"{os.fspath(path)}: transformers knows no model_type {kind!r}")
+    return CONFIG_MAPPING[kind].from_dict(settings)
 
 
 def _dtype_of(tensors: dict[str, Tensor], config: Any) -> torch.dtype:
