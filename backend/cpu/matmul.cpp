@@ -105,8 +105,9 @@ bool supports(const Unit& unit, const MatmulQuery& q) {
 }
 bool is_affine(const Unit&, const MatmulQuery& q) { return q.format != nullptr && suits_integers(*q.format); }
 /// Many rows are faster as tiles, which add up in another order.
-bool is_affine_few(const Unit& unit, const MatmulQuery& q) {
-  return is_affine(unit, q) && (q.deterministic || q.rows <= unit.few_rows->most_rows);
+bool is_few(const Unit& unit, const MatmulQuery& q) {
+  return q.format != nullptr && suits_few_rows(*unit.few_rows, *q.format) &&
+         (q.deterministic || q.rows <= unit.few_rows->most_rows);
 }
 
 bool has_fast(const Unit& unit) { return unit.fast.multiply != nullptr; }
@@ -130,9 +131,8 @@ struct KernelRow {
   bool (*available)(const Unit& unit) = nullptr;
 };
 constexpr KernelRow kRows[] = {
-    {"few_affine_fast", kFast, 60, supports<kFast, kAlong, is_affine_few>, few_along<FewScheme::fast>, has_few_rows},
-    {"few_affine_standard", kStandard, 50, supports<kStandard, kAlong, is_affine_few>, few_along<FewScheme::standard>,
-     has_few_rows},
+    {"few_fast", kFast, 60, supports<kFast, kAlong, is_few>, few_along<FewScheme::fast>, has_few_rows},
+    {"few_standard", kStandard, 50, supports<kStandard, kAlong, is_few>, few_along<FewScheme::standard>, has_few_rows},
     {"along_affine_matrices_fast", kFast, 45, supports<kFast, kAlong, is_affine>, matrices_along<&MatrixIntegers::fast>,
      has_matrices},
     {"along_affine_fast", kFast, 40, supports<kFast, kAlong, is_affine>, affine_along<&Unit::fast>, has_fast},

@@ -31,6 +31,8 @@ void multiply_along_integer(const Unit& unit, const IntegerScheme& scheme, const
 /// The same by the unit's few_rows. If `deterministic`, a row of x has the same bits however many there are.
 void multiply_few_rows(const Unit& unit, FewScheme scheme, const Matrix& x, const PackedRows& w, const Output& y,
                        bool deterministic);
+/// Whether they can: a kernel of the unit's own, or codes that tiles of integers take.
+bool suits_few_rows(const FewRowsUnit& few, const Format& format);
 /// The rows listed, which `scheme` does not represent well enough, by the next more precise path.
 void multiply_refused(const Unit& unit, FewScheme scheme, const Matrix& x, const PackedRows& w, const Output& y,
                       std::span<const std::int64_t> rows);

@@ -184,6 +184,10 @@ struct TaskLines {
 
 }  // namespace
 
+bool suits_few_rows(const FewRowsUnit& few, const Format& format) {
+  return suits_integers(format) || find_kernel(few, format.name) != nullptr;
+}
+
 void multiply_few_rows(const Unit& unit, FewScheme scheme, const Matrix& x, const PackedRows& w, const Output& y,
                        bool deterministic) {
   const FewRowsUnit& few = *unit.few_rows;

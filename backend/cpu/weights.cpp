@@ -171,7 +171,7 @@ void PackedRows::unpack(std::int64_t i, std::int64_t begin, std::int64_t count, 
 
 std::vector<std::int64_t> PackedRows::odd_groups(std::int64_t i) const {
   std::vector<std::int64_t> odd;
-  if (format().codes == nullptr) return odd;
+  if (format().codes == nullptr) return odd_groups_by_value(i);
   std::uint8_t codes[kChunk];
   float scales[kMostGroups], biases[kMostGroups];
   const std::int64_t group = format().group_size;
@@ -186,6 +186,20 @@ std::vector<std::int64_t> PackedRows::odd_groups(std::int64_t i) const {
     if (all_finite(scales, groups) && all_finite(biases, groups)) continue;
     for (std::int64_t g = 0; g < groups; ++g) {
       if (!all_finite(scales + g, 1) || !all_finite(biases + g, 1)) odd.push_back(begin / group + g);
+    }
+  }
+  return odd;
+}
+
+std::vector<std::int64_t> PackedRows::odd_groups_by_value(std::int64_t i) const {
+  std::vector<std::int64_t> odd;
+  float weights[kChunk];
+  const std::int64_t group = format().group_size;
+  for (std::int64_t begin = 0; begin < length(); begin += kChunk) {
+    const std::int64_t count = std::min(kChunk, length() - begin);
+    decode(i, begin, count, weights);
+    for (std::int64_t k = 0; k < count; k += group) {
+      if (!all_finite(weights + k, group)) odd.push_back((begin + k) / group);
     }
   }
   return odd;

@@ -148,6 +148,7 @@ class PackedRows final : public WeightRows {
   }
   void panel(std::int64_t row, std::int64_t begin, std::int64_t count, float* out) const override;
 
+  std::vector<std::int64_t> odd_groups_by_value(std::int64_t row) const;
   /// Whether the unit has codes and scales of the format.
   bool has_unit_codes() const { return decoder_ != nullptr && decoder_->codes != nullptr; }
   /// The same as `lines`, not decoded; count at most kCodeDepth.

@@ -69,10 +69,7 @@ Errors measure(const Case& c) {
       const double allowed = rounding(c.y.dtype()) * std::abs(sum) + (c.y.dtype() == DType::f16 ? 0x1p-24 : 0);
       const double norm = std::sqrt(xx * ww);
       if (!std::isfinite(y)) return {std::numeric_limits<double>::infinity(), 0};
-      // Weights that are all zero may be sums of codes less a zero: what cancels leaves a rounding behind.
-      const bool is_rounding = norm == 0 && miss <= 1e-5 * std::sqrt(xx);
-      if (miss > allowed && !is_rounding)
-        errors.worst = std::max(errors.worst, norm > 0 ? (miss - allowed) / norm : miss * 1e30);
+      if (miss > allowed) errors.worst = std::max(errors.worst, norm > 0 ? (miss - allowed) / norm : miss * 1e30);
       missed += miss * miss, total += sum * sum;
     }
   }

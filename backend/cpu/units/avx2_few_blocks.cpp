@@ -97,6 +97,15 @@ inline F of_groups(const float* groups, int count, const LaneShifts& order, int 
   return {_mm256_permutevar8x32_ps(some, load256(order.v + kLanes * p))};
 }
 
+/// fp32 from bytes that are the bits of an f16 from bit kShift on, but for their sign.
+template <int kShift>
+inline void floats_of_bytes(const unsigned char* in, F (&w)[2]) {
+  __m256i halves = _mm256_slli_epi16(_mm256_cvtepi8_epi16(load128(in)), kShift);
+  if (kShift < 8) halves = _mm256_and_si256(halves, _mm256_set1_epi16(static_cast<short>(0x8000 | 127 << kShift)));
+  w[0].v = _mm256_cvtph_ps(_mm256_castsi256_si128(halves));
+  w[1].v = _mm256_cvtph_ps(_mm256_extracti128_si256(halves, 1));
+}
+
 // ---- schemes -------------------------------------------------------------------------------------------------------
 
 /// Eight rounded activations; adds them to `total`.
@@ -146,7 +155,7 @@ struct Words {
     a.low = _mm256_add_epi32(a.low, _mm256_madd_epi16(_mm256_unpacklo_epi8(w.v, zero), x.low));
     a.high = _mm256_add_epi32(a.high, _mm256_madd_epi16(_mm256_unpackhi_epi8(w.v, zero), x.high));
   }
-  static F total(Sum a) { return {_mm256_cvtepi32_ps(_mm256_hadd_epi32(a.low, a.high))}; }
+  static __m256i total(Sum a) { return _mm256_hadd_epi32(a.low, a.high); }
 };
 
 /// In bytes, whose products by codes of kBits bits add up in 16 bits as often as these hold.
@@ -176,7 +185,7 @@ struct Bytes {
       a.all = _mm256_add_epi32(a.all, _mm256_madd_epi16(a.words, _mm256_set1_epi16(1)));
     }
   }
-  static F total(Sum a) { return {_mm256_cvtepi32_ps(a.all)}; }
+  static __m256i total(Sum a) { return a.all; }
 };
 
 /// x = 256 · high + low, both int8: of each vector first the high bytes.
@@ -208,8 +217,13 @@ struct Halves {
     Half::template add<t>(a.high, w, x.high);
     Half::template add<t>(a.low, w, x.low);
   }
-  static F total(Sum a) { return {_mm256_cvtepi32_ps(_mm256_add_epi32(_mm256_slli_epi32(a.high.all, 8), a.low.all))}; }
+  static __m256i total(Sum a) { return _mm256_add_epi32(_mm256_slli_epi32(a.high.all, 8), a.low.all); }
 };
+
+inline F numbers_of_sums(__m256i sums) { return {_mm256_cvtepi32_ps(sums)}; }
+inline F numbers_of_sums(__m256i sums, const unsigned char* more) {
+  return numbers_of_sums(_mm256_add_epi32(sums, load256(more)));
+}
 
 /// Codes of eight bits overflow sums of 16.
 template <int kBits>
@@ -228,6 +242,7 @@ template <int kBits>
 using Fast = typename Schemes<kBits>::Fast;
 
 #include "backend/cpu/units/few_blocks.inl.h"
+#include "backend/cpu/units/few_floats.inl.h"
 #include "backend/cpu/units/few_streams.inl.h"
 
 }  // namespace

@@ -100,6 +100,15 @@ inline F of_groups(const float* groups, int, const LaneShifts& order, int) {
   return {_mm512_permutexvar_ps(_mm512_load_si512(order.v), _mm512_loadu_ps(groups))};
 }
 
+/// fp32 from bytes that are the bits of an f16 from bit kShift on, but for their sign.
+template <int kShift>
+inline void floats_of_bytes(const unsigned char* in, F (&w)[2]) {
+  __m512i halves = _mm512_slli_epi16(_mm512_cvtepi8_epi16(load256(in)), kShift);
+  if (kShift < 8) halves = _mm512_and_si512(halves, _mm512_set1_epi16(static_cast<short>(0x8000 | 127 << kShift)));
+  w[0].v = _mm512_cvtph_ps(_mm512_castsi512_si256(halves));
+  w[1].v = _mm512_cvtph_ps(_mm512_extracti64x4_epi64(halves, 1));
+}
+
 // ---- schemes -------------------------------------------------------------------------------------------------------
 
 /// gcc would read memory again for each packed row that meets it, and the processor reads but one vector a cycle.
@@ -143,7 +152,7 @@ struct Halves {
     a.high = _mm512_dpbusd_epi32(a.high, w.v, x.high);
     a.low = _mm512_dpbusd_epi32(a.low, w.v, x.low);
   }
-  static F total(Sum a) { return {_mm512_cvtepi32_ps(_mm512_add_epi32(_mm512_slli_epi32(a.high, 8), a.low))}; }
+  static __m512i total(Sum a) { return _mm512_add_epi32(_mm512_slli_epi32(a.high, 8), a.low); }
 };
 
 struct Bytes {
@@ -165,8 +174,13 @@ struct Bytes {
   static void add(Sum& a, Columns w, __m512i x) {
     a.v = _mm512_dpbusd_epi32(a.v, w.v, x);
   }
-  static F total(Sum a) { return {_mm512_cvtepi32_ps(a.v)}; }
+  static __m512i total(Sum a) { return a.v; }
 };
+
+inline F numbers_of_sums(__m512i sums) { return {_mm512_cvtepi32_ps(sums)}; }
+inline F numbers_of_sums(__m512i sums, const unsigned char* more) {
+  return numbers_of_sums(_mm512_add_epi32(sums, _mm512_loadu_si512(more)));
+}
 
 template <int kBits>
 using Standard = Halves;
@@ -174,6 +188,7 @@ template <int kBits>
 using Fast = Bytes;
 
 #include "backend/cpu/units/few_blocks.inl.h"
+#include "backend/cpu/units/few_floats.inl.h"
 #include "backend/cpu/units/few_streams.inl.h"
 
 }  // namespace

@@ -9,8 +9,9 @@
 //   fp32 Standard<bits>, Fast<bits>   schemes for codes of so many bits, each of
 //     kMost, kBytes     the largest rounded activation; bytes of x that meet one part
 //     round             a group of activations into its lane of a part; returns their sum
-//     Activations, load; Sum, add<t>, total   of a part of x; integer sums; how vector t joins them; floats, a group's
-//                                             in each lane
+//     Activations, load; Sum, add<t>, total   of a part of x; integer sums; how vector t joins them; a group's in each
+//                                             lane
+//   numbers_of_sums   such totals, plus integers in memory where these are given
 
 #include "backend/cpu/units/integer_range.inl.h"
 #include "backend/cpu/units/packed_rows.inl.h"
@@ -29,7 +30,8 @@ constexpr int kParts = kBlockGroups / kLanes;
 
 // ---- x -------------------------------------------------------------------------------------------------------------
 
-/// Of a block of a packed row of x: the rounded activations part by part, then the units of all groups and their sums.
+/// Of a block of a packed row of x: the rounded activations part by part, then the units of all groups and their sums:
+/// floats, or integers that centre codes, see Places.
 template <class Scheme>
 constexpr int kUnits = kParts* Scheme::kBytes;
 template <class Scheme>
@@ -37,20 +39,27 @@ constexpr int kXBytes = kUnits<Scheme> + 8 * kBlockGroups;
 
 constexpr int kChunkWeights = kBlockWeights, kRoundedWeights = kGroupWeights;
 
-/// Group `g` of a block, to the lane that `lane_of` names. The sum is that of the rounded activations, exact: with the
-/// original ones their rounding would meet uncentred codes.
+/// Where a block's groups and their weights go, and what its codes are centred around, as bytes.
+enum Places { kLaneOfGroup, kWeightOfPlace = kBlockGroups, kZeroOfCodes = kWeightOfPlace + kGroupWeights, kPlaces };
+
+/// Group `g` of a block. The sum is that of the rounded activations, exact: with the original ones their rounding would
+/// meet uncentred codes.
 template <class Scheme>
-bool pack_block(const float* x, const std::uint8_t* lane_of, int g, unsigned char* block, Rounding& rounding) {
+bool pack_block(const float* in, const std::uint8_t* places, int g, unsigned char* block, Rounding& rounding) {
+  float x[kGroupWeights];
+  for (int i = 0; i < kGroupWeights; ++i) x[i] = in[places[kWeightOfPlace + i]];
   const std::uint32_t bits = max_magnitude(x, kGroupWeights);
   const float most = __builtin_bit_cast(float, bits);
   if (!has_integers(bits)) return false;
-  const int lane = lane_of[g];
+  const int lane = places[kLaneOfGroup + g], zero = places[kZeroOfCodes];
   const float unit = most / Scheme::kMost, inverse = bits == 0 ? 0.f : Scheme::kMost / most;
   const std::int32_t total = Scheme::round(x, inverse, lane % kLanes, block + lane / kLanes * Scheme::kBytes);
   const float sum = unit * static_cast<float>(total);
+  const std::int32_t centring = -zero * total;
   rounding.add(x, kGroupWeights, inverse, unit);
   __builtin_memcpy(block + kUnits<Scheme> + 4 * lane, &unit, 4);
-  __builtin_memcpy(block + kUnits<Scheme> + 4 * (kBlockGroups + lane), &sum, 4);
+  __builtin_memcpy(block + kUnits<Scheme> + 4 * (kBlockGroups + lane),
+                   zero == 0 ? static_cast<const void*>(&sum) : &centring, 4);
   return true;
 }
 
@@ -68,6 +77,9 @@ template <class Block>
 constexpr bool has_columns = requires {
   Block::kLaneGroups;
 };
+/// What codes are less to be centred; 0 where groups have a bias.
+template <class Block>
+constexpr int zero_of = Block::kZero;
 template <class Block>
 constexpr LaneGroups groups_of() {
   if constexpr (has_columns<Block>) {
@@ -76,17 +88,25 @@ constexpr LaneGroups groups_of() {
     return kInOrder;
   }
 }
-struct LanesOfGroups {
-  std::uint8_t v[kBlockGroups];
+struct PlacesOf {
+  std::uint8_t v[kPlaces];
 };
 template <class Block>
-constexpr LanesOfGroups lanes_of() {
-  LanesOfGroups lanes{};
-  for (int i = 0; i < kBlockGroups; ++i) lanes.v[groups_of<Block>().v[i]] = static_cast<std::uint8_t>(i);
-  return lanes;
+constexpr PlacesOf places_of() {
+  PlacesOf places{};
+  for (int i = 0; i < kBlockGroups; ++i) places.v[groups_of<Block>().v[i]] = static_cast<std::uint8_t>(i);
+  for (int i = 0; i < kGroupWeights; ++i) {
+    if constexpr (requires { Block::kOrder; }) {
+      places.v[kWeightOfPlace + i] = Block::kOrder.v[i];
+    } else {
+      places.v[kWeightOfPlace + i] = static_cast<std::uint8_t>(i);
+    }
+  }
+  places.v[kZeroOfCodes] = static_cast<std::uint8_t>(zero_of<Block>);
+  return places;
 }
 template <class Block>
-constexpr LanesOfGroups kLanesOf = lanes_of<Block>();
+constexpr PlacesOf kPlacesOf = places_of<Block>();
 
 /// Codes of a block.
 template <class Block>
@@ -142,7 +162,7 @@ class CodeColumns<Block> {
   const unsigned char* in_;
 };
 
-/// Scale and bias of the group of each lane.
+/// The scale of the group of each lane, and its bias where it has one.
 template <class Block>
 class LaneScales {
  public:
@@ -184,10 +204,6 @@ requires(Block::kWeights == 32) class LaneScales<Block> {
     Block::block_scales(first, widen_halves, scale_);
   }
   [[gnu::always_inline]] F scale(int p) const { return of_blocks(scale_, kGroupOfLanes<Block>, p); }
-  /// As scales_and_biases has it.
-  [[gnu::always_inline]] F bias(int p) const {
-    return mul(mul(scale(p), broadcast(-2.f * Block::kZero)), broadcast(.5f));
-  }
 
  private:
   EightNumbers scale_;
@@ -201,7 +217,6 @@ class LaneScales<Block> {
   [[gnu::always_inline]] F scale(int p) const {
     return mul(float_tops<Block::kFloatBit>(scale_, p), broadcast(Block::kFloatUnit));
   }
-  [[gnu::always_inline]] F bias(int p) const { return mul(scale(p), broadcast(-Block::kZero)); }
 
  private:
   Sixteen scale_;
@@ -229,10 +244,7 @@ class LaneScales<Block> {
     }
   }
   [[gnu::always_inline]] F scale(int p) const { return mul(unit_, signed_of(scale_, p)); }
-  [[gnu::always_inline]] F bias(int p) const {
-    if constexpr (Block::kZero == 0) return mul(minimum_unit_, signed_of(minimum_, p));
-    return mul(scale(p), broadcast(-Block::kZero));
-  }
+  [[gnu::always_inline]] F bias(int p) const { return mul(minimum_unit_, signed_of(minimum_, p)); }
 
  private:
   F unit_, minimum_unit_;
@@ -246,9 +258,11 @@ struct Part {
   Columns codes[4];
   F scale, bias;  ///< of the lane's group
 };
+/// What besides codes makes weights of a part, scale · (code − zero) or scale · code + bias.
+enum class Less : std::uint8_t { zero, bias, nothing };
 
-/// y += x · w of a part, for one row of x.
-template <class Scheme>
+/// y += x · w of a part, for one row of x. Codes are centred as integers: weights that are zero add up to nothing.
+template <class Scheme, Less kLess>
 [[gnu::always_inline]] inline void add_part(const Part (&w)[kPackedRows], const unsigned char* x, int p,
                                             F (&y)[kPackedRows]) {
   typename Scheme::Sum sums[kPackedRows] = {};
@@ -258,35 +272,41 @@ template <class Scheme>
                           __attribute__((always_inline)) { Scheme::template add<t>(sums[r], w[r].codes[t], xs); });
   });
   const unsigned char* units = x + kUnits<Scheme> + 4 * kLanes * p;
-  const F unit = load_f32(units), x_sum = load_f32(units + 4 * kBlockGroups);
+  const unsigned char* x_sums = units + 4 * kBlockGroups;
+  const F unit = load_f32(units);
   each<kPackedRows>([&](auto r) __attribute__((always_inline)) {
-    y[r] = fma(mul(w[r].scale, unit), Scheme::total(sums[r]), y[r]);
-    y[r] = fma(w[r].bias, x_sum, y[r]);
+    const auto total = Scheme::total(sums[r]);
+    const F scale = mul(w[r].scale, unit);
+    if constexpr (kLess == Less::zero) {
+      y[r] = fma(scale, numbers_of_sums(total, x_sums), y[r]);
+    } else {
+      y[r] = fma(scale, numbers_of_sums(total), y[r]);
+    }
+    if constexpr (kLess == Less::bias) y[r] = fma(w[r].bias, load_f32(x_sums), y[r]);
   });
 }
 
-/// A block of each row, part by part: y += x · w, or the sums in memory.
-template <class Scheme, bool kOne, class Codes, class Scales>
-[[gnu::always_inline]] inline void multiply_parts(const Codes (&codes)[kPackedRows],
-                                                  const Scales (&scales)[kPackedRows], const unsigned char* x,
-                                                  std::int64_t x_rows, float* const* sums, F (&y)[kPackedRows]) {
+/// A block of each row, part by part, each as some products, the first of which is less kLess: y += x · w, or the sums
+/// in memory. take(product, r, p, part) gets those of row r.
+template <class Scheme, bool kOne, int kProducts, Less kLess, class Take>
+[[gnu::always_inline]] inline void multiply_parts(Take&& take, const unsigned char* x, std::int64_t x_rows,
+                                                  float* const* sums, F (&y)[kPackedRows]) {
   for (int p = 0; p < kParts; ++p) {
-    Part w[kPackedRows];
-    each<kPackedRows>([&](auto r) __attribute__((always_inline)) {
-      codes[r].part(p, w[r].codes);
-      w[r].scale = scales[r].scale(p);
-      w[r].bias = scales[r].bias(p);
-    });
-    if constexpr (kOne) {
-      add_part<Scheme>(w, x, p, y);
-    } else {
-      for (std::int64_t m = 0; m < x_rows; ++m) {
-        F partial[kPackedRows];
-        each<kPackedRows>([&](auto r) __attribute__((always_inline)) { partial[r] = load_f32(sums[r] + m * kLanes); });
-        add_part<Scheme>(w, x + m * kXBytes<Scheme>, p, partial);
-        each<kPackedRows>([&](auto r) __attribute__((always_inline)) { store_f32(sums[r] + m * kLanes, partial[r]); });
+    each<kProducts>([&](auto product) __attribute__((always_inline)) {
+      constexpr Less kHere = product == 0 ? kLess : Less::nothing;
+      Part w[kPackedRows];
+      each<kPackedRows>([&](auto r) __attribute__((always_inline)) { take(product, r, p, w[r]); });
+      if constexpr (kOne) {
+        add_part<Scheme, kHere>(w, x, p, y);
+      } else {
+        for (std::int64_t m = 0; m < x_rows; ++m) {
+          F some[kPackedRows];
+          each<kPackedRows>([&](auto r) __attribute__((always_inline)) { some[r] = load_f32(sums[r] + m * kLanes); });
+          add_part<Scheme, kHere>(w, x + m * kXBytes<Scheme>, p, some);
+          each<kPackedRows>([&](auto r) __attribute__((always_inline)) { store_f32(sums[r] + m * kLanes, some[r]); });
+        }
       }
-    }
+    });
   }
 }
 
@@ -299,7 +319,13 @@ template <class Block, class Scheme, bool kOne>
     codes[r].read(in[r]);
     scales[r].read(in[r]);
   });
-  multiply_parts<Scheme, kOne>(codes, scales, x, x_rows, sums, y);
+  constexpr Less kLess = zero_of<Block> == 0 ? Less::bias : Less::zero;
+  const auto take = [&](auto, auto r, int p, Part& part) __attribute__((always_inline)) {
+    codes[r].part(p, part.codes);
+    part.scale = scales[r].scale(p);
+    if constexpr (kLess == Less::bias) part.bias = scales[r].bias(p);
+  };
+  multiply_parts<Scheme, kOne, 1, kLess>(take, x, x_rows, sums, y);
 }
 
 /// Packed rows block by block: of one row of x registers keep the sums; those of several come from the first cache and
@@ -335,7 +361,7 @@ template <class Block, class Scheme>
 constexpr FewRowsScheme block_scheme() {
   return {kChunkWeights,
           kXBytes<Scheme>,
-          kLanesOf<Block>.v,
+          kPlacesOf<Block>.v,
           pack_row<Scheme>,
           nullptr,
           multiply_blocks<Block, Scheme, true>,

@@ -1,28 +1,134 @@
 // The same for the formats in quant_tensor/formats/streams, whose scales stand beside their codes. Included after
 // few_blocks.inl.h.
 
-/// Of a block of 256 weights of a row: codes, and the scale and bias of each lane's group.
+// ---- scales --------------------------------------------------------------------------------------------------------
+
+using EightBytes = std::uint8_t __attribute__((vector_size(8)));
+using EightBits = std::uint32_t __attribute__((vector_size(32)));
+
+/// `count` ≤ kMost items of kSize bytes, as the beginning of a vector; the rest is zeros.
+template <int kSize, int kMost, class Vector>
+[[gnu::always_inline]] inline void load_first(const unsigned char* in, std::int64_t count, Vector& out) {
+  out = Vector{};
+  if (count >= kMost) [[likely]] {
+    __builtin_memcpy(&out, in, kSize * kMost);
+  } else {
+    __builtin_memcpy(&out, in, static_cast<unsigned long>(kSize * count));
+  }
+}
+
+/// The scales of a block's groups, of which the row has `count` left: for each lane that of its group.
+template <class Stream>
+class StreamScales {
+ public:
+  [[gnu::always_inline]] void read(const RowBytes& row, std::int64_t first, std::int64_t count) {
+    if (row.scale == Element::f32) {
+      load_first<4, kScales>(row.component[1] + 4 * first, count, scale_);
+      return;
+    }
+    EightWords words;
+    load_first<2, kScales>(row.component[1] + 2 * first, count, words);
+    if (row.scale == Element::f16) {
+      widen_halves(words, scale_);
+    } else {
+      scale_ = __builtin_bit_cast(EightNumbers, __builtin_convertvector(words, EightBits) << 16);
+    }
+  }
+  [[gnu::always_inline]] F at(int p) const { return of_blocks(scale_, kGroupOfLanes<Stream>, p); }
+
+ private:
+  static constexpr int kScales = kBlockWeights / Stream::kGroup;
+  EightNumbers scale_;
+};
+/// Exponents: those of floats; the smallest is subnormal.
+template <class Stream>
+requires requires { Stream::kHasExponents; }
+class StreamScales<Stream> {
+ public:
+  [[gnu::always_inline]] void read(const RowBytes& row, std::int64_t first, std::int64_t count) {
+    EightBytes bytes;
+    load_first<1, 8>(row.component[1] + first, count, bytes);
+    const EightBits bits = __builtin_convertvector(bytes, EightBits);
+    scale_ = __builtin_bit_cast(EightNumbers, bits << 23 | (__builtin_bit_cast(EightBits, bits == 0) & 0x00400000u));
+  }
+  [[gnu::always_inline]] F at(int p) const { return of_blocks(scale_, kGroupOfLanes<Stream>, p); }
+
+ private:
+  EightNumbers scale_;
+};
+/// E4M3, of which few have a sign or are no number.
+template <class Stream>
+requires requires { Stream::kHasE4M3Scales; }
+class StreamScales<Stream> {
+ public:
+  [[gnu::always_inline]] void read(const RowBytes& row, std::int64_t first, std::int64_t count) {
+    struct {
+      alignas(16) unsigned char v[16];
+    } bytes;
+    load_first<1, 16>(row.component[1] + first, count, bytes);
+    std::uint64_t halves[2];
+    __builtin_memcpy(halves, &bytes, 16);
+    constexpr std::uint64_t kOnes = 0x0101010101010101, kTops = kOnes << 7;
+    has_odd_ = ((halves[0] | (halves[0] + kOnes) | halves[1] | (halves[1] + kOnes)) & kTops) != 0;
+    all_ = broadcast(Stream::factor(row));
+    scale_ = Sixteen::load(bytes.v).pick(kLaneOrder<Stream>);
+    if (has_odd_) [[unlikely]] {
+      for (int i = 0; i < kBlockGroups; ++i) odd_[i] = from_e4m3(bytes.v[kLaneOrder<Stream>.v[i]]);
+    }
+  }
+  [[gnu::always_inline]] F at(int p) const {
+    if (has_odd_) [[unlikely]]
+      return mul(load_f32(odd_ + p * kLanes), all_);
+    return mul(mul(float_tops<20>(scale_, p), broadcast(0x1p120f)), all_);
+  }
+
+ private:
+  F all_;
+  Sixteen scale_;
+  bool has_odd_;
+  float odd_[kBlockGroups];
+};
+
+// ---- codes ---------------------------------------------------------------------------------------------------------
+
+/// Numbers of a table as sixteen bits each, above and below zero by so many units; of two bytes each is a product.
+template <class Stream>
+struct Halves16 {
+  Numbers half[2];  ///< the high bytes, of which 128 is zero, and the low ones
+};
+template <class Stream>
+constexpr Halves16<Stream> halves_of() {
+  Halves16<Stream> halves{};
+  for (int i = 0; i < 16; ++i) {
+    const float number = Stream::kTable[i % (sizeof(Stream::kTable) / sizeof(float))] * Stream::kUnits;
+    const int rounded = static_cast<int>(number + 32768.5f);
+    halves.half[0].v[i] = static_cast<std::uint8_t>(rounded >> 8);
+    halves.half[1].v[i] = static_cast<std::uint8_t>(rounded & 255);
+  }
+  return halves;
+}
+template <class Stream>
+constexpr Halves16<Stream> kHalvesOf = halves_of<Stream>();
+
+template <class Stream>
+requires requires { Stream::kUnits; }
+constexpr int zero_of<Stream> = 128;
+
+/// Of a block of 256 weights of a row: codes, and the scale of each lane's group.
 template <class Stream>
 class StreamBlock {
  public:
+  static constexpr int kProducts = has_names<Stream> ? 2 : 1;  ///< that make one of all weights
+
   /// The block that begins with weight `begin`, of which the row has `left`: the rest is zeros, which meet zeros of x.
   [[gnu::always_inline]] void read(const RowBytes& row, std::int64_t begin, std::int64_t left, std::int64_t ahead) {
     const unsigned char* in = row.component[0] + begin * Stream::kBits / 8;
     fetch<kIn>(in + ahead);
-    float scale[kScales] = {};
-    if (left >= kBlockWeights) [[likely]] {
-      for (int g = 0; g < kScales; ++g) scale[g] = Stream::scale(row, begin / Stream::kGroup + g) * Stream::kUnit;
-    } else {
-      const std::int64_t scales = left / Stream::kGroup;
-      for (int g = 0; g < scales; ++g) scale[g] = Stream::scale(row, begin / Stream::kGroup + g) * Stream::kUnit;
+    scales_.read(row, begin / Stream::kGroup, left / Stream::kGroup);
+    if (left < kBlockWeights) [[unlikely]] {
       __builtin_memset(last_, 0, sizeof last_);
       __builtin_memcpy(last_, in, static_cast<unsigned long>(left * Stream::kBits / 8));
       in = last_;
-    }
-    constexpr LaneGroups kGroupOf = groups_of<Stream>();
-    for (int i = 0; i < kBlockGroups; ++i) {
-      scale_[i] = scale[kGroupOf.v[i] * kGroupWeights / Stream::kGroup];
-      bias_[i] = bias_of<Stream>(scale_[i]);
     }
     if constexpr (has_columns<Stream>) {
       in_ = in;
@@ -30,23 +136,31 @@ class StreamBlock {
       Stream::codes(in, kBlockWeights, bytes_);
     }
   }
-  [[gnu::always_inline]] void part(int p, Columns (&codes)[4]) const {
+  template <int kProduct>
+  [[gnu::always_inline]] void part(int p, Part& w) const {
     if constexpr (has_columns<Stream>) {
-      Stream::columns(in_, p, codes);
+      Stream::columns(in_, p, w.codes);
     } else {
-      byte_columns(bytes_, p, codes);
+      byte_columns(bytes_, p, w.codes);
+    }
+    const F scale = scales_.at(p);
+    if constexpr (has_names<Stream>) {
+      for (Columns& code : w.codes) code = code.numbers(kHalvesOf<Stream>.half[kProduct]);
+      w.scale = mul(scale, broadcast((kProduct == 0 ? 256.f : 1.f) / Stream::kUnits));
+    } else {
+      // Infinite where bias_of is.
+      constexpr float kAbove = kAboveCodes<Stream>;
+      w.scale = mul(mul(scale, broadcast(Stream::kUnit * kAbove)), broadcast(1 / kAbove));
     }
   }
-  [[gnu::always_inline]] F scale(int p) const { return load_f32(scale_ + p * kLanes); }
-  [[gnu::always_inline]] F bias(int p) const { return load_f32(bias_ + p * kLanes); }
 
  private:
-  static constexpr int kIn = kBlockWeights * Stream::kBits / 8, kScales = kBlockWeights / Stream::kGroup;
+  static constexpr int kIn = kBlockWeights * Stream::kBits / 8;
 
   const unsigned char* in_ = nullptr;
+  StreamScales<Stream> scales_;
   unsigned char last_[kIn];
   alignas(64) std::uint8_t bytes_[has_columns<Stream> ? 1 : kBlockWeights];
-  float scale_[kBlockGroups], bias_[kBlockGroups];
 };
 
 template <class Stream, class Scheme, bool kOne>
@@ -60,30 +174,47 @@ void multiply_streams(const FewRowsProduct& a) {
           each<kPackedRows>([&](auto r) __attribute__((always_inline)) {
             w[r].read(rows[r], a.part.begin + k, a.part.count - k, a.part.ahead);
           });
-          multiply_parts<Scheme, kOne>(w, w, x, a.x_rows, sums, y);
+          multiply_parts<Scheme, kOne, StreamBlock<Stream>::kProducts, Less::zero>(
+              [&](auto product, auto r, int p, Part& part)
+                  __attribute__((always_inline)) { w[r].template part<product>(p, part); },
+              x, a.x_rows, sums, y);
         }
         for (int r = 0; kOne && r < kPackedRows; ++r) store_f32(sums[r], y[r]);
       });
 }
 
+/// Of weights that are rounded, too: activations may lose the less.
 template <class Stream, class Scheme>
-constexpr FewRowsScheme stream_scheme() {
+struct RoundedScheme : Scheme {
+  static constexpr float kLostByWeights = 3e-5f;
+};
+template <class Stream, class Scheme>
+constexpr FewRowsScheme stream_scheme_of() {
   return {kChunkWeights,
           kXBytes<Scheme>,
-          kLanesOf<Stream>.v,
+          kPlacesOf<Stream>.v,
           pack_row<Scheme>,
           nullptr,
           multiply_streams<Stream, Scheme, true>,
           multiply_streams<Stream, Scheme, false>};
 }
-/// One without a name where values are no scaled integers.
+template <class Stream, class Scheme>
+constexpr FewRowsScheme stream_scheme() {
+  if constexpr (has_names<Stream>) {
+    return stream_scheme_of<Stream, RoundedScheme<Stream, Scheme>>();
+  } else {
+    return stream_scheme_of<Stream, Scheme>();
+  }
+}
 template <class Stream>
 constexpr FewRowsKernel stream_kernel() {
   if constexpr (has_codes<Stream>) {
     constexpr int kBits = Stream::kCodeBits;
     return {Stream::kName, {stream_scheme<Stream, Standard<kBits>>(), stream_scheme<Stream, Fast<kBits>>()}};
+  } else if constexpr (has_names<Stream>) {
+    return {Stream::kName, {stream_scheme<Stream, Standard<8>>(), stream_scheme<Stream, Fast<8>>()}};
   } else {
-    return {.format = "", .schemes = {}};
+    return {Stream::kName, {float_scheme<Stream>(), float_scheme<Stream>()}};
   }
 }
 

@@ -152,6 +152,20 @@ void scales_of_stream(const RowBytes* rows, int n, std::int64_t begin, std::int6
     }
   }
 }
+/// The values of all names come first: rounded but once, they are those of scale · number.
+template <class Stream>
+void values_of_names(const RowBytes& row, std::int64_t begin, std::int64_t count, float* out) {
+  constexpr int kNames = sizeof(Stream::kTable) / sizeof(float);
+  const unsigned char* stream = row.component[0] + begin * Stream::kBits / 8;
+  for (std::int64_t at = 0; at < count; at += Stream::kGroup, stream += Stream::kGroup * Stream::kBits / 8) {
+    const float scale = Stream::scale(row, (begin + at) / Stream::kGroup);
+    float values[kNames];
+    std::uint8_t names[Stream::kGroup];
+    for (int i = 0; i < kNames; ++i) values[i] = scale * Stream::kTable[i];
+    Stream::names(stream, Stream::kGroup, names);
+    for (int i = 0; i < Stream::kGroup; ++i) out[at + i] = values[names[i]];
+  }
+}
 template <class Stream>
 void values_of_stream(const RowBytes& row, std::int64_t begin, std::int64_t count, float* out) {
   const unsigned char* stream = row.component[0] + begin * Stream::kBits / 8;
@@ -173,6 +187,8 @@ template <class Stream>
 constexpr Decoder stream() {
   if constexpr (has_codes<Stream>) {
     return {Stream::kName, codes_of_stream<Stream>, scales_of_stream<Stream>};
+  } else if constexpr (has_names<Stream>) {
+    return {.format = Stream::kName, .values = values_of_names<Stream>};
   } else {
     return {.format = Stream::kName, .values = values_of_stream<Stream>};
   }

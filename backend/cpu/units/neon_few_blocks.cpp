@@ -133,6 +133,15 @@ inline F of_groups(const float* groups, int, const LaneShifts& order, int p) {
   return load_f32(lanes);
 }
 
+/// fp32 from bytes that are the bits of an f16 from bit kShift on, but for their sign.
+template <int kShift>
+inline void floats_of_bytes(const unsigned char* in, F (&w)[2]) {
+  int16x8_t halves = vshlq_n_s16(vmovl_s8(vreinterpret_s8_u8(vld1_u8(in))), kShift);
+  if (kShift < 8) halves = vandq_s16(halves, vdupq_n_s16(static_cast<std::int16_t>(0x8000 | 127 << kShift)));
+  w[0].v = vcvt_f32_f16(vreinterpret_f16_s16(vget_low_s16(halves)));
+  w[1].v = vcvt_f32_f16(vreinterpret_f16_s16(vget_high_s16(halves)));
+}
+
 // ---- schemes -------------------------------------------------------------------------------------------------------
 
 inline void store_words(const unsigned char* bytes, int lane, std::int64_t step, unsigned char* out) {
@@ -176,7 +185,7 @@ struct Standard {
     a.high = dot<kBits>(a.high, w, x.high);
     a.low = dot<kBits>(a.low, w, x.low);
   }
-  static F total(Sum a) { return {vcvtq_f32_s32(vaddq_s32(vshlq_n_s32(a.high, 8), a.low))}; }
+  static int32x4_t total(Sum a) { return vaddq_s32(vshlq_n_s32(a.high, 8), a.low); }
 };
 
 template <int kBits>
@@ -200,10 +209,16 @@ struct Fast {
   static void add(Sum& a, Columns w, int8x16_t x) {
     a.v = dot<kBits>(a.v, w, x);
   }
-  static F total(Sum a) { return {vcvtq_f32_s32(a.v)}; }
+  static int32x4_t total(Sum a) { return a.v; }
 };
 
+inline F numbers_of_sums(int32x4_t sums) { return {vcvtq_f32_s32(sums)}; }
+inline F numbers_of_sums(int32x4_t sums, const unsigned char* more) {
+  return numbers_of_sums(vaddq_s32(sums, vreinterpretq_s32_u8(vld1q_u8(more))));
+}
+
 #include "backend/cpu/units/few_blocks.inl.h"
+#include "backend/cpu/units/few_floats.inl.h"
 #include "backend/cpu/units/few_streams.inl.h"
 
 }  // namespace

@@ -28,3 +28,7 @@ class Rounding {
 /// The bounds of fast and of standard, less what sums in fp32 may lose.
 template <class Scheme>
 constexpr float kMostLost = Scheme::kMost > 127 ? 0.95e-4f : 1.99e-2f;
+/// Less what weights lose that are rounded, too.
+template <class Scheme>
+requires requires { Scheme::kLostByWeights; }
+constexpr float kMostLost<Scheme> = (Scheme::kMost > 127 ? 0.95e-4f : 1.99e-2f) - Scheme::kLostByWeights;

@@ -32,6 +32,7 @@
 #include "quant_tensor/formats/blocks/q6_k.inl.h"
 #include "quant_tensor/formats/blocks/tq1_0.inl.h"
 #include "quant_tensor/formats/blocks/tq2_0.inl.h"
+#include "quant_tensor/formats/centred.inl.h"
 
 /// List<all of them>.
 template <template <class...> class List>
@@ -45,7 +46,6 @@ inline void scales_and_biases(const unsigned char* block, float* scale, float* b
     Block::scales(block, scale, bias);
   } else {
     Block::scales(block, scale);
-    // By twice the zero: where scale · code might overflow, the bias is infinite and tells.
-    for (int g = 0; g < Block::kWeights / Block::kGroup; ++g) bias[g] = scale[g] * (-2.f * Block::kZero) * 0.5f;
+    for (int g = 0; g < Block::kWeights / Block::kGroup; ++g) bias[g] = bias_of<Block>(scale[g]);
   }
 }

@@ -2,6 +2,7 @@
 // length. Weights stand in four columns, of which a vector type V holds one, two or four; a column is four words of 32
 // bits, one for each of four groups of 16 weights, and vector t of four has codes 4t … 4t + 3 of each group. A format
 // then has
+//   kOrder                    where codes of a group do not stand in their order: the weight of each
 //   kLaneGroups               which group is word `lane` % 4 of column `lane` / 4
 //   columns(block, p, codes)  vectors of the columns that are part p of all; block: as many blocks as have 256 weights
 // and V
@@ -132,6 +133,19 @@ inline void nibble_columns(V a, V b, V (&codes)[4]) {
   codes[1] = V::high_pairs(low, low_halves).bits(15);
   codes[2] = V::low_pairs(high, high_halves).bits(15);
   codes[3] = V::high_pairs(high, high_halves).bits(15);
+}
+
+/// 256 weights of two in a byte, a group of 16 after the other: of each first the low halves, then the high ones. Words
+/// of one column are followed by those of another 64 bytes on.
+constexpr LaneGroups kPairsOfWords = {{0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15}};
+template <class V>
+inline void halves_of_columns(const unsigned char* in, int p, V (&codes)[4]) {
+  const V a = V::load(in, 32, p), b = V::load(in + 64, 32, p);
+  const V even = V::even_words(a, b), odd = V::odd_words(a, b);
+  codes[0] = even.bits(15);
+  codes[1] = odd.bits(15);
+  codes[2] = even.template down<4>().bits(15);
+  codes[3] = odd.template down<4>().bits(15);
 }
 
 /// One more bit for each code: bit s of byte i that of weight 32s + i, brought to bit kTo; `places` tells which s of a

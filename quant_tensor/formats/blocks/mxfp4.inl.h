@@ -26,11 +26,11 @@ struct MXFP4 {
     const std::uint32_t exponent = block[0];
     *scale = __builtin_bit_cast(float, exponent < 2 ? 0x00200000u << exponent : (exponent - 1) << 23);
   }
-  /// One more than exponents have is that of a float, and 2⁻¹²⁷ is its half bit.
+  /// One more than exponents have is that of a float, and 2⁻¹²⁷ is its half bit. Infinite where biases are.
   template <class Widen>
   static void block_scales(const EightWords& first, Widen, EightNumbers& scale) {
     using Ints = std::uint32_t __attribute__((vector_size(32)));
     const Ints bits = __builtin_convertvector(first & 255, Ints) << 23;
-    scale = reinterpret_cast<EightNumbers>(bits | (reinterpret_cast<Ints>(bits == 0) & 0x00400000u)) * 0.5f;
+    scale = reinterpret_cast<EightNumbers>(bits | (reinterpret_cast<Ints>(bits == 0) & 0x00400000u)) * 0x1p4f * 0x1p-5f;
   }
 };

@@ -9,10 +9,14 @@
 //   kHasGlobal              whether rows have a scale of their own besides, an f32
 //   scale(row, g)           of group g; a row has component[c], and its kind is the includer's
 //   number(stream, i)       what code i stands for: value = scale · number
-//   names(stream, count, names), kTable  where codes name numbers that are no integers of one unit: those of weights, one
-//                           a byte, and the numbers
+//   Number                  where they are floats of eight bits: which, see fp8.inl.h
+//   names(stream, count, names), kTable  where codes name numbers that are no integers of one unit: those of weights,
+//                           one a byte, and the numbers
+//   kUnits                  of those, how many units a 1 has where they are rounded to 16 bits
 //   encode(w, global, is_finite, stream)  a group, which decodes to no number where it is not finite; returns its
 //                           scale, or its byte
+//   kHasExponents, kHasE4M3Scales  what the bytes of scales are, where kernels know them; of the latter factor(row), by
+//                           which all of a row are multiplied
 //   global_of(most)         the scale of a row whose largest magnitude that is
 // and, where numbers are integers of some unit,
 //   kCodeBits, kZero, kUnit number == kUnit · (code − kZero)
@@ -31,6 +35,7 @@ inline float float_of(const Row& row, int component, std::int64_t i) {
   return value;
 }
 
+#include "quant_tensor/formats/centred.inl.h"
 #include "quant_tensor/formats/streams/fp4.inl.h"
 #include "quant_tensor/formats/streams/fp8.inl.h"
 #include "quant_tensor/formats/streams/int2.inl.h"
@@ -44,13 +49,7 @@ inline float float_of(const Row& row, int component, std::int64_t i) {
 /// List<all of them>.
 template <template <class...> class List>
 using AllStreams =
-    List<Mxfp4, Mxfp8, Nvfp4, GlobalNvfp4, DividedNvfp4, Nf4, Nf3, Fp4, Fp8E4M3, Fp8E5M2, Int2, Int3, Int8>;
-
-/// By twice the zero: where scale · code might overflow, the bias is infinite and tells.
-template <class Stream>
-inline float bias_of(float scale) {
-  return scale * (-2.f * Stream::kZero) * 0.5f;
-}
+    List<Mxfp4, Mxfp8, Nvfp4, GlobalNvfp4, DividedNvfp4, Nf4, Nf3, Fp4, Fp8<E4M3>, Fp8<E5M2>, Int2, Int3, Int8>;
 
 template <class Stream>
 constexpr bool has_codes = requires {

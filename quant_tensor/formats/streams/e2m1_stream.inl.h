@@ -27,16 +27,12 @@ struct E2M1Stream {
       codes[2 * i + 1] = centred(stream[i] >> 4);
     }
   }
-  /// A word has eight weights; two words, in a lane of 128 bits side by side with two others, are a group of 16.
-  static constexpr LaneGroups kLaneGroups = {{0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15}};
+  /// Of a group of 16 first all low halves of bytes, then all high ones.
+  static constexpr LaneGroups kOrder = {{0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15}};
+  static constexpr LaneGroups kLaneGroups = kPairsOfWords;
   template <class V>
   static void columns(const unsigned char* in, int p, V (&codes)[4]) {
-    const V a = V::load(in, 32, p), b = V::load(in + 64, 32, p);
-    const V low[2] = {a.bits(15), b.bits(15)};
-    const V high[2] = {a.template down<4>().bits(15), b.template down<4>().bits(15)};
-    const V groups[4] = {V::low_bytes(low[0], high[0]), V::high_bytes(low[0], high[0]), V::low_bytes(low[1], high[1]),
-                         V::high_bytes(low[1], high[1])};
-    transpose_groups(groups, codes);
+    halves_of_columns(in, p, codes);
     for (V& code : codes) code = code.numbers(kTwiceE2M1Numbers);
   }
   static void put(std::uint8_t code, int i, unsigned char* stream) {

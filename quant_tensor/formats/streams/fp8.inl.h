@@ -4,36 +4,39 @@
 
 #include "quant_tensor/formats/streams/own_scales.inl.h"
 
-struct Fp8 : OwnScales {
-  static constexpr int kBits = 8, kGroup = 128;
-};
-
-struct Fp8E4M3 : Fp8 {
+/// Their bits, but for the sign, are those of an f16 from bit kHalfShift on that counts kHalfUnit.
+struct E4M3 {
   static constexpr const char* kName = "fp8_e4m3";
-  static constexpr const char* kMode = kName;
   static constexpr const char* kSpecification = "OCP 8-bit Floating Point: E4M3";
-
-  static float number(const unsigned char* stream, std::int64_t i) { return from_e4m3(stream[i]); }
-
-  /// The largest magnitude becomes 448.
-  static float encode(const float* w, float, bool is_finite, unsigned char* stream) {
-    const float scale = is_finite ? largest_size(w, kGroup) / 448 : __builtin_nanf("");
-    for (int i = 0; i < kGroup; ++i) stream[i] = scale > 0 ? to_e4m3(w[i] / scale) : std::uint8_t{0};
-    return scale;
-  }
+  static constexpr float kMost = 448, kHalfUnit = 256;
+  static constexpr int kHalfShift = 7;
+  static float number_of(std::uint32_t byte) { return from_e4m3(byte); }
+  static std::uint8_t nearest(float value) { return to_e4m3(value); }
 };
 
-struct Fp8E5M2 : Fp8 {
+struct E5M2 {
   static constexpr const char* kName = "fp8_e5m2";
-  static constexpr const char* kMode = kName;
   static constexpr const char* kSpecification = "OCP 8-bit Floating Point: E5M2";
+  static constexpr float kMost = 57344, kHalfUnit = 1;
+  static constexpr int kHalfShift = 8;
+  static float number_of(std::uint32_t byte) { return from_e5m2(byte); }
+  static std::uint8_t nearest(float value) { return to_e5m2(value); }
+};
 
-  static float number(const unsigned char* stream, std::int64_t i) { return from_e5m2(stream[i]); }
+template <class Float>
+struct Fp8 : OwnScales {
+  using Number = Float;
+  static constexpr const char* kName = Float::kName;
+  static constexpr const char* kMode = kName;
+  static constexpr const char* kSpecification = Float::kSpecification;
+  static constexpr int kBits = 8, kGroup = 128;
 
-  /// The largest magnitude becomes 57344.
+  static float number(const unsigned char* stream, std::int64_t i) { return Float::number_of(stream[i]); }
+
+  /// The largest magnitude becomes the largest number.
   static float encode(const float* w, float, bool is_finite, unsigned char* stream) {
-    const float scale = is_finite ? largest_size(w, kGroup) / 57344 : __builtin_nanf("");
-    for (int i = 0; i < kGroup; ++i) stream[i] = scale > 0 ? to_e5m2(w[i] / scale) : std::uint8_t{0};
+    const float scale = is_finite ? largest_size(w, kGroup) / Float::kMost : __builtin_nanf("");
+    for (int i = 0; i < kGroup; ++i) stream[i] = scale > 0 ? Float::nearest(w[i] / scale) : std::uint8_t{0};
     return scale;
   }
 };

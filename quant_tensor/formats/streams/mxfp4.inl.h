@@ -7,7 +7,7 @@ struct Mxfp4 : E2M1Stream {
   static constexpr const char* kName = "mxfp4";
   static constexpr const char* kMode = "mxfp4";
   static constexpr int kGroup = 32;
-  static constexpr bool kHasGlobal = false;
+  static constexpr bool kHasGlobal = false, kHasExponents = true;
 
   template <class Row>
   static float scale(const Row& row, std::int64_t group) {

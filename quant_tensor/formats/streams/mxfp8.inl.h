@@ -1,14 +1,15 @@
 // MLX's mxfp8 (OCP Microscaling Formats): E4M3, and an exponent for each 32 of them.
 #pragma once
 
-#include "quant_tensor/formats/streams/small_floats.inl.h"
+#include "quant_tensor/formats/streams/fp8.inl.h"
 
 struct Mxfp8 {
+  using Number = E4M3;
   static constexpr const char* kName = "mxfp8";
   static constexpr const char* kMode = "mxfp8";
   static constexpr int kBits = 8, kGroup = 32;
   static constexpr const char* kSpecification = "ml-explore/mlx: mx.quantize";
-  static constexpr bool kHasGlobal = false, kHasOwnScales = false, kInWords = true;
+  static constexpr bool kHasExponents = true, kHasGlobal = false, kHasOwnScales = false, kInWords = true;
 
   template <class Row>
   static float scale(const Row& row, std::int64_t group) {

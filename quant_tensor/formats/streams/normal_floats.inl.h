@@ -51,6 +51,8 @@ struct Nf4 : OwnScales {
                                        0.7229568362236023f,
                                        1.f};
 
+  static constexpr float kUnits = 28775.75f;  ///< that a 1 has: rounded so, no number is 2.5e-5 of itself off
+
   /// Of two in a byte the first is the high one.
   static int code_at(const unsigned char* stream, std::int64_t i) { return stream[i / 2] >> (4 - i % 2 * 4) & 15; }
   static void put(int code, int i, unsigned char* stream) {
@@ -62,6 +64,12 @@ struct Nf4 : OwnScales {
       names[2 * i] = stream[i] >> 4;
       names[2 * i + 1] = stream[i] & 15;
     }
+  }
+  static constexpr LaneGroups kOrder = {{1, 3, 5, 7, 9, 11, 13, 15, 0, 2, 4, 6, 8, 10, 12, 14}};
+  static constexpr LaneGroups kLaneGroups = kPairsOfWords;
+  template <class V>
+  static void columns(const unsigned char* in, int p, V (&codes)[4]) {
+    halves_of_columns(in, p, codes);
   }
   static float encode(const float* w, float, bool is_finite, unsigned char* stream) {
     return encode_by_table<Nf4>(w, is_finite, stream);
@@ -80,6 +88,7 @@ struct Nf3 : OwnScales, ThreeBits {
                                       0.33791524171829224f,
                                       0.5626170039176941f,
                                       1.f};
+  static constexpr float kUnits = 30280.f;
 
   static float number(const unsigned char* stream, std::int64_t i) { return kTable[code_at(stream, i)]; }
   static void names(const unsigned char* stream, std::int64_t count, std::uint8_t* __restrict names) {

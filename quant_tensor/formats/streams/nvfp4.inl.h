@@ -8,11 +8,17 @@ struct Nvfp4 : E2M1Stream {
   static constexpr const char* kName = "nvfp4";
   static constexpr const char* kMode = "nvfp4";
   static constexpr int kGroup = 16;
-  static constexpr bool kHasGlobal = false;
+  static constexpr bool kHasGlobal = false, kHasE4M3Scales = true;
 
   template <class Row>
   static float scale(const Row& row, std::int64_t group) {
     return from_e4m3(byte_of(row, 1, group));
+  }
+
+  /// By which scales of a row are multiplied, rounded or not.
+  template <class Row>
+  static float factor(const Row&) {
+    return 1;
   }
 
   static float global_of(float most) { return most; }
@@ -37,7 +43,11 @@ struct GlobalNvfp4 : Nvfp4 {
 
   template <class Row>
   static float scale(const Row& row, std::int64_t group) {
-    return Nvfp4::scale(row, group) * (float_of(row, 2, 0) / (448.f * 6));
+    return Nvfp4::scale(row, group) * factor(row);
+  }
+  template <class Row>
+  static float factor(const Row& row) {
+    return float_of(row, 2, 0) / (448.f * 6);
   }
 };
 
@@ -51,6 +61,10 @@ struct DividedNvfp4 : Nvfp4 {
   template <class Row>
   static float scale(const Row& row, std::int64_t group) {
     return Nvfp4::scale(row, group) / float_of(row, 2, 0);
+  }
+  template <class Row>
+  static float factor(const Row& row) {
+    return 1 / float_of(row, 2, 0);
   }
   /// That number is as large as the largest scale allows.
   static float global_of(float most) { return most == 0 ? 1 : 448.f * 6 / most; }

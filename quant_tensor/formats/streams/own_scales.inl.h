@@ -64,7 +64,12 @@ struct ThreeBits {
   }
   static void codes(const unsigned char* stream, std::int64_t count, std::uint8_t* __restrict codes) {
     for (std::int64_t at = 0; at < count; at += kGroup, stream += kBlockBytes, codes += kGroup) {
-      for (int i = 0; i < kGroup; ++i) codes[i] = static_cast<std::uint8_t>(code_at(stream, i));
+      for (int i = 0; i < kGroup; i += 4) {
+        const unsigned char *low = stream + i / 16 * 4, *high = stream + kHigh + i / 32 * 4;
+        const int pair = i % 16 / 2, bit = i % 32 / 4;
+        for (int j = 0; j < 4; ++j)
+          codes[i + j] = static_cast<std::uint8_t>((low[j] >> pair & 3) | (high[j] >> bit & 1) << 2);
+      }
     }
   }
 

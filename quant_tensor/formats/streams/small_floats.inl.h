@@ -14,12 +14,11 @@ inline std::uint8_t power_of_two_above(float size) {
 
 /// E4M3, the largest of which is no number.
 constexpr std::uint8_t kE4M3NaN = 0x7f;
+/// Its bits as those of a float whose exponent is 120 too small, but of NaN: subnormal numbers come right, too, and
+/// compilers make vectors of it.
 inline float from_e4m3(std::uint32_t byte) {
-  const std::uint32_t size = byte & 0x7f;
-  const float subnormal = static_cast<float>(static_cast<std::int32_t>(size)) * 0x1p-9f;
-  const std::uint32_t normal = (size << 20) + (120u << 23) + (size == kE4M3NaN ? 120u << 23 : 0);
-  const std::uint32_t bits = size < 8 ? __builtin_bit_cast(std::uint32_t, subnormal) : normal;
-  return __builtin_bit_cast(float, bits | (byte & 0x80) << 24);
+  const std::uint32_t size = byte & 0x7f, bits = size == kE4M3NaN ? 0x7ff00000 : size << 20;
+  return __builtin_bit_cast(float, bits | (byte & 0x80) << 24) * 0x1p120f;
 }
 /// To nearest even, at most ±448.
 inline std::uint8_t to_e4m3(float value) {
@@ -36,11 +35,8 @@ inline std::uint8_t to_e4m3(float value) {
 
 /// E5M2: the upper half of an f16.
 inline float from_e5m2(std::uint32_t byte) {
-  const std::uint32_t size = byte & 0x7f;
-  const float subnormal = static_cast<float>(static_cast<std::int32_t>(size)) * 0x1p-16f;
-  const std::uint32_t normal = (size << 21) + (112u << 23) + (size >= 0x7c ? 112u << 23 : 0);
-  const std::uint32_t bits = size < 4 ? __builtin_bit_cast(std::uint32_t, subnormal) : normal;
-  return __builtin_bit_cast(float, bits | (byte & 0x80) << 24);
+  const std::uint32_t size = byte & 0x7f, infinite = size >= 0x7c ? 224u << 23 : 0;
+  return __builtin_bit_cast(float, ((size << 21) + infinite) | (byte & 0x80) << 24) * 0x1p112f;
 }
 /// To nearest even, at most ±57344.
 inline std::uint8_t to_e5m2(float value) {
