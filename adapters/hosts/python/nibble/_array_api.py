@@ -1,5 +1,8 @@
 """The array API standard's functions (2024.12), by its names and signatures. What is absent, and why, the documentation
-says: adapters/hosts/c/README.md has one table for all hosts."""
+says: adapters/hosts/c/README.md has one table for all hosts.
+
+Unless a function says otherwise it takes tensors of any dtype, dense or packed. It raises ArgumentError for shapes and
+axes that do not fit, DTypeError for a dtype that is not computed with, OutOfRangeError for an index outside its axis."""
 
 from __future__ import annotations
 
@@ -30,14 +33,17 @@ def _or_f32(dtype: Any) -> DType:
 
 
 def zeros(shape: Sizes, *, dtype: Any = None, device: str | None = None) -> Tensor:
+    """Zeros of this shape, float32 unless a dtype is given."""
     return _placed(_nibble.zeros(shape, _or_f32(dtype)), device)
 
 
 def ones(shape: Sizes, *, dtype: Any = None, device: str | None = None) -> Tensor:
+    """Ones of this shape, float32 unless a dtype is given."""
     return _placed(_nibble.ones(shape, _or_f32(dtype)), device)
 
 
 def empty(shape: Sizes, *, dtype: Any = None, device: str | None = None) -> Tensor:
+    """As zeros: what a tensor holds never changes."""
     return zeros(shape, dtype=dtype, device=device)  # a tensor never changes: other values would be of no use
 
 
@@ -46,29 +52,35 @@ def _dtype_of_number(value: Number) -> DType:
 
 
 def full(shape: Sizes, fill_value: Number, *, dtype: Any = None, device: str | None = None) -> Tensor:
+    """One value everywhere; without a dtype float32, int64 or bool as the number is."""
     chosen = _dtype_of_number(fill_value) if dtype is None else dtype_of(dtype)
     return _placed(_nibble.full(shape, fill_value, chosen), device)
 
 
 def zeros_like(x: Tensor, /, *, dtype: Any = None, device: str | None = None) -> Tensor:
+    """Zeros of x's shape, and of its dtype and device unless others are given."""
     return zeros(x.shape, dtype=x.dtype if dtype is None else dtype, device=x.device if device is None else device)
 
 
 def ones_like(x: Tensor, /, *, dtype: Any = None, device: str | None = None) -> Tensor:
+    """Ones of x's shape, and of its dtype and device unless others are given."""
     return ones(x.shape, dtype=x.dtype if dtype is None else dtype, device=x.device if device is None else device)
 
 
 def empty_like(x: Tensor, /, *, dtype: Any = None, device: str | None = None) -> Tensor:
+    """As zeros_like."""
     return zeros_like(x, dtype=dtype, device=device)
 
 
 def full_like(x: Tensor, /, fill_value: Number, *, dtype: Any = None, device: str | None = None) -> Tensor:
+    """One value everywhere, in x's shape, and in its dtype and on its device unless others are given."""
     return full(x.shape, fill_value, dtype=x.dtype if dtype is None else dtype, device=device or x.device)
 
 
 def arange(
     start: Number, /, stop: Number | None = None, step: Number = 1, *, dtype: Any = None, device: str | None = None
 ) -> Tensor:
+    """Numbers from start to stop, which is left out, in a tensor of one axis."""
     first, last = (0, start) if stop is None else (start, stop)
     whole = builtins.all(isinstance(v, int) for v in (first, last, step))
     chosen = dtype_of(dtype) if dtype is not None else DType.int64 if whole else DType.float32
@@ -78,6 +90,7 @@ def arange(
 def linspace(
     start: float, stop: float, /, num: int, *, dtype: Any = None, device: str | None = None, endpoint: bool = True
 ) -> Tensor:
+    """`num` numbers at even distances from start to stop, in a tensor of one axis."""
     parts = num - 1 if endpoint else num
     steps = _nibble.arange(0, num, 1, DType.int64)
     values = _nibble.add(_nibble.multiply(steps, (stop - start) / parts if parts > 0 else 0.0), float(start))
@@ -87,6 +100,7 @@ def linspace(
 def eye(
     n_rows: int, n_cols: int | None = None, /, *, k: int = 0, dtype: Any = None, device: str | None = None
 ) -> Tensor:
+    """Ones on the k-th diagonal of (n_rows, n_cols), zeros elsewhere."""
     row = _nibble.reshape(_nibble.arange(0, n_rows, 1, DType.int64), (-1, 1))
     column = _nibble.arange(0, n_rows if n_cols is None else n_cols, 1, DType.int64)
     return _placed(_nibble.cast(_nibble.equal(_nibble.add(row, k), column), _or_f32(dtype)), device)
@@ -109,15 +123,18 @@ _KINDS = {
 
 
 def astype(x: Tensor, dtype: Any, /, *, copy: bool = True, device: str | None = None) -> Tensor:
+    """The values in another dtype; a packed tensor is decoded."""
     return _placed(_nibble.cast(x, dtype_of(dtype)), device)
 
 
 def can_cast(from_: Any, to: Any, /) -> bool:
+    """Whether every value of the one dtype is had in the other, by the rules of promotion."""
     source = from_.dtype if isinstance(from_, Tensor) else dtype_of(from_)
     return _nibble.promote(source, dtype_of(to)) == dtype_of(to)
 
 
 def isdtype(dtype: Any, kind: Any) -> bool:
+    """Whether a dtype is one, or of a kind ("integral", "real floating"), or of any in a tuple of them."""
     if isinstance(kind, tuple):
         return builtins.any(isdtype(dtype, k) for k in kind)
     if isinstance(kind, str) and kind in _KINDS:
@@ -126,6 +143,7 @@ def isdtype(dtype: Any, kind: Any) -> bool:
 
 
 def result_type(*arrays_and_dtypes: Any) -> DType:
+    """The dtype that these tensors, dtypes and numbers are promoted to together; Python numbers are weak."""
     result: DType | None = None
     for a in arrays_and_dtypes:
         if isinstance(a, (bool, int, float)):
@@ -152,34 +170,42 @@ floor, ceil, isnan, isinf, isfinite = _nibble.floor, _nibble.ceil, _nibble.isnan
 
 
 def round(x: Tensor, /) -> Tensor:
+    """The nearest integers, halves to the even one."""
     return _nibble.round(x)
 
 
 def positive(x: Tensor, /) -> Tensor:
+    """x itself."""
     return x
 
 
 def trunc(x: Tensor, /) -> Tensor:
+    """Without what follows the point."""
     return _nibble.where(_nibble.less(x, 0), _nibble.ceil(x), _nibble.floor(x))
 
 
 def log2(x: Tensor, /) -> Tensor:
+    """Logarithm to base 2, float dtypes."""
     return _nibble.multiply(_nibble.log(x), 1 / math.log(2))
 
 
 def log10(x: Tensor, /) -> Tensor:
+    """Logarithm to base 10, float dtypes."""
     return _nibble.multiply(_nibble.log(x), 1 / math.log(10))
 
 
 def tan(x: Tensor, /) -> Tensor:
+    """Tangent, float dtypes."""
     return _nibble.divide(_nibble.sin(x), _nibble.cos(x))
 
 
 def logical_xor(x1: Tensor, x2: Tensor, /) -> Tensor:
+    """Where exactly one is not zero: bool."""
     return _nibble.not_equal(_nibble.not_equal(x1, 0), _nibble.not_equal(x2, 0))
 
 
 def clip(x: Tensor, /, min: Value | None = None, max: Value | None = None) -> Tensor:
+    """No less than min and no more than max, either of which may be None."""
     if min is not None:
         x = _nibble.maximum(x, min)
     return x if max is None else _nibble.minimum(x, max)
@@ -194,16 +220,19 @@ def matmul(x1: Tensor, x2: Tensor, /) -> Tensor:
 
 
 def matrix_transpose(x: Tensor, /) -> Tensor:
+    """The last two axes exchanged: a view, of a packed x too."""
     return x.mT
 
 
 def tensordot(x1: Tensor, x2: Tensor, /, *, axes: int | tuple[Sequence[int], Sequence[int]] = 2) -> Tensor:
+    """Products summed over the last `axes` axes of x1 and the first of x2, or over pairs of axes; packed or not."""
     if isinstance(axes, int):
         axes = (range(x1.ndim - axes, x1.ndim), range(axes))
     return _nibble.dot_general(x1, tuple(axes[0]), (), x2, tuple(axes[1]), ())
 
 
 def vecdot(x1: Tensor, x2: Tensor, /, *, axis: int = -1) -> Tensor:
+    """Products summed over one axis, the others broadcast."""
     return _nibble.sum(_nibble.multiply(x1, x2), axis)
 
 
@@ -215,52 +244,64 @@ def _cast_if(x: Tensor, dtype: Any) -> Tensor:
 
 
 def sum(x: Tensor, /, *, axis: Axis = None, dtype: Any = None, keepdims: bool = False) -> Tensor:
+    """Over an axis, several, or all; in `dtype`, if given, to which x is cast first."""
     if axis == ():
         return _cast_if(x, dtype)
     return _nibble.sum(_cast_if(x, dtype), axis, keepdims)
 
 
 def mean(x: Tensor, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Over an axis, several, or all."""
     return x if axis == () else _nibble.mean(x, axis, keepdims)
 
 
 def max(x: Tensor, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Over an axis, several, or all."""
     return x if axis == () else _nibble.max(x, axis, keepdims)
 
 
 def min(x: Tensor, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Over an axis, several, or all."""
     return x if axis == () else _nibble.min(x, axis, keepdims)
 
 
 def var(x: Tensor, /, *, axis: Axis = None, correction: float = 0.0, keepdims: bool = False) -> Tensor:
+    """Mean square of deviations, divided by the count less `correction`."""
     return _nibble.var(x, axis, keepdims, correction)
 
 
 def std(x: Tensor, /, *, axis: Axis = None, correction: float = 0.0, keepdims: bool = False) -> Tensor:
+    """Square root of var()."""
     return _nibble.sqrt(_nibble.var(x, axis, keepdims, correction))
 
 
 def any(x: Tensor, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Whether one is not zero: bool."""
     return _nibble.greater(_nibble.sum(_nibble.cast(_nibble.not_equal(x, 0), DType.int32), axis, keepdims), 0)
 
 
 def all(x: Tensor, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Whether none is zero: bool."""
     return _nibble.equal(_nibble.sum(_nibble.cast(_nibble.equal(x, 0), DType.int32), axis, keepdims), 0)
 
 
 def argmax(x: Tensor, /, *, axis: int | None = None, keepdims: bool = False) -> Tensor:
+    """Index of the first largest along an axis, or among all elements."""
     return _nibble.argmax(_nibble.reshape(x, -1) if axis is None else x, -1 if axis is None else axis, keepdims)
 
 
 def argmin(x: Tensor, /, *, axis: int | None = None, keepdims: bool = False) -> Tensor:
+    """Index of the first smallest along an axis, or among all elements."""
     return _nibble.argmin(_nibble.reshape(x, -1) if axis is None else x, -1 if axis is None else axis, keepdims)
 
 
 def sort(x: Tensor, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
+    """Along an axis; equal ones keep their order."""
     return _nibble.sort(x, axis, descending)
 
 
 def argsort(x: Tensor, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
+    """Indices that sort along an axis; equal ones keep their order."""
     return _nibble.argsort(x, axis, descending)
 
 
@@ -268,14 +309,17 @@ def argsort(x: Tensor, /, *, axis: int = -1, descending: bool = False, stable: b
 
 
 def reshape(x: Tensor, /, shape: Sizes, *, copy: bool | None = None) -> Tensor:
+    """The elements in row-major order under another shape, of which one size may be -1; a view where strides allow it."""
     return _nibble.reshape(x, shape)
 
 
 def permute_dims(x: Tensor, /, axes: Sequence[int]) -> Tensor:
+    """Axes in another order: a view, of a packed x too."""
     return _nibble.transpose(x, axes)
 
 
 def moveaxis(x: Tensor, source: Sizes, destination: Sizes, /) -> Tensor:
+    """Axes moved to other places, the rest in their order: a view."""
     sources = [source] if isinstance(source, int) else list(source)
     targets = [destination] if isinstance(destination, int) else list(destination)
     order = [a for a in range(x.ndim) if a not in [s % x.ndim for s in sources]]
@@ -285,18 +329,22 @@ def moveaxis(x: Tensor, source: Sizes, destination: Sizes, /) -> Tensor:
 
 
 def expand_dims(x: Tensor, /, axis: int = 0) -> Tensor:
+    """A new axis of size 1 at this place."""
     return _nibble.expand_dims(x, axis)
 
 
 def squeeze(x: Tensor, /, axis: Sizes) -> Tensor:
+    """Without these axes, each of size 1."""
     return _nibble.squeeze(x, axis)
 
 
 def broadcast_to(x: Tensor, /, shape: Sizes) -> Tensor:
+    """Axes of size 1 repeated: a view."""
     return _nibble.broadcast_to(x, shape)
 
 
 def broadcast_shapes(*shapes: Sequence[int]) -> tuple[int, ...]:
+    """The shape that all broadcast to. Raises ValueError where there is none."""
     sizes: list[int] = []
     for place in range(1, 1 + builtins.max(len(shape) for shape in shapes)):
         here = {shape[-place] for shape in shapes if len(shape) >= place} - {1}
@@ -307,28 +355,34 @@ def broadcast_shapes(*shapes: Sequence[int]) -> tuple[int, ...]:
 
 
 def broadcast_arrays(*arrays: Tensor) -> list[Tensor]:
+    """Each broadcast to the shape of all together: views."""
     shape = broadcast_shapes(*(a.shape for a in arrays))
     return [_nibble.broadcast_to(a, shape) for a in arrays]
 
 
 def concat(arrays: Sequence[Tensor], /, *, axis: int | None = 0) -> Tensor:
+    """One behind the other along an axis; flattened first where that is None."""
     parts = [_nibble.reshape(a, -1) for a in arrays] if axis is None else list(arrays)
     return _nibble.concatenate(parts, 0 if axis is None else axis)
 
 
 def stack(arrays: Sequence[Tensor], /, *, axis: int = 0) -> Tensor:
+    """Side by side along a new axis."""
     return _nibble.stack(list(arrays), axis)
 
 
 def unstack(x: Tensor, /, *, axis: int = 0) -> tuple[Tensor, ...]:
+    """The parts along an axis, without it: views."""
     return tuple(_nibble.select(x, axis, i) for i in range(x.shape[axis]))
 
 
 def flip(x: Tensor, /, *, axis: Axis = None) -> Tensor:
+    """The other way round along an axis, several, or all."""
     return x if axis == () else _nibble.flip(x, axis)
 
 
 def roll(x: Tensor, /, shift: Sizes, *, axis: Axis = None) -> Tensor:
+    """Shifted along axes, what leaves at one end entering at the other."""
     if axis is None:
         return _nibble.reshape(roll(_nibble.reshape(x, -1), shift, axis=0), x.shape)
     axes = [axis] if isinstance(axis, int) else list(axis)
@@ -342,10 +396,12 @@ def roll(x: Tensor, /, shift: Sizes, *, axis: Axis = None) -> Tensor:
 
 
 def repeat(x: Tensor, repeats: int, /, *, axis: int | None = None) -> Tensor:
+    """Each element so many times along an axis, or of all flattened."""
     return _nibble.repeat(_nibble.reshape(x, -1) if axis is None else x, repeats, 0 if axis is None else axis)
 
 
 def tile(x: Tensor, repetitions: tuple[int, ...], /) -> Tensor:
+    """The whole so many times along each axis."""
     x = _nibble.reshape(x, (1,) * (len(repetitions) - x.ndim) + x.shape)
     for axis, n in enumerate((1,) * (x.ndim - len(repetitions)) + tuple(repetitions)):
         x = _nibble.concatenate([x] * n, axis) if n else _nibble.slice(x, axis, 0, 0)
@@ -353,10 +409,12 @@ def tile(x: Tensor, repetitions: tuple[int, ...], /) -> Tensor:
 
 
 def tril(x: Tensor, /, *, k: int = 0) -> Tensor:
+    """Zeros above the k-th diagonal of the last two axes."""
     return _nibble.tril(x, k)
 
 
 def triu(x: Tensor, /, *, k: int = 0) -> Tensor:
+    """Zeros below the k-th diagonal of the last two axes."""
     return _nibble.triu(x, k)
 
 
@@ -366,10 +424,12 @@ def take(x: Tensor, indices: Tensor, /, *, axis: int | None = None) -> Tensor:
 
 
 def take_along_axis(x: Tensor, indices: Tensor, /, *, axis: int = -1) -> Tensor:
+    """The element that each index names along an axis."""
     return _nibble.take_along_axis(x, asarray(indices), axis)
 
 
 def meshgrid(*arrays: Tensor, indexing: str = "xy") -> list[Tensor]:
+    """Coordinates of a grid: each tensor of one axis broadcast along those of the others."""
     if indexing not in ("xy", "ij"):
         raise ValueError(f"indexing {indexing!r}: 'xy' or 'ij'")
     order = list(range(len(arrays)))
