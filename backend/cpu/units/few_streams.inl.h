@@ -6,15 +6,30 @@
 using EightBytes = std::uint8_t __attribute__((vector_size(8)));
 using EightBits = std::uint32_t __attribute__((vector_size(32)));
 
-/// `count` ≤ kMost items of kSize bytes, as the beginning of a vector; the rest is zeros.
+/// kMost items of kSize bytes, of which `count` are there, as the beginning of a vector; the rest is zeros. Word by
+/// word: a vector that is read after a part of it was written waits for memory.
 template <int kSize, int kMost, class Vector>
 [[gnu::always_inline]] inline void load_first(const unsigned char* in, std::int64_t count, Vector& out) {
-  out = Vector{};
-  if (count >= kMost) [[likely]] {
-    __builtin_memcpy(&out, in, kSize * kMost);
-  } else {
-    __builtin_memcpy(&out, in, static_cast<unsigned long>(kSize * count));
+  constexpr int kBytes = kSize * kMost, kWhole = kBytes / 8;
+  static_assert(kBytes % 8 == 0 || kBytes % 8 == 4);
+  unsigned char some[kBytes];
+  if (count < kMost) [[unlikely]] {
+    __builtin_memset(some, 0, kBytes);
+    __builtin_memcpy(some, in, static_cast<unsigned long>(kSize * count));
+    in = some;
   }
+  std::uint64_t words __attribute__((vector_size(sizeof(Vector)))) = {};
+  for (int i = 0; i < kWhole; ++i) {
+    std::uint64_t word;
+    __builtin_memcpy(&word, in + 8 * i, 8);
+    words[i] = word;
+  }
+  if constexpr (kBytes % 8 != 0) {
+    std::uint32_t last;
+    __builtin_memcpy(&last, in + 8 * kWhole, 4);
+    words[kWhole] = last;
+  }
+  out = __builtin_bit_cast(Vector, words);
 }
 
 /// The scales of a block's groups, of which the row has `count` left: for each lane that of its group.
