@@ -16,13 +16,12 @@ const Caches& caches();
 
 /// How loops are cut so that what they read again is near. It moves work, and no row's bits where `deterministic`.
 struct Blocking {
-  std::int64_t few_line;  ///< bytes of a packed row of x that few-row products repeat: in the first cache
-  std::int64_t
-      few_activations;       ///< those of several rows of x that packed rows pass over, whole: a share of the second
-  std::int64_t few_sums;     ///< those of their sums, in the first cache
-  std::int64_t short_sheet;  ///< bytes of codes that few rows of x pass over: read soon, so in the first cache
-  std::int64_t tall_sheet;   ///< those that many rows pass over, beside their own share in the second
-  std::int64_t slab;         ///< sums of a task's outputs in fp32, in bytes: half of the second cache
+  std::int64_t few_line;         ///< bytes of a packed row of x that few-row products repeat: in the first cache
+  std::int64_t few_activations;  ///< those of some rows of x that pass by whole: a share of the second cache
+  std::int64_t few_sums;         ///< those of their sums, in the first cache
+  std::int64_t short_sheet;      ///< bytes of codes that few rows of x pass over: read soon, so in the first cache
+  std::int64_t tall_sheet;       ///< those that many rows pass over, beside their own share in the second
+  std::int64_t slab;             ///< sums of a task's outputs in fp32, in bytes: half of the second cache
 };
 constexpr Blocking blocking_for(const Caches& caches) {
   return {.few_line = caches.first * 3 / 4,
