@@ -33,6 +33,16 @@ auto with_system_errors(Body&& body) {
   }
 }
 
+/// What `make` gives; an Error of its, which tells a rule alone, gets the names of file and tensor.
+template <class Make>
+auto naming(const std::filesystem::path& file, std::string_view tensor, Make&& make) {
+  try {
+    return make();
+  } catch (const Error& error) {
+    refuse(error.code(), file, tensor, error.what());
+  }
+}
+
 /// a + b and a · b of sizes out of a file; false where they overflow.
 inline bool add_sizes(std::uint64_t a, std::uint64_t b, std::uint64_t* sum) {
   return !__builtin_add_overflow(a, b, sum);

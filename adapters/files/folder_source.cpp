@@ -53,13 +53,13 @@ class FolderSource : public WeightSource {
     const TensorInfo& info = tensors_[i];
     if (!recipe.refusal.empty()) refuse(ErrorCode::unsupported, path_of(recipe.main), info.name, recipe.refusal);
     if (!recipe.layer.empty()) {
-      return naming(recipe.main, info.name, [&] {
+      return naming(path_of(recipe.main), info.name, [&] {
         return from_components(recipe.format, packer_->read(parts_of(recipe.layer)), info.shape, info.dtype);
       });
     }
     const Tensor main = load(recipe.main);
     if (recipe.format.empty()) return main;
-    return naming(recipe.main, info.name, [&] {
+    return naming(path_of(recipe.main), info.name, [&] {
       const FormatInfo& format = *find_format_info(recipe.format);
       Components components{{format.components.front().name, main}};
       for (std::size_t c = 0; c < recipe.beside.size(); ++c) {
@@ -109,16 +109,6 @@ class FolderSource : public WeightSource {
   Tensor load(const Place& place) const { return readers_[place.file].tensor(*place.entry); }
   static std::uint64_t bytes_of(const Place& place) { return place.entry ? place.entry->end - place.entry->begin : 0; }
 
-  /// What `make` gives; an Error of its gets the names of file and tensor.
-  template <class Make>
-  std::invoke_result_t<Make> naming(const Place& place, std::string_view tensor, Make make) const {
-    try {
-      return make();
-    } catch (const Error& error) {
-      refuse(error.code(), path_of(place), tensor, error.what());
-    }
-  }
-
   void sort_by_name() {
     std::vector<std::size_t> order(tensors_.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
@@ -157,7 +147,7 @@ class FolderSource : public WeightSource {
     if (!is_part("weight") && find(name).entry)
       bad_file(path_of(place), name, fmt::format("stands beside {}{}", packer_->separator(), packer_->parts().front()));
     const LayerParts parts = parts_of(layer);
-    const PackedLayer packed = naming(place, name, [&] { return packer_->describe(parts); });
+    const PackedLayer packed = naming(path_of(place), name, [&] { return packer_->describe(parts); });
     std::uint64_t bytes = 0;
     for (const auto& [part, entry] : parts.entries) bytes += entry->end - entry->begin;
     tensors_.push_back({.name = name,

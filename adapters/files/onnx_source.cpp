@@ -304,7 +304,7 @@ class OnnxSource final : public WeightSource {
 
   Tensor get(std::size_t i) const override {
     const OnnxTensor& tensor = *recipes_[i];
-    return naming(tensor, [&] {
+    return naming(file_.path(), tensor.name, [&] {
       require_readable(tensor);
       if (const auto refusal = refusals_.find(tensor.name); refusal != refusals_.end())
         broken_rule(ErrorCode::unsupported, refusal->second);
@@ -330,21 +330,11 @@ class OnnxSource final : public WeightSource {
   std::size_t file_of(std::size_t i) const override { return recipes_[i]->file; }
 
  private:
-  /// What `make` gives; an Error of its gets the names of file and tensor.
-  template <class Make>
-  std::invoke_result_t<Make> naming(const OnnxTensor& tensor, Make make) const {
-    try {
-      return make();
-    } catch (const Error& error) {
-      refuse(error.code(), file_.path(), tensor.name, error.what());
-    }
-  }
-
   void add_node(const OnnxNode& node) {
     const bool is_matmul = node.operation == "MatMulNBits";
     const OnnxTensor* codes = file_.find(node.input(is_matmul ? 1 : 0));
     if (!codes) return;  // an activation's
-    naming(*codes, [&] {
+    naming(file_.path(), codes->name, [&] {
       const auto refusal = unsupported([&] {
         const Unpacking layer = is_matmul ? of_matmul(file_, node) : of_dequantize(file_, node);
         describe(layer);
