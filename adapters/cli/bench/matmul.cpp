@@ -132,7 +132,9 @@ class Matmul final : public Command {
                     {"threads", num_threads()},
                     {"device", to_string(options_.device())},
                     {"weight_bytes", first.nbytes()}};
-        std::vector<Tensor> kept(Meter::kRecorded);  // so that none waits for the memory of another
+        // What is recorded keeps its memory, so that none waits for another's; a finished result gives it back.
+        const bool records = options_.device() != Device::cpu();
+        std::vector<Tensor> kept(records ? Meter::kRecorded : 1);
         Tensor last;
         Work work{.run =
                       [&](std::int64_t turn) {
@@ -142,7 +144,7 @@ class Matmul final : public Command {
                   .bytes = static_cast<double>(first.nbytes()),
                   .operations = 2.0 * static_cast<double>(rows) * static_cast<double>(n_) * static_cast<double>(k_),
                   .peak = dense ? peak_of_dense(first.dtype()) : peak_of_packed(precision, options_.device())};
-        if (options_.device() != Device::cpu()) {
+        if (records) {
           work.wait = [&] { slice(reshape(last, {-1}), 0, 0, 1).to_vector<float>(); };
         }
         row.update(meter.measure(work));
