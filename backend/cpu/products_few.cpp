@@ -92,9 +92,14 @@ struct FewProduct {
   }
 };
 
-/// Asks for the codes that a run begins with while x is still prepared: every chunk asks for those kAhead bytes on.
+/// Asks for what a run begins with while x is still prepared: every chunk asks for codes kAhead bytes on, and for the
+/// scales of those.
 void fetch_first(const RowRun& run) {
-  for (std::int64_t at = 0; at < kAhead; at += 64) __builtin_prefetch(run.first.component[0] + at, 0, 2);
+  const std::int64_t codes = std::max<std::int64_t>(run.pitch[0], 1);
+  for (int c = 0; c < 4; ++c) {
+    const std::int64_t bytes = c == 0 ? kAhead : kAhead * run.pitch[c] / codes;
+    for (std::int64_t at = 0; at < bytes; at += 64) __builtin_prefetch(run.first.component[c] + at, 0, 2);
+  }
 }
 
 /// Columns of y of the lines [begin, end) of packed rows, for the group of rows of x from `first` on. Two runs of

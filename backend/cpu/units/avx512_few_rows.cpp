@@ -254,7 +254,8 @@ class AffineSource {
         scales_step_(kChunkWeights / a.group * spread_.size),
         bytes_(a.count / 8 * kBits),
         scale_bytes_(a.count / a.group * spread_.size),
-        ahead_(a.ahead) {}
+        ahead_(a.ahead),
+        scales_ahead_(a.ahead * 8 / kBits / a.group * spread_.size) {}
   static constexpr Order kOrder = affine_order(kBits);
   [[gnu::always_inline]] Chunk chunk(const RowBytes& row, std::int64_t c) const {
     Chunk chunk;
@@ -266,6 +267,7 @@ class AffineSource {
     affine_chunk<kBits>(codes + kHalf, left - kHalf, chunk.codes[1]);
     const std::int64_t skip = c * scales_step_, scales = scale_bytes_ - skip;
     const __mmask64 some = ~std::uint64_t{0} >> (64 - (scales < scales_step_ ? scales : scales_step_));
+    for (int i = 1; i <= 2; ++i) fetch<1>(row.component[i] + scales_ + skip + scales_ahead_);
     chunk.scale = spread_.of(row.component[1] + scales_ + skip, some);
     chunk.bias = spread_.of(row.component[2] + scales_ + skip, some);
     return chunk;
@@ -273,7 +275,7 @@ class AffineSource {
 
  private:
   ScaleSpread spread_;
-  std::int64_t codes_, scales_, scales_step_, bytes_, scale_bytes_, ahead_;
+  std::int64_t codes_, scales_, scales_step_, bytes_, scale_bytes_, ahead_, scales_ahead_;
 };
 
 // ---- blocks --------------------------------------------------------------------------------------------------------

@@ -36,6 +36,7 @@ template <int kSize, int kMost, class Vector>
 template <class Stream>
 class StreamScales {
  public:
+  static std::int64_t bytes(const RowBytes& row) { return row.scale == Element::f32 ? 4 : 2; }
   [[gnu::always_inline]] void read(const RowBytes& row, std::int64_t first, std::int64_t count) {
     if (row.scale == Element::f32) {
       load_first<4, kScales>(row.component[1] + 4 * first, count, scale_);
@@ -60,6 +61,7 @@ template <class Stream>
 requires requires { Stream::kHasExponents; }
 class StreamScales<Stream> {
  public:
+  static std::int64_t bytes(const RowBytes&) { return 1; }
   [[gnu::always_inline]] void read(const RowBytes& row, std::int64_t first, std::int64_t count) {
     EightBytes bytes;
     load_first<1, 8>(row.component[1] + first, count, bytes);
@@ -76,6 +78,7 @@ template <class Stream>
 requires requires { Stream::kHasE4M3Scales; }
 class StreamScales<Stream> {
  public:
+  static std::int64_t bytes(const RowBytes&) { return 1; }
   [[gnu::always_inline]] void read(const RowBytes& row, std::int64_t first, std::int64_t count) {
     struct {
       alignas(16) unsigned char v[16];
@@ -138,8 +141,10 @@ class StreamBlock {
   /// The block that begins with weight `begin`, of which the row has `left`: the rest is zeros, which meet zeros of x.
   [[gnu::always_inline]] void read(const RowBytes& row, std::int64_t begin, std::int64_t left, std::int64_t ahead) {
     const unsigned char* in = row.component[0] + begin * Stream::kBits / 8;
+    const std::int64_t group = begin / Stream::kGroup, groups_ahead = ahead * 8 / (Stream::kBits * Stream::kGroup);
     fetch<kIn>(in + ahead);
-    scales_.read(row, begin / Stream::kGroup, left / Stream::kGroup);
+    fetch<1>(row.component[1] + (group + groups_ahead) * scales_.bytes(row));
+    scales_.read(row, group, left / Stream::kGroup);
     if (left < kBlockWeights) [[unlikely]] {
       __builtin_memset(last_, 0, sizeof last_);
       __builtin_memcpy(last_, in, static_cast<unsigned long>(left * Stream::kBits / 8));
