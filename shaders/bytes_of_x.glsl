@@ -4,4 +4,4 @@ const uint kMark = 0x7fc00000u, kTinyBits = 0x0d800000u, kHugeBits = 0x71800000u
 
 /// Rows whose length is no multiple of 32 end in zeros.
 uint padded_k() { return (args.k + 31) / 32 * 32; }
-uint64_t bytes_row(uint m) { return args.x_bytes + uint64_t(min(m, args.m - 1)) * (padded_k() + padded_k() / 2); }
+uint64_t bytes_row(uint m) { return args.x_made + uint64_t(min(m, args.m - 1)) * (padded_k() + padded_k() / 2); }

@@ -8,7 +8,7 @@ layout(push_constant) uniform Product {
   int w_column;                          // of a dense w
   uint parts;                            // that k is split into, for shaders/sum_parts.glsl
   uint64_t rows;     // where rows lie anywhere: for each, elements from x to it, then from y
-  uint64_t x_bytes;  // x as shaders/bytes_of_x.glsl says
+  uint64_t x_made;   // x as shaders/bytes_of_x.glsl or halves_of_x.glsl says
 } args;
 
 uint64_t component(uint c, uint row) { return args.component[c] + uint64_t(int64_t(row) * args.pitch[c]); }

@@ -10,11 +10,11 @@ void main() {
   const int64_t index = load_integer(kIndex, element(1, place, kIndex)), count = int64_t(walk.extra.x);
   const int64_t row = is_negative(index) ? index + count : index;
   const uint64_t to = element(2, place, kWord);
-  if (is_negative(row) || row >= count) {
-    store_integer(kWord, to, 0);
-    report(walk.address[3], walk.extra.y, index);
-    return;
-  }
+  const bool is_inside = !is_negative(row) && row < count;
   const int64_t step = int64_t(packUint2x32(walk.extra.zw));
-  store_integer(kWord, to, load_integer(kWord, element(0, place, kWord) + uint64_t(row * step * item_size(kWord))));
+  int64_t value = 0;
+  if (is_inside) value = load_integer(kWord, element(0, place, kWord) + uint64_t(row * step * item_size(kWord)));
+  // One store for both: optimizers make a constant of eight bits of a 0 that is stored, which devices need not have.
+  store_integer(kWord, to, value);
+  if (!is_inside) report(walk.address[3], walk.extra.y, index);
 }

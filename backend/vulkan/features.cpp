@@ -1,7 +1,12 @@
 #include "backend/vulkan/features.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <bit>
 #include <string_view>
+
+#include "backend/vulkan/cooperative_matrices.h"
 
 namespace nibble::inline v0::detail::vulkan {
 namespace {
@@ -15,15 +20,29 @@ struct FeatureChain {
     v11.pNext = &v12;
     v12.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES;
     dot_products.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_FEATURES;
+    subgroups.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES_EXT;
+    matrices.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR;
   }
-  void ask_for_dot_products() { v12.pNext = &dot_products; }
+  void ask_for_dot_products() { ask_for(dot_products); }
+  void ask_for_full_subgroups() { ask_for(subgroups); }
+  void ask_for_matrices() { ask_for(matrices); }
   FeatureChain(const FeatureChain&) = delete;
   FeatureChain& operator=(const FeatureChain&) = delete;
 
   VkPhysicalDeviceFeatures2 core{};
   VkPhysicalDeviceVulkan11Features v11{};
   VkPhysicalDeviceVulkan12Features v12{};
-  VkPhysicalDeviceShaderIntegerDotProductFeatures dot_products{};  // of an extension, chained where there is that
+  // Of extensions, chained where there are those.
+  VkPhysicalDeviceShaderIntegerDotProductFeatures dot_products{};
+  VkPhysicalDeviceSubgroupSizeControlFeaturesEXT subgroups{};
+  VkPhysicalDeviceCooperativeMatrixFeaturesKHR matrices{};
+
+ private:
+  template <class Part>
+  void ask_for(Part& part) {
+    part.pNext = v12.pNext;
+    v12.pNext = &part;
+  }
 };
 
 struct Needed {
@@ -50,6 +69,14 @@ constexpr Optional kOptional[] = {
     {"shaderFloat16", &Features::halves, [](FeatureChain& c) -> VkBool32& { return c.v12.shaderFloat16; }},
     {"shaderIntegerDotProduct", &Features::dot_products,
      [](FeatureChain& c) -> VkBool32& { return c.dot_products.shaderIntegerDotProduct; }},
+    {"vulkanMemoryModel", &Features::memory_model,
+     [](FeatureChain& c) -> VkBool32& { return c.v12.vulkanMemoryModel; }},
+    {"vulkanMemoryModelDeviceScope", &Features::device_scope,
+     [](FeatureChain& c) -> VkBool32& { return c.v12.vulkanMemoryModelDeviceScope; }},
+    {"computeFullSubgroups", &Features::full_subgroups,
+     [](FeatureChain& c) -> VkBool32& { return c.subgroups.computeFullSubgroups; }},
+    {"cooperativeMatrix", &Features::cooperative,
+     [](FeatureChain& c) -> VkBool32& { return c.matrices.cooperativeMatrix; }},
 };
 
 constexpr VkSubgroupFeatureFlags kSubgroupUses = VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_ARITHMETIC_BIT;
@@ -60,6 +87,30 @@ bool has_extension(VkPhysicalDevice device, std::string_view name) {
   std::vector<VkExtensionProperties> found(count);
   vkEnumerateDeviceExtensionProperties(device, nullptr, &count, found.data());
   return std::any_of(found.begin(), found.end(), [&](const auto& e) { return name == e.extensionName; });
+}
+
+/// The largest of the shapes that a device multiplies f16 in, and sums in f32, that shaders/gemm_matrices.glsl takes:
+/// powers of two, of at most 16.
+MatrixShape matrices_of(VkPhysicalDevice device) {
+  const auto properties_of = reinterpret_cast<PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR>(
+      vkGetInstanceProcAddr(volkGetLoadedInstance(), "vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR"));
+  std::uint32_t count = 0;
+  if (!properties_of || properties_of(device, &count, nullptr) < 0) return {};
+  VkCooperativeMatrixPropertiesKHR row{};
+  row.sType = VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_KHR;
+  std::vector<VkCooperativeMatrixPropertiesKHR> rows(count, row);
+  if (properties_of(device, &count, rows.data()) < 0) return {};
+  rows.resize(count);
+  MatrixShape best;
+  const auto fits = [](std::uint32_t size) { return size <= 16 && std::has_single_bit(size); };
+  for (const VkCooperativeMatrixPropertiesKHR& r : rows) {
+    const bool of_halves = r.AType == VK_COMPONENT_TYPE_FLOAT16_KHR && r.BType == VK_COMPONENT_TYPE_FLOAT16_KHR;
+    const bool to_floats = r.CType == VK_COMPONENT_TYPE_FLOAT32_KHR && r.ResultType == VK_COMPONENT_TYPE_FLOAT32_KHR;
+    if (!of_halves || !to_floats || r.scope != VK_SCOPE_SUBGROUP_KHR) continue;
+    if (!fits(r.MSize) || !fits(r.NSize) || !fits(r.KSize)) continue;
+    if (r.MSize * r.NSize * r.KSize > best.m * best.n * best.k) best = {r.MSize, r.NSize, r.KSize};
+  }
+  return best;
 }
 
 }  // namespace
@@ -100,6 +151,8 @@ Features probe_features(VkPhysicalDevice device) {
   FeatureChain chain;
   const bool may_have_dot_products = has_extension(device, VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME);
   if (may_have_dot_products) chain.ask_for_dot_products();
+  if (has_extension(device, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME)) chain.ask_for_full_subgroups();
+  if (has_extension(device, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME)) chain.ask_for_matrices();
   vkGetPhysicalDeviceFeatures2(device, &chain.core);
   for (const Needed& needed : kNeeded) {
     (needed.of(chain) ? found.names : found.lacking).emplace_back(needed.name);
@@ -116,6 +169,19 @@ Features probe_features(VkPhysicalDevice device) {
     vkGetPhysicalDeviceProperties2(device, &properties);
     found.quick_dot_products = dot_products.integerDotProduct4x8BitPackedSignedAccelerated != VK_FALSE;
   }
+  // A workgroup of their products is four subgroups.
+  if (found.cooperative && found.memory_model && found.device_scope && found.full_subgroups && found.halves &&
+      4 * found.subgroup_size <= found.largest_workgroup) {
+    found.matrices = matrices_of(device);
+  }
+  // Where the memory model is there, atomics on memory need its scope too: neither is used alone.
+  if (found.matrices.k == 0) {
+    found.memory_model = found.device_scope = found.full_subgroups = found.cooperative = false;
+  } else {
+    found.extensions.push_back(VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);
+    found.extensions.push_back(VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME);
+    found.names.push_back(fmt::format("matrices{}x{}x{}", found.matrices.m, found.matrices.n, found.matrices.k));
+  }
   if (found.texels) found.names.emplace_back("pushDescriptors");
   if (found.shuffles) found.names.emplace_back("subgroupShuffle");
   return found;
@@ -123,6 +189,7 @@ Features probe_features(VkPhysicalDevice device) {
 
 void Features::leave_out_optional() {
   texels = shuffles = false;
+  matrices = {};
   for (const Optional& optional : kOptional) this->*optional.flag = false;
   extensions.clear();
   names.clear();
@@ -133,6 +200,8 @@ VkDevice create_device(VkPhysicalDevice physical, const Features& features, std:
   FeatureChain chain;
   for (const Needed& needed : kNeeded) needed.of(chain) = VK_TRUE;
   if (features.dot_products) chain.ask_for_dot_products();
+  if (features.full_subgroups) chain.ask_for_full_subgroups();
+  if (features.cooperative) chain.ask_for_matrices();
   for (const Optional& optional : kOptional) optional.of(chain) = features.*optional.flag ? VK_TRUE : VK_FALSE;
   const float priority = 1;
   VkDeviceQueueCreateInfo queue{};

@@ -8,6 +8,11 @@
 
 namespace nibble::inline v0::detail::vulkan {
 
+/// Cooperative matrices: x (m, k) of f16 times w (k, n) of f16, summed as f32.
+struct MatrixShape {
+  std::uint32_t m = 0, n = 0, k = 0;
+};
+
 /// What a physical device has of what shaders use.
 struct Features {
   /// Empty where the device can be used: every feature that shaders are written for.
@@ -27,6 +32,9 @@ struct Features {
   bool dot_products = false;        ///< of four bytes in a word
   bool quick_dot_products = false;  ///< by an instruction
   bool halves = false;              ///< arithmetic of f16
+  // What products of cooperative matrices need, and the shape of those that they use; all 0: they are none.
+  bool memory_model = false, device_scope = false, full_subgroups = false, cooperative = false;
+  MatrixShape matrices;
 
   std::vector<const char*> extensions;  ///< that these need
 

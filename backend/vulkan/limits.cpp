@@ -12,19 +12,27 @@ namespace nibble::inline v0::detail::vulkan {
 namespace {
 
 struct Probe {
-  Arithmetic kind;
   const char* loop;
   const char* shader;
-  double operations;  ///< of a step of one chain
-  bool (*runs_on)(const Features& features);
+  double operations;  ///< of a step of one chain of an invocation
+  double chains = 12;
+  std::array<std::uint32_t, 3> constants = {};
 };
-constexpr Probe kProbes[] = {
-    {Arithmetic::fp32, "products and sums", "probe_fp32", 2, [](const Features&) { return true; }},
-    {Arithmetic::f16, "products and sums of pairs", "probe_f16", 4, [](const Features& f) { return f.halves; }},
-    {Arithmetic::int8, "dot products of four", "probe_int8", 8, [](const Features& f) { return f.dot_products; }},
-};
+/// What this device has of what `kind` may be computed with.
+std::vector<Probe> probes_of(Arithmetic kind, const Features& features) {
+  std::vector<Probe> probes;
+  if (kind == Arithmetic::fp32) probes.push_back({"products and sums", "probe_fp32", 2});
+  if (kind == Arithmetic::f16 && features.halves) probes.push_back({"products and sums of pairs", "probe_f16", 4});
+  if (kind == Arithmetic::int8 && features.dot_products) probes.push_back({"dot products of four", "probe_int8", 8});
+  const MatrixShape m = features.matrices;
+  if (kind == Arithmetic::f16 && m.k != 0 && find_shader("probe_matrices")) {
+    probes.push_back(
+        {"cooperative matrices", "probe_matrices", 2.0 * m.m * m.n * m.k / features.subgroup_size, 4, {m.m, m.n, m.k}});
+  }
+  return probes;
+}
 
-constexpr double kSteps = 12 * 8;   // of a round of one invocation, as shaders/probe.glsl says
+constexpr double kSteps = 8;        // of a round of one chain, as shaders/probe.glsl says
 constexpr double kSeconds = 20e-3;  // of a measurement: many times what submitting takes
 constexpr int kBursts = 5;          // of which the quickest counts: others do not have the device to themselves
 constexpr std::uint32_t kMostRounds = 1u << 24;
@@ -58,15 +66,15 @@ double rate(Context& context, const Probe& probe) {
   const auto seconds = [&](std::uint32_t rounds) {
     return seconds_of(context, out, [&] {
       const Arguments arguments{address_of(out), rounds, 3};
-      context.dispatch({probe.shader, kElementWorkgroup}, std::as_bytes(std::span(&arguments, 1)), {workgroups, 1, 1},
-                       {}, {&out, 1});
+      context.dispatch({probe.shader, kElementWorkgroup, {probe.constants[0], probe.constants[1], probe.constants[2]}},
+                       std::as_bytes(std::span(&arguments, 1)), {workgroups, 1, 1}, {}, {&out, 1});
     });
   };
   std::uint32_t rounds = 64;
   double taken = seconds(rounds);  // the first one makes the pipeline
   while ((taken = seconds(rounds)) < kSeconds && rounds < kMostRounds) rounds *= 2;
   for (int i = 0; i < kBursts; ++i) taken = std::min(taken, seconds(rounds));
-  return static_cast<double>(invocations) * rounds * kSteps * probe.operations / taken;
+  return static_cast<double>(invocations) * rounds * kSteps * probe.chains * probe.operations / taken;
 }
 
 double read_rate(Context& context, const Tensor& buffer) {
@@ -108,10 +116,8 @@ std::vector<LoopRate> VulkanBackend::measure_reading(const Tensor& buffer, std::
 std::vector<LoopRate> VulkanBackend::measure_arithmetic(Arithmetic kind, std::string_view unit) {
   require_no_unit("measure_arithmetic", unit);
   std::vector<LoopRate> rates;
-  for (const Probe& probe : kProbes) {
-    if (probe.kind == kind && probe.runs_on(context_.found().features)) {
-      rates.push_back({probe.loop, rate(context_, probe)});
-    }
+  for (const Probe& probe : probes_of(kind, context_.found().features)) {
+    rates.push_back({probe.loop, rate(context_, probe)});
   }
   return rates;
 }

@@ -20,9 +20,15 @@ const Shader* find_shader(std::string_view name) {
 }
 
 Variant::Variant(std::string name, std::uint32_t workgroup_size, std::initializer_list<std::uint32_t> own)
-    : shader(std::move(name)), count(static_cast<std::uint32_t>(own.size()) + 1) {
+    : shader(std::move(name)) {
   constants[0] = workgroup_size;
-  std::copy(own.begin(), own.end(), constants.begin() + 1);
+  add(own);
+}
+
+Variant& Variant::add(std::initializer_list<std::uint32_t> more) {
+  std::copy(more.begin(), more.end(), constants.begin() + count);
+  count += static_cast<std::uint32_t>(more.size());
+  return *this;
 }
 
 std::uint64_t Variant::digest() const {
@@ -41,6 +47,15 @@ CacheFile cache_file(const FoundDevice& found) {
   key.add(found.identity);
   for (const Shader& shader : shader_table()) key.add(std::as_bytes(shader.words));
   return {folder.empty() ? folder : folder / fmt::format("pipelines-{}.bin", found.uuid), key.value()};
+}
+
+/// Whether a module declares the capability CooperativeMatrixKHR: its first instructions, behind five words, say.
+bool multiplies_matrices(std::span<const std::uint32_t> words) {
+  constexpr std::uint32_t kOpCapability = 2u << 16 | 17u, kCooperativeMatrix = 6022;
+  for (std::size_t i = 5; i + 1 < words.size() && words[i] == kOpCapability; i += 2) {
+    if (words[i + 1] == kCooperativeMatrix) return true;
+  }
+  return false;
 }
 
 /// Compiling costs more than writing, but not by so much that each pipeline were worth a file.
@@ -129,6 +144,9 @@ VkPipeline Pipelines::make(const Variant& variant) {
   info.stage.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO;
   info.stage.stage = VK_SHADER_STAGE_COMPUTE_BIT;
   info.stage.module = module;
+  if (multiplies_matrices(shader->words)) {
+    info.stage.flags = VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT_EXT;
+  }
   info.stage.pName = "main";
   info.stage.pSpecializationInfo = &constants;
   info.layout = layout_;

@@ -15,9 +15,12 @@ namespace nibble::inline v0::detail::vulkan {
 /// A shader and the numbers that it is specialized by: constant 0 is the size of its workgroups, the others are its
 /// own.
 struct Variant {
-  static constexpr std::size_t kMost = 11;
+  static constexpr std::size_t kMost = 14;
 
   Variant(std::string name, std::uint32_t workgroup_size, std::initializer_list<std::uint32_t> own = {});
+
+  /// Further constants, after those that there are.
+  Variant& add(std::initializer_list<std::uint32_t> more);
 
   std::string shader;
   std::array<std::uint32_t, kMost> constants{};

@@ -22,7 +22,7 @@ struct ProductArguments {
   std::int32_t w_column = 0;
   std::uint32_t parts = 1;
   std::uint64_t rows = 0;
-  std::uint64_t x_bytes = 0;
+  std::uint64_t x_made = 0;
 
   explicit ProductArguments(const MatmulArgs& args)
       : x(address_of(args.x)),
@@ -56,12 +56,26 @@ static_assert(sizeof(ProductArguments) <= kPushBytes);
 
 bool on_16_bytes(std::uint64_t begin, std::int64_t pitch) { return begin % 16 == 0 && pitch % 16 == 0; }
 
+/// The rows of x and of w that a workgroup has.
+struct Tile {
+  std::uint32_t m = 0, n = 0;
+};
+
+/// What shaders/halves_of_x.glsl is specialized by; nothing for other kernels.
+struct Matrices {
+  MatrixShape shape = {};
+  std::uint32_t halves = 0, fold = 0;
+
+  Tile tile() const { return {4 * shape.m, 4 * shape.n}; }
+};
+
 /// One product: its operands, its arguments, and how shaders read the operands.
 struct Product {
   const MatmulArgs& operands;
   ProductArguments arguments{operands};
-  Tensor rows = {};                        ///< where rows lie anywhere, on the device: their places in x and y
-  Tensor x_bytes = {};                     ///< x as shaders/bytes_of_x.glsl says, for products of bytes
+  Tensor rows = {};    ///< where rows lie anywhere, on the device: their places in x and y
+  Tensor x_made = {};  ///< x as another kernel left it: shaders/bytes_of_x.glsl, halves_of_x.glsl
+  Matrices matrices = {};
   CachedVector<VkBufferView> texels = {};  ///< by binding; empty where operands are read at addresses
 
   explicit Product(const MatmulArgs& args) : operands(args) {}
@@ -131,20 +145,19 @@ void read_through_texels(Context& context, Product* product) {
   product->texels.assign(views.begin(), views.end());
 }
 
-/// The rows of x and of w that a workgroup has.
-struct Tile {
-  std::uint32_t m = 0, n = 0;
-};
 std::uint32_t pieces(std::uint32_t size, std::uint32_t piece) { return (size + piece - 1) / piece; }
 
 Variant variant_of(const Product& product, std::string shader, Tile tile, std::uint32_t workgroup) {
   const MatmulArgs& args = product.operands;
   const auto own = format_constants(args.w);
   const auto flag = [](bool is) { return is ? 1u : 0u; };
-  return {std::move(shader),
-          workgroup,
-          {number(args.x.dtype()), number(args.y.dtype()), tile.m, own[0], own[1], own[2], tile.n,
-           flag(product.wide_x()), flag(product.wide_weights()), flag(product.rows.defined())}};
+  Variant variant{std::move(shader),
+                  workgroup,
+                  {number(args.x.dtype()), number(args.y.dtype()), tile.m, own[0], own[1], own[2], tile.n,
+                   flag(product.wide_x()), flag(product.wide_weights()), flag(product.rows.defined())}};
+  const Matrices& matrices = product.matrices;
+  if (matrices.fold != 0) variant.add({matrices.shape.k, matrices.halves, matrices.fold});
+  return variant;
 }
 
 void run(Context& context, const Product& product, std::string_view algorithm, Tile tile, std::uint32_t workgroup,
@@ -152,7 +165,7 @@ void run(Context& context, const Product& product, std::string_view algorithm, T
   const MatmulArgs& args = product.operands;
   const Format* format = args.w.is_quantized() ? args.w.packing()->format : nullptr;
   CachedVector<Tensor> reads = parts_of(args.w);
-  reads.insert(reads.end(), {args.x, product.rows, product.x_bytes});
+  reads.insert(reads.end(), {args.x, product.rows, product.x_made});
   context.dispatch(variant_of(product, shader_for(algorithm, format), tile, workgroup),
                    std::as_bytes(std::span(&product.arguments, 1)), groups, reads, {&args.y, 1}, product.texels);
 }
@@ -241,11 +254,11 @@ void launch_across(Context& context, const Product& product) {
 Product with_bytes_of_x(Context& context, const Product& product) {
   Product out = product;
   const std::int64_t m = out.arguments.m, k = std::int64_t{pieces(out.arguments.k, 32)} * 32;
-  out.x_bytes = context.allocate({m, k + k / 2}, DType::u8);
-  out.arguments.x_bytes = address_of(out.x_bytes);
+  out.x_made = context.allocate({m, k + k / 2}, DType::u8);
+  out.arguments.x_made = address_of(out.x_made);
   const Tensor reads[] = {product.operands.x, product.rows};
   context.dispatch(variant_of(product, "x_bytes", {}, kElementWorkgroup), std::as_bytes(std::span(&out.arguments, 1)),
-                   context.spread(workgroups(static_cast<std::uint64_t>(m * k / 32))), reads, {&out.x_bytes, 1});
+                   context.spread(workgroups(static_cast<std::uint64_t>(m * k / 32))), reads, {&out.x_made, 1});
   return out;
 }
 
@@ -257,6 +270,34 @@ void launch_gemv_bytes(Context& context, const Product& product) {
 
 void launch_gemm_bytes(Context& context, const Product& product) {
   run(context, with_bytes_of_x(context, product), "gemm_bytes", kGemmTile, 64, tiles(product, kGemmTile));
+}
+
+/// Records that x becomes numbers of f16 that cooperative matrices multiply, and gives the product that has them.
+Product with_halves_of_x(Context& context, const Product& product, std::uint32_t halves) {
+  Product out = product;
+  const MatrixShape shape = context.found().features.matrices;
+  const auto group = static_cast<std::uint32_t>(product.operands.w.packing()->format->group_size);
+  out.matrices = {shape, halves, std::bit_floor(std::clamp(group, 16u, 128u))};
+  const Tile tile = out.matrices.tile();
+  const std::int64_t m = std::int64_t{pieces(out.arguments.m, tile.m)} * tile.m;
+  const std::int64_t k = std::int64_t{pieces(out.arguments.k, 128)} * 128;
+  out.x_made = context.allocate({m * (k * halves * 2 + 4 + k / out.matrices.fold * 4)}, DType::u8);
+  out.arguments.x_made = address_of(out.x_made);
+  const Tensor reads[] = {product.operands.x, product.rows};
+  context.dispatch(variant_of(out, "x_halves", {shape.m, shape.n}, kElementWorkgroup),
+                   std::as_bytes(std::span(&out.arguments, 1)), context.spread(static_cast<std::uint64_t>(m)), reads,
+                   {&out.x_made, 1});
+  return out;
+}
+
+/// What has 11 bits is one number of f16, of f32 two are needed at standard precision.
+template <Precision precision>
+void launch_matrices(Context& context, const Product& product) {
+  const bool wide = precision == Precision::standard && product.operands.x.dtype() == DType::f32;
+  const Product halves = with_halves_of_x(context, product, wide ? 2 : 1);
+  const MatrixShape shape = halves.matrices.shape;
+  run(context, halves, "gemm_matrices", {shape.m, shape.n}, 4 * context.found().features.subgroup_size,
+      tiles(product, halves.matrices.tile()));
 }
 
 /// The places of rows that lie anywhere, for shaders/product_x.glsl.
@@ -294,6 +335,10 @@ bool gemv_bytes_takes(const MatmulQuery& q) {
 }
 bool gemm_bytes_takes(const MatmulQuery& q) { return takes(q, "gemm_bytes"); }
 
+bool matrices_take(const MatmulQuery& q) {
+  return q.format && (q.deterministic || q.rows > kMostGemvRows) && takes(q, "gemm_matrices");
+}
+
 /// Only what is packed: where a product across it has no kernel, dispatch decodes it.
 bool host_takes(const MatmulQuery& q) { return q.orientation == Orientation::along || !q.format; }
 void run_on_host(const MatmulArgs& args) { backend_of(args.y).multiply(args); }
@@ -312,6 +357,13 @@ std::vector<MatmulKernel> VulkanBackend::kernels_of(const FoundDevice& found) {
     const int gain = found.features.quick_dot_products ? 20 : 0;
     kernels.push_back({"gemv_bytes_vulkan", Precision::fast, 2 + gain, gemv_bytes_takes, product<launch_gemv_bytes>});
     kernels.push_back({"gemm_bytes_vulkan", Precision::fast, 1 + gain, gemm_bytes_takes, product<launch_gemm_bytes>});
+  }
+  if (found.features.matrices.k != 0) {
+    const int gain = found.software ? 0 : 20;
+    kernels.push_back(
+        {"matrices_fast_vulkan", Precision::fast, 4 + gain, matrices_take, product<launch_matrices<Precision::fast>>});
+    kernels.push_back({"matrices_standard_vulkan", Precision::standard, 3 + gain, matrices_take,
+                       product<launch_matrices<Precision::standard>>});
   }
   return kernels;
 }

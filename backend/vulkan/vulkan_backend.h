@@ -54,6 +54,8 @@ class VulkanBackend final : public HostFallback {
   std::vector<LoopRate> measure_reading(const Tensor& buffer, std::string_view unit) override;
   std::vector<LoopRate> measure_arithmetic(Arithmetic kind, std::string_view unit) override;
 
+  /// The kernels for products that a device with these features has.
+  static std::vector<MatmulKernel> kernels_of(const FoundDevice& found);
   /// For the kernels of products, which are functions.
   Context& context() { return context_; }
   /// What codes of this format name, on the device; undefined where they name nothing.
@@ -78,8 +80,6 @@ class VulkanBackend final : public HostFallback {
   Tensor decoded(std::string_view op, const Tensor& packed);
   void normalize(const Tensor& x, const Tensor& weight, const Tensor& bias, bool centred, double eps,
                  const Tensor& out);
-
-  static std::vector<MatmulKernel> kernels_of(const FoundDevice& found);
 
   Context context_;
   const std::vector<MatmulKernel> kernels_;

@@ -174,8 +174,9 @@ TEST_F(VulkanProducts, ZeroPointsBetweenCodesAreKept) {
   }
 }
 
-// Entries that no byte stands for: rows that hold them, and only those, are computed from x itself.
-TEST_F(VulkanProducts, OfWhatBytesCannotHoldAreThoseOfFloats) {
+// Entries that no byte stands for, or no number of f16: rows that hold them, and only those, are computed from x
+// itself.
+TEST_F(VulkanProducts, OfWhatNarrowNumbersCannotHoldAreThoseOfFloats) {
   const std::int64_t n = 20, k = 128;
   const Tensor w = nb::quantize(nb::random_normal({n, k}, 1), {.bits = 4, .group_size = 32});
   const Tensor tiny = nb::multiply(nb::random_normal({1, k}, 2), 1e-32),
@@ -184,12 +185,12 @@ TEST_F(VulkanProducts, OfWhatBytesCannotHoldAreThoseOfFloats) {
   const Tensor parts[] = {nb::random_normal({1, k}, 3), tiny, nb::zeros({1, k}), huge, infinite};
   const Tensor x = nb::concatenate(parts, 0);
   for (const MatmulKernel& kernel : kernels()) {
-    if (kernel.precision != nb::Precision::fast) continue;
+    if (kernel.precision == nb::Precision::exact) continue;
     SCOPED_TRACE(std::string(kernel.name));
     const Tensor y = nb::detail::vulkan_backend(device().index).allocate({5, n}, DType::f32);
-    kernel.run({x.to(device()), w.to(device()), y, Orientation::along, nb::Precision::fast, false});
+    kernel.run({x.to(device()), w.to(device()), y, Orientation::along, kernel.precision, false});
     const Tensor got = y.to(nb::Device::cpu());
-    expect_product(nb::slice(x, 0, 0, 4), w, Orientation::along, nb::slice(got, 0, 0, 4), nb::Precision::fast);
+    expect_product(nb::slice(x, 0, 0, 4), w, Orientation::along, nb::slice(got, 0, 0, 4), kernel.precision);
     for (const double value : doubles(nb::slice(got, 0, 4, 5))) EXPECT_FALSE(std::isfinite(value));
   }
 }
@@ -218,6 +219,22 @@ TEST_F(VulkanProducts, OfFewTilesAreSummedFromParts) {
       EXPECT_EQ(doubles(product(nb::slice(x, 0, 1, 2), true)), doubles(nb::slice(product(x, true), 0, 1, 2)));
     }
   }
+}
+
+// What a device says it has, and the compiler of shaders knows, is there to be chosen.
+TEST_F(VulkanProducts, ByCooperativeMatricesAreThereWhereTheDeviceHasThem) {
+  bool has_them = false, has_kernels = false;
+  for (const nb::DeviceInfo& info : nb::devices()) {
+    if (info.device != device()) continue;
+    for (const std::string& name : info.features) has_them = has_them || name.starts_with("matrices");
+  }
+  for (const MatmulKernel& kernel : kernels()) {
+    const nb::detail::MatmulQuery query{nb::detail::find_format("q6_k"), DType::f32, Orientation::along, 16,
+                                        nb::Precision::fast};
+    has_kernels = has_kernels || (kernel.name.starts_with("matrices") && kernel.supports(query));
+  }
+  if (has_them && !has_kernels) GTEST_SKIP() << "skipped: the compiler of shaders knows no cooperative matrices";
+  EXPECT_EQ(has_kernels, has_them);
 }
 
 TEST_F(VulkanProducts, StayOnTheDevice) {

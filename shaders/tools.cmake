@@ -1,0 +1,55 @@
+# NIBBLE_GLSLANG, NIBBLE_SPIRV_OPT and NIBBLE_SPIRV_VAL: of the system's and those that `make deps` puts into build/venv the
+# newer ones, where they are not given. nibble_shader_tool makes a command of one; NIBBLE_SHADERS_LEFT_OUT are files that they
+# cannot compile.
+file(GLOB venv_tools ${PROJECT_SOURCE_DIR}/build/venv/lib/python3*/site-packages/cmeel.prefix/bin)
+
+# Programs out of a wheel find their libraries beside them only when they are told to look there.
+function(nibble_shader_tool command program)
+  get_filename_component(folder "${program}" DIRECTORY)
+  if(folder MATCHES "/cmeel.prefix/")
+    set(program ${CMAKE_COMMAND} -E env LD_LIBRARY_PATH=${folder}/../lib ${program})
+  endif()
+  set(${command} ${program} PARENT_SCOPE)
+endfunction()
+
+function(nibble_find_shader_tool variable doc)
+  find_program(${variable}_OF_VENV NAMES ${ARGN} PATHS ${venv_tools} NO_DEFAULT_PATH)
+  find_program(${variable}_OF_SYSTEM NAMES ${ARGN})
+  mark_as_advanced(${variable}_OF_VENV ${variable}_OF_SYSTEM)
+  set(newest 0)
+  foreach(program ${${variable}_OF_VENV} ${${variable}_OF_SYSTEM})
+    nibble_shader_tool(tool "${program}")
+    execute_process(COMMAND ${tool} --version OUTPUT_VARIABLE said ERROR_VARIABLE said)
+    string(REGEX MATCH "(Glslang Version: [0-9]+:|SPIRV-Tools v)([0-9.]+)" matched "${said}")
+    if(matched AND CMAKE_MATCH_2 VERSION_GREATER newest)
+      set(newest ${CMAKE_MATCH_2})
+      set(best ${program})
+    endif()
+  endforeach()
+  set(${variable} "${best}" CACHE FILEPATH "${doc}")
+endfunction()
+nibble_find_shader_tool(NIBBLE_GLSLANG "Compiler of shaders" glslang glslangValidator)
+nibble_find_shader_tool(NIBBLE_SPIRV_OPT "Optimizer of shaders" spirv-opt)
+nibble_find_shader_tool(NIBBLE_SPIRV_VAL "Checker of shaders" spirv-val)
+
+nibble_shader_tool(glslang "${NIBBLE_GLSLANG}")
+nibble_shader_tool(spirv_opt "${NIBBLE_SPIRV_OPT}")
+nibble_shader_tool(spirv_val "${NIBBLE_SPIRV_VAL}")
+set(trial ${CMAKE_CURRENT_BINARY_DIR}/trial)
+file(REMOVE ${trial}.raw.spv ${trial}.spv)
+execute_process(COMMAND ${glslang} --quiet -V --target-env vulkan1.2 -o ${trial}.raw.spv ${CMAKE_CURRENT_SOURCE_DIR}/trial.comp
+                OUTPUT_QUIET ERROR_QUIET)
+execute_process(COMMAND ${spirv_opt} --target-env=vulkan1.2 -O ${trial}.raw.spv -o ${trial}.spv OUTPUT_QUIET ERROR_QUIET)
+execute_process(COMMAND ${spirv_val} --target-env vulkan1.2 ${trial}.spv
+                RESULT_VARIABLE failed OUTPUT_QUIET ERROR_QUIET)
+if(failed)
+  file(GLOB files RELATIVE ${CMAKE_CURRENT_SOURCE_DIR} ${CMAKE_CURRENT_SOURCE_DIR}/*.glsl)
+  foreach(file ${files})
+    file(STRINGS ${file} needs REGEX "^#extension GL_KHR_cooperative_matrix : require")
+    if(needs)
+      list(APPEND NIBBLE_SHADERS_LEFT_OUT ${file})
+    endif()
+  endforeach()
+  message(STATUS "Left out, for want of a glslang, spirv-opt and spirv-val that know cooperative matrices (make deps): "
+                 "${NIBBLE_SHADERS_LEFT_OUT}")
+endif()
