@@ -30,7 +30,7 @@ LogFunction = ctypes.CFUNCTYPE(None, ctypes.c_int, Text, Pointer)
 NO_LOG = LogFunction(lambda level, text, data: None)
 
 FUNCTIONS = {  # name: result, arguments
-    "ggml_log_set": (None, [LogFunction, Pointer]), "ggml_init": (Pointer, [InitParams]), "ggml_free": (None, [Pointer]), "ggml_type_name": (Text, [ctypes.c_int]),
+    "ggml_init": (Pointer, [InitParams]), "ggml_free": (None, [Pointer]), "ggml_type_name": (Text, [ctypes.c_int]),
     "ggml_new_tensor_2d": (Pointer, [Pointer, ctypes.c_int, Long, Long]),
     "ggml_new_tensor_3d": (Pointer, [Pointer, ctypes.c_int, Long, Long, Long]),
     "ggml_mul_mat": (Pointer, [Pointer] * 3), "ggml_mul_mat_id": (Pointer, [Pointer] * 4), "ggml_nbytes": (Size, [Pointer]),
@@ -42,7 +42,8 @@ FUNCTIONS = {  # name: result, arguments
     "ggml_backend_tensor_set": (None, [Pointer, Pointer, Size, Size]),
     "ggml_backend_alloc_ctx_tensors_from_buft": (Pointer, [Pointer, Pointer]), "ggml_backend_buffer_free": (None, [Pointer]),
     "ggml_backend_cpu_buffer_type": (Pointer, []),
-    # What only builds that repack in a buffer of its own have:
+    # What only some builds have, those that can be told to be silent and that repack in a buffer of its own:
+    "ggml_log_set": (None, [LogFunction, Pointer]),
     "ggml_backend_get_device": (Pointer, [Pointer]), "ggml_backend_dev_backend_reg": (Pointer, [Pointer]),
     "ggml_backend_reg_get_proc_address": (Pointer, [Pointer, Text]),
     "ggml_backend_dev_supports_op": (ctypes.c_bool, [Pointer, Pointer]),
@@ -73,7 +74,8 @@ def load(folder):
 class Ggml:
     def __init__(self, folder, threads):
         self.call = load(folder)
-        self.call["log_set"](NO_LOG, None)
+        if "log_set" in self.call:
+            self.call["log_set"](NO_LOG, None)
         self.backend = self.call["backend_cpu_init"]()
         self.call["backend_cpu_set_n_threads"](self.backend, threads)
         self.plain = self.call["backend_cpu_buffer_type"]()
