@@ -114,6 +114,9 @@ Tensor copy_on(Device device, const Tensor& constant) {
   const TensorImpl& impl = constant.impl();
   auto packing = make_cached<Packing>(*impl.packing);
   for (Tensor& component : packing->components) component = Copies::get().on(device, component);
+  for (Tensor* order : {&packing->input_order, &packing->input_places}) {
+    if (order->defined()) *order = Copies::get().on(device, *order);
+  }
   return make_tensor({impl.shape, impl.strides, impl.offset, impl.dtype, nullptr, std::move(packing)});
 }
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "backend/common/backend.h"
+#include "dispatch/input_order.h"
 #include "dispatch/route.h"
 #include "nibble/error.h"
 #include "quant_tensor/tensor/alignment.h"
@@ -40,7 +41,7 @@ Tensor dense_operand(std::string_view op, const Tensor& t, std::optional<DType> 
   Backend& backend = backend_for(t.device());
   count_fallback(op, t, static_cast<std::uint64_t>(t.numel()) * itemsize(target));
   Tensor out = backend.allocate(t.shape(), target);
-  backend.dequantize(t, out);
+  decode_into(t, out);
   return out;
 }
 

@@ -5,6 +5,7 @@
 
 #include "backend/common/indices.h"
 #include "dispatch/fallback.h"
+#include "dispatch/input_order.h"
 #include "dispatch/layout.h"
 #include "dispatch/product.h"
 #include "dispatch/route.h"
@@ -92,6 +93,11 @@ Tensor gather_matmul(const Tensor& a, const Tensor& b, const Tensor& indices) {
     throw Error(ErrorCode::shape_mismatch,
                 fmt::format("{}: batch shapes {} and {} do not broadcast", operands(x, w, indices),
                             to_string(leading(x.shape(), 2)), to_string(indices.shape())));
+  }
+  if (detail::has_input_order(w) && w.packing()->axis > 0) {
+    const Tensor stored = detail::as_stored(w), entries = detail::dense_operand("gather_matmul", x);
+    if (w.packing()->axis == 1) return gather_matmul(detail::in_stored_order(entries, w), stored, indices);
+    return detail::in_axis_order(gather_matmul(entries, stored, indices), w);
   }
   const Tensor dense = detail::dense_operand("gather_matmul", x, DType::f32);
   Shape full = batch;

@@ -4,6 +4,7 @@
 
 #include "dispatch/constants.h"
 #include "dispatch/fallback.h"
+#include "dispatch/input_order.h"
 #include "dispatch/layout.h"
 #include "dispatch/packed.h"
 #include "dispatch/product.h"
@@ -76,8 +77,8 @@ bool holds_whole_rows(const Tensor& x, int axis) {
   Strides strides = impl.strides;
   rows.erase(packing.axis);
   strides.erase(packing.axis);
-  return packing.format->encode && packing.axis == x.ndim() - 1 && axis != packing.axis && impl.offset == 0 &&
-         packing.begin == 0 && packing.row_length == x.size(-1) && is_contiguous(rows, strides);
+  return packing.format->encode && !has_input_order(x) && packing.axis == x.ndim() - 1 && axis != packing.axis &&
+         impl.offset == 0 && packing.begin == 0 && packing.row_length == x.size(-1) && is_contiguous(rows, strides);
 }
 
 Tensor window(const Tensor& x, int axis, std::int64_t start, std::int64_t count) {

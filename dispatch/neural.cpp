@@ -4,6 +4,7 @@
 #include <numbers>
 
 #include "dispatch/fallback.h"
+#include "dispatch/input_order.h"
 #include "dispatch/layout.h"
 #include "dispatch/product.h"
 #include "dispatch/route.h"
@@ -124,7 +125,7 @@ void validate_attention(const Tensor& q, const Tensor& k, const Tensor& v) {
 
 /// Keys or values: dense, or packed along their last axis.
 Tensor attention_rows(const Tensor& t) {
-  return t.is_quantized() && t.packing()->axis == 3 ? t : dense_operand(kAttention, t);
+  return t.is_quantized() && t.packing()->axis == 3 && !has_input_order(t) ? t : dense_operand(kAttention, t);
 }
 
 Tensor attention_mask(const Tensor& mask, const Shape& scores) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "dispatch/fallback.h"
+#include "dispatch/input_order.h"
 #include "dispatch/layout.h"
 #include "dispatch/product.h"
 #include "dispatch/route.h"
@@ -46,7 +47,7 @@ std::vector<Tensor> allocate_components(detail::Backend& backend, const detail::
 Tensor decode(const Tensor& w, DType dtype) {
   detail::Backend& backend = detail::route("dequantize", w);
   Tensor out = backend.allocate(w.shape(), dtype);
-  backend.dequantize(w, out);
+  detail::decode_into(w, out);
   return out;
 }
 
@@ -113,7 +114,7 @@ Tensor take_packed(const Tensor& x, const Tensor& at, int axis) {
   if (axis == packed_axis) return take(dense_operand("take", x), at, axis);
 
   // Rows in row-major order of the other axes, the packed one last.
-  const Tensor turned = move_last(x, packed_axis);
+  const Tensor turned = move_last(as_stored(x), packed_axis);
   const std::int64_t k = turned.size(-1);
   const int place = axis < packed_axis ? axis : axis - 1;  // of the gathered axis among the rows
   GatherAxis gather{1, x.size(axis), 1};
@@ -125,8 +126,9 @@ Tensor take_packed(const Tensor& x, const Tensor& at, int axis) {
   const Tensor numbers = gather.before == 1 && gather.after == 1 ? indices : row_numbers(indices, gather);
   Shape gathered = numbers.shape();
   gathered.push_back(k);
-  const Tensor out = backend.allocate(gathered, x.dtype());
+  Tensor out = backend.allocate(gathered, x.dtype());
   backend.take(rows, numbers, out);
+  if (has_input_order(x)) out = in_axis_order(out, x);
 
   // The index axes stand where `axis` was, and the packed axis goes back to its place.
   Shape shape;

@@ -9,6 +9,7 @@
 #include "backend/common/backend.h"
 #include "backend/common/executor.h"
 #include "dispatch/fallback.h"
+#include "dispatch/input_order.h"
 #include "dispatch/layout.h"
 #include "dispatch/route.h"
 #include "nibble/error.h"
@@ -111,6 +112,18 @@ void multiply_batches(std::string_view op, const Tensor& x, const Tensor& w, con
   });
 }
 
+/// Weights that are stored in another order than that of their axis.
+void multiply_stored(std::string_view op, const Tensor& x, const Tensor& w, const Tensor& y, const Options& options) {
+  const Tensor stored = as_stored(w);
+  if (w.packing()->axis == w.ndim() - 2) {
+    return multiply_into(op, in_stored_order(dense_operand(op, x), w), stored, y, options);
+  }
+  Backend& backend = backend_for(y.device());
+  const Tensor made = backend.allocate(y.shape(), y.dtype());
+  multiply_into(op, x, stored, made, options);
+  backend.copy(in_axis_order(made, w), y);
+}
+
 /// (1, last axis) of a tensor: where rows that are told by offsets are counted from.
 Tensor first_row(const Tensor& t) {
   const TensorImpl& impl = t.impl();
@@ -156,6 +169,7 @@ void multiply_into(std::string_view op, const Tensor& a, const Tensor& b, const 
   if (a.is_quantized()) {
     return multiply_into(op, swapaxes(b, -1, -2), swapaxes(a, -1, -2), swapaxes(y, -1, -2), options);
   }
+  if (has_input_order(b)) return multiply_stored(op, a, b, y, options);
   // One matrix of weights serves every batch entry: their rows are one tall matrix.
   const bool one_weight = leading(b.shape(), 2).numel() == 1;
   if (const std::optional<Tensor> rows = one_weight ? flat_rows(y) : std::nullopt) {

@@ -31,6 +31,9 @@ Tensor move_packed(const Tensor& x, Device target) {
   const TensorImpl& impl = x.impl();
   auto packing = make_cached<Packing>(*impl.packing);
   for (Tensor& component : packing->components) component = move_dense(component, target);
+  for (Tensor* order : {&packing->input_order, &packing->input_places}) {
+    if (order->defined()) *order = move_dense(*order, target);
+  }
   return make_tensor({impl.shape, impl.strides, impl.offset, impl.dtype, nullptr, std::move(packing)});
 }
 

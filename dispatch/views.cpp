@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "dispatch/fallback.h"
+#include "dispatch/input_order.h"
 #include "dispatch/layout.h"
 #include "dispatch/product.h"
 #include "dispatch/route.h"
@@ -118,10 +119,13 @@ Tensor slice_blocks(const Tensor& x, std::int64_t first, std::int64_t last) {
 }
 
 /// A slice along the packed axis: a view at block boundaries; else the blocks around it are decoded, and no others.
+/// Entries that are stored in another order lie in any of the blocks.
 Tensor slice_packed_axis(std::string_view op, const Tensor& x, Range range, std::int64_t step) {
   const int axis = x.packing()->axis;
   const std::int64_t block = x.packing()->format->block, length = x.shape()[axis];
   const std::int64_t end = range.start + range.count;
+  if (step == 1 && range.count == length && length > 0) return x;
+  if (has_input_order(x)) return strided_slice(dense_operand(op, x), axis, range, step);
   if (step == 1 && range.start % block == 0 && end % block == 0 && range.count > 0) {
     return slice_blocks(x, range.start, end);
   }

@@ -12,4 +12,5 @@ layout(push_constant) uniform PackedRows {
   uint count, ticket;     // rows that indices may name
 } args;
 
-uint64_t component(uint c, uint row) { return args.component[c] + uint64_t(row) * args.pitch[c]; }
+// Rows count from the view's first, backwards where a stride is negative.
+uint64_t component(uint c, uint row) { return args.component[c] + uint64_t(int64_t(int(row)) * int64_t(args.pitch[c])); }

@@ -72,6 +72,7 @@ struct ByteDifference {
 };
 std::optional<ByteDifference> first_difference(const Tensor& a, const Tensor& b) {
   const Components pieces = pieces_of(a), others = pieces_of(b);
+  if (pieces.size() != others.size()) return ByteDifference{std::string(kInputOrder), 0};
   for (std::size_t c = 0; c < pieces.size(); ++c) {
     const Tensor x = contiguous(pieces[c].second), y = contiguous(others[c].second);
     if (x.dtype() != y.dtype()) return ByteDifference{pieces[c].first, 0};

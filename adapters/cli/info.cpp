@@ -34,7 +34,8 @@ Json describe_tokenizer(const TokenizerSource& source) {
 class Info final : public Command {
  public:
   void declare(Arguments& arguments) override {
-    arguments.required("MODEL", &path_, "a Hugging Face or mlx-lm folder, or a .gguf or .onnx file, of any architecture");
+    arguments.required("MODEL", &path_,
+                       "a Hugging Face or mlx-lm folder, or a .gguf or .onnx file, of any architecture");
   }
 
   Json run(const Console&) override {
@@ -52,6 +53,7 @@ class Info final : public Command {
                       {"dtype", name(info.dtype)},
                       {"format", info.packed ? info.format : "dense"},
                       {"bytes", info.bytes}});
+      if (info.reordered) rows.back()["reordered"] = true;
     }
     const double bits = parameters == 0 ? 0 : 8.0 * static_cast<double>(weight_bytes) / static_cast<double>(parameters);
     return {{"architecture", checkpoint.architecture()},

@@ -49,18 +49,34 @@ std::optional<ExpertPiece> parse_piece(std::string_view name) {
   return ExpertPiece{name.substr(0, at), expert, projection};
 }
 
+/// The order in which all of them store their inputs, if not that of the axis.
+std::optional<Tensor> common_order(const std::vector<Components>& parts) {
+  const auto order_of = [](const Components& part) {
+    return part.back().first == kInputOrder ? part.back().second.to_vector<std::int32_t>()
+                                            : std::vector<std::int32_t>();
+  };
+  const std::vector<std::int32_t> first = order_of(parts.front());
+  for (const Components& part : parts) {
+    if (order_of(part) != first)
+      throw Error(ErrorCode::unsupported, "its experts have their inputs in different orders (desc_act)");
+  }
+  return first.empty() ? std::nullopt : std::optional(parts.front().back().second);
+}
+
 /// Packed tensors are stacked component by component: no weight is decoded.
 Tensor stack_pieces(const std::vector<Tensor>& pieces, const TensorInfo& info) {
   if (!info.packed) return stack(pieces);
   std::vector<Components> parts;
   for (const Tensor& piece : pieces) parts.push_back(packing_of(piece).components);
   Components stacked;
-  for (std::size_t c = 0; c < parts.front().size(); ++c) {
+  const FormatInfo format = packing_of(pieces.front()).format;
+  for (std::size_t c = 0; c < format.components.size(); ++c) {
     std::vector<Tensor> components;
     for (const Components& part : parts) components.push_back(part[c].second);
     stacked.emplace_back(parts.front()[c].first, stack(components));
   }
-  return from_components(packing_of(pieces.front()).format.name, stacked, info.shape, info.dtype);
+  if (const std::optional<Tensor> order = common_order(parts)) stacked.emplace_back(kInputOrder, *order);
+  return from_components(format.name, stacked, info.shape, info.dtype);
 }
 
 class StackedSource : public WeightSource {
@@ -146,6 +162,7 @@ class StackedSource : public WeightSource {
     const TensorInfo like = inner(first);
     Recipe recipe{.stacks = true};
     std::uint64_t bytes = 0;
+    bool reordered = false;
     for (const auto& [expert, i] : pieces) {
       if (expert != recipe.pieces.size())
         bad_file(files_[inner_->file_of(i)], expert_name(name, static_cast<std::int64_t>(recipe.pieces.size())),
@@ -157,12 +174,14 @@ class StackedSource : public WeightSource {
       }
       recipe.pieces.push_back(i);
       bytes += piece.bytes;
+      reordered = reordered || piece.reordered;
     }
     Shape shape{static_cast<std::int64_t>(pieces.size())};
     for (const std::int64_t size : like.shape) shape.push_back(size);
     add(name, std::move(recipe));
     tensors_.back().shape = shape;
     tensors_.back().bytes = bytes;
+    tensors_.back().reordered = reordered;
   }
 
   void sort_by_name() {

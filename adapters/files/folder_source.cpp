@@ -33,6 +33,7 @@ struct Place {
 struct Recipe {
   Place main = {};
   std::vector<Place> beside = {};  // the format's other components
+  Place order = {};                // kInputOrder
   std::string format = {};         // empty: dense
   std::string refusal = {};        // why get() cannot make it
   std::string layer = {};          // of another packer: what the names of its parts begin with
@@ -67,6 +68,7 @@ class FolderSource : public WeightSource {
         const Tensor loaded = load(recipe.beside[c]);
         components.emplace_back(component.name, component.of_row ? of_rows(loaded, info.shape) : loaded);
       }
+      if (recipe.order.entry) components.emplace_back(kInputOrder, load(recipe.order));
       return from_components(recipe.format, components, info.shape, info.dtype);
     });
   }
@@ -155,7 +157,8 @@ class FolderSource : public WeightSource {
                         .dtype = packed.dtype,
                         .format = packed.format->name,
                         .bytes = bytes,
-                        .packed = true});
+                        .packed = true,
+                        .reordered = packed.reordered});
     recipes_.push_back({.main = place, .format = packed.format->name, .layer = std::string(layer)});
   }
 
@@ -193,6 +196,11 @@ class FolderSource : public WeightSource {
       return all;
     }();
     const auto dot = name.rfind('.');
+    if (dot != std::string_view::npos && name.substr(dot + 1) == kInputOrder) {
+      const auto& notes = notes_[find(name).file];
+      const std::string of(name.substr(0, dot));
+      return notes.contains(of) || notes.contains(of + ".weight");
+    }
     if (dot == std::string_view::npos || !parts.contains(std::string(name.substr(dot + 1)))) return false;
     const auto stem = name.substr(0, dot), part = name.substr(dot + 1);
     if (find(stem, "scales").entry && (find(stem, "weight").entry || find(stem).entry)) return true;
@@ -355,27 +363,34 @@ class FolderSource : public WeightSource {
     const FormatInfo* format = find_format_info(note.format);
     if (!format)
       refuse(ErrorCode::unsupported, path_of(place), name, fmt::format("format {} is unknown", shown(note.format)));
-    const SafetensorsEntry& entry = *place.entry;
-    if (format->components.size() > 1) {
+    add_noted(name, place, note, *format);
+    recipes_.back().order = find(stem_of(name), kInputOrder);
+    tensors_.back().reordered = recipes_.back().order.entry != nullptr;
+    tensors_.back().bytes += bytes_of(recipes_.back().order);
+  }
+
+  void add_noted(std::string_view name, const Place& place, const PackedNote& note, const FormatInfo& format) {
+    if (format.components.size() > 1) {
       Place scales = find(stem_of(name), "scales");
       if (!scales.entry) bad_file(path_of(place), name, "is packed, but its .scales are missing");
-      add_codes(name, place, *format);
+      add_codes(name, place, format);
       const auto is_fixed = [](const ComponentInfo& component) { return component.dtype.has_value(); };
-      if (std::ranges::all_of(format->components, is_fixed)) tensors_.back().dtype = note.dtype;
+      if (std::ranges::all_of(format.components, is_fixed)) tensors_.back().dtype = note.dtype;
       return;
     }
+    const SafetensorsEntry& entry = *place.entry;
     const std::int64_t weights =
-        entry.shape.rank() > 0 && entry.dtype == DType::u8 ? weights_in_row(*format, entry.shape.back()) : 0;
-    if (weights == 0) bad_file(path_of(place), name, fmt::format("is not {} blocks", format->name));
+        entry.shape.rank() > 0 && entry.dtype == DType::u8 ? weights_in_row(format, entry.shape.back()) : 0;
+    if (weights == 0) bad_file(path_of(place), name, fmt::format("is not {} blocks", format.name));
     Shape shape = entry.shape;
     shape[shape.rank() - 1] = weights;
     tensors_.push_back({.name = std::string(name),
                         .shape = shape,
                         .dtype = note.dtype,
-                        .format = format->name,
+                        .format = format.name,
                         .bytes = bytes_of(place),
                         .packed = true});
-    recipes_.push_back({.main = place, .format = format->name});
+    recipes_.push_back({.main = place, .format = format.name});
   }
 
   std::shared_ptr<const Packer> packer_;  // null: MLX's, or none

@@ -123,7 +123,8 @@ class FolderWriter {
     const auto dtype = model_dtype();
     const FormatInfo* planned = options_.plan ? options_.plan->becomes(tensor) : nullptr;
     if (planned) return {packed, planned, packable_dtype(dtype.value_or(tensor.packed ? DType::bf16 : tensor.dtype))};
-    if (options_.kind != FolderKind::plain) return lossless_storage(checkpoint_, tensor, container(), options_);
+    const bool stays = options_.kind == FolderKind::plain && (!tensor.reordered || options_.dequantize);
+    if (!stays) return lossless_storage(checkpoint_, tensor, container(), options_);
     if (tensor.packed && is_mlx_format(tensor.format) && !options_.dequantize)
       return {kept, find_format_info(tensor.format), options_.dtype ? packable_dtype(*options_.dtype) : tensor.dtype};
     const bool follows = tensor.packed || (is_floating(tensor.dtype) && (options_.dtype || checkpoint_.is_gguf()));
@@ -223,7 +224,7 @@ class FolderWriter {
     std::set<std::string> written;
     if (decision.way != Storage::Way::kept) return written;
     const PackingView view = packing_of(part);
-    for (std::size_t c = 0; c < view.components.size(); ++c) {
+    for (std::size_t c = 0; c < view.format.components.size(); ++c) {
       if (!view.format.components[c].of_row) continue;
       const auto& [component, tensor] = view.components[c];
       written.insert(piece_name(name, component));

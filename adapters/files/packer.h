@@ -35,6 +35,7 @@ struct PackedLayer {
   const FormatInfo* format;
   Shape shape;
   DType dtype;
+  bool reordered = false;  ///< components have a kInputOrder
 };
 
 /// How one folder's layers are packed. Throws Error(code) whose text is the rule that is broken; who calls it adds the

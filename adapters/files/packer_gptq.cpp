@@ -1,10 +1,11 @@
 // GPTQ (AutoGPTQ, GPTQModel): weight = scale · (code − zero) in groups along the inputs. `qweight` (K·bits/32, N): the
 // words of a column, read downwards, are one stream of codes, the lowest bits first. `qzeros` (groups, N·bits/32): a
 // stream along N, in the checkpoint format "gptq" of zero − 1, in "gptq_v2" of zero. `scales` (groups, N). `g_idx`
-// (K,): the group of each input.
+// (K,): the group of each input, of any input where the inputs that matter most were quantized first (desc_act).
 
 #include <fmt/format.h>
 
+#include "adapters/files/sorted_groups.h"
 #include "adapters/files/zero_points.h"
 #include "nibble/ops.h"
 
@@ -43,28 +44,38 @@ class Gptq final : public Packer {
     const SafetensorsEntry* scales = parts.find("scales");
     if (!scales) broken_rule(ErrorCode::invalid_file, "is packed, but its .scales is missing");
     const std::int64_t length = words * 32 / bits_;
-    const PackedLayer layer = describe_zero_points(settings(), columns, length, scales->dtype);
+    PackedLayer layer = describe_zero_points(settings(), columns, length, scales->dtype);
     const std::int64_t groups = group_ == -1 ? 1 : length / group_;
     require_shape("scales", *scales, {groups, columns});
     require_shape("qzeros", required_part(parts, "qzeros", DType::i32, 2), {groups, columns * bits_ / 32});
-    if (parts.find("g_idx")) require_shape("g_idx", required_part(parts, "g_idx", DType::i32, 1), {length});
+    if (parts.find("g_idx")) {
+      require_shape("g_idx", required_part(parts, "g_idx", DType::i32, 1), {length});
+      layer.reordered = !groups_are_neighbours(groups_of(parts), group_of(length));
+    }
     return layer;
   }
 
   Components read(const LayerParts& parts) const override {
     const PackedLayer layer = describe(parts);
-    require_groups_in_order(parts, layer.shape[1]);
+    Tensor codes = parts.load("qweight");
+    std::vector<std::int32_t> order;
+    if (layer.reordered) {
+      order = sorted_by_group(groups_of(parts), group_of(layer.shape[1]));
+      codes = with_inputs_in_order(codes, order, bits_);
+    }
     const Tensor zeros = as_words(parts.load("qzeros"));
     const std::vector<float> scales = as_floats(parts.load("scales"));
     const std::int64_t columns = layer.shape[0];
     const auto* words = static_cast<const std::uint32_t*>(zeros.raw_data());
-    return zero_point_components(
-        settings(), layer, as_words(transpose(parts.load("qweight"))),
+    Components components = zero_point_components(
+        settings(), layer, as_words(transpose(codes)),
         [&](std::int64_t row, std::int64_t group) { return scales[static_cast<std::size_t>(group * columns + row)]; },
         [&](std::int64_t row, std::int64_t group) {
           const int stored = stream_number(words + group * (columns * bits_ / 32), row, bits_);
           return stores_less_one_ ? (stored + 1) & ((1 << bits_) - 1) : stored;
         });
+    if (!order.empty()) components.emplace_back(kInputOrder, from_data<std::int32_t>(order, {layer.shape[1]}));
+    return components;
   }
 
  private:
@@ -74,18 +85,9 @@ class Gptq final : public Packer {
     return layer;
   }
 
-  void require_groups_in_order(const LayerParts& parts, std::int64_t length) const {
-    if (!parts.find("g_idx")) return;
-    const std::vector<std::int32_t> groups = parts.load("g_idx").to_vector<std::int32_t>();
-    const std::int64_t group = group_ == -1 ? length : group_;
-    for (std::int64_t k = 0; k < length; ++k) {
-      if (groups[static_cast<std::size_t>(k)] != k / group)
-        broken_rule(
-            ErrorCode::unsupported,
-            fmt::format("input {} is of group {} (g_idx): only groups of neighbours are supported, not those of "
-                        "desc_act",
-                        k, groups[static_cast<std::size_t>(k)]));
-    }
+  std::int64_t group_of(std::int64_t length) const { return group_ == -1 ? length : group_; }
+  static std::vector<std::int32_t> groups_of(const LayerParts& parts) {
+    return parts.load("g_idx").to_vector<std::int32_t>();
   }
 
   int bits_ = 4;

@@ -49,7 +49,7 @@ const FormatInfo* same_numbers(const TensorInfo& tensor, const Container& contai
 Tensor with_scales_of(DType dtype, const Tensor& packed) {
   if (packed.dtype() == dtype) return packed;
   PackingView view = packing_of(packed);
-  for (std::size_t c = 0; c < view.components.size(); ++c) {
+  for (std::size_t c = 0; c < view.format.components.size(); ++c) {
     if (!view.format.components[c].dtype) view.components[c].second = cast(view.components[c].second, dtype);
   }
   return from_components(view.format.name, view.components, packed.shape(), dtype);
@@ -64,14 +64,16 @@ Storage lossless_storage(const Checkpoint& checkpoint, const TensorInfo& tensor,
   const DType dtype = follows ? *options.dtype : tensor.dtype;
   if (!tensor.packed || options.dequantize) return {dense, nullptr, dtype};
   const FormatInfo* format = find_format_info(tensor.format);
-  if (format && container.says(*format)) return {kept, format, options.dtype ? packable_dtype(dtype) : dtype};
-  if (const FormatInfo* same = same_numbers(tensor, container)) return {reexpressed, same, DType::f16};
+  if (!tensor.reordered) {  // which no other file says
+    if (format && container.says(*format)) return {kept, format, options.dtype ? packable_dtype(dtype) : dtype};
+    if (const FormatInfo* same = same_numbers(tensor, container)) return {reexpressed, same, DType::f16};
+  }
   const FormatInfo* requantized = options.requantize ? options.requantize->becomes(tensor) : nullptr;
   if (requantized) return {packed, requantized, packable_dtype(dtype)};
-  refuse(
-      ErrorCode::unsupported, checkpoint.path(), tensor.name,
-      fmt::format("{} {} cannot be stored in {} without a loss{}", tensor.format, to_string(tensor.shape),
-                  container.name, options.requantize ? fmt::format(", and is no {}", options.requantize->format) : ""));
+  refuse(ErrorCode::unsupported, checkpoint.path(), tensor.name,
+         fmt::format("{} {}{} cannot be stored in {} without a loss{}", tensor.format, to_string(tensor.shape),
+                     tensor.reordered ? " with inputs in an order of their own" : "", container.name,
+                     options.requantize ? fmt::format(", and is no {}", options.requantize->format) : ""));
 }
 
 void require_said(const WriteOptions& options, const Container& container) {

@@ -71,7 +71,7 @@ PackedLayer describe_zero_points(const ZeroPointLayer& layer, std::int64_t rows,
         ErrorCode::unsupported,
         fmt::format("{} bits with groups of {} are not supported (2, 3, 4 and 8 bits, groups of multiples of 32)",
                     layer.bits, group));
-  return {format, {rows, length}, layer.zero ? scales : DType::f32};
+  return {format, {rows, length}, layer.zero ? scales : DType::f32, false};
 }
 
 Components zero_point_components(const ZeroPointLayer& layer, const PackedLayer& packed, const Tensor& codes,

@@ -52,10 +52,17 @@ void CpuBackend::take(const Tensor& in, const Tensor& indices, const Tensor& out
 
 void CpuBackend::take_along_last(const Tensor& in, const Tensor& indices, const Tensor& out) {
   const Rows from(in), to(out);
-  const auto at = resolve_indices(indices, from.length, operands("take_along_axis", in));
+  // Where all rows have the same indices, they are read once.
+  const TensorImpl& impl = indices.impl();
+  const int last = impl.shape.rank() - 1;
+  bool is_one = true;
+  for (int a = 0; a < last; ++a) is_one = is_one && (impl.strides[a] == 0 || impl.shape[a] == 1);
+  const Tensor one = is_one ? make_view(indices, {impl.shape[last]}, {impl.strides[last]}, impl.offset) : indices;
+  const auto at = resolve_indices(one, from.length, operands("take_along_axis", in));
+  const std::int64_t pitch = is_one ? 0 : to.length;
   with_word(in.dtype(), [&]<class Word>(Word) {
     parallel_rows(to.count, to.length, [&](std::int64_t r) {
-      gather_row(from.row<Word>(r), from.stride, at.data() + r * to.length, to.length, to.row<Word>(r));
+      gather_row(from.row<Word>(r), from.stride, at.data() + r * pitch, to.length, to.row<Word>(r));
     });
   });
 }

@@ -191,7 +191,8 @@ typedef struct nibble_component {
   const nibble_tensor* tensor;
 } nibble_component;
 
-/* A packed tensor over its components, borrowed ones too: nothing is copied where they are contiguous. */
+/* A packed tensor over its components, borrowed ones too: nothing is copied where they are contiguous. One more,
+   "input_order", i32 (K,), says that stored weight j is entry input_order[j] of the packed axis. */
 typedef struct nibble_packed {
   size_t struct_size;
   const char* format; /* "affine4-g64", "q4_0" */

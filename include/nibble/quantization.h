@@ -45,7 +45,10 @@ struct FormatInfo {
 /// Every format that this build reads and computes with.
 NIBBLE_API std::vector<FormatInfo> formats();
 
-/// Named buffers that together hold a packed tensor: codes, scales, biases; for GGUF formats only blocks.
+/// Named buffers that together hold a packed tensor: codes, scales, biases; for GGUF formats only blocks. One more is
+/// there, last, where rows are stored in another order than that of their axis, so that groups are not of neighbours
+/// (GPTQ's desc_act): kInputOrder, i32 (K,), a permutation. Stored weight j is entry input_order[j] of the packed axis.
+inline constexpr std::string_view kInputOrder = "input_order";
 using Components = std::vector<std::pair<std::string, Tensor>>;
 
 /// How a tensor is packed, as a caller sees it.
@@ -74,7 +77,8 @@ NIBBLE_API Tensor from_quantized(const Tensor& codes, const Tensor& scales, cons
 
 /// A packed tensor of any format over its own components: `from_components("q4_0", {{"blocks", bytes}}, {n, k})`.
 /// Blocks are u8 (…, N, bytes of a row). `dtype` is the logical dtype; without one it is the scales' for affine, else
-/// f32.
+/// f32. With kInputOrder among them operations permute what the rows meet: `matmul(x, wᵀ)` is that of
+/// `take(x, input_order, -1)` and the rows as they are stored.
 NIBBLE_API Tensor from_components(std::string_view format, const Components& components, const Shape& shape,
                                   std::optional<DType> dtype = {});
 

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "quant_tensor/formats/format.h"
+#include "quant_tensor/formats/input_order.h"
 #include "quant_tensor/tensor/tensor_impl.h"
 
 namespace nibble {
@@ -57,6 +58,7 @@ Tensor component_view(const detail::TensorImpl& impl, std::size_t c) {
 std::vector<Tensor> in_order(const Format& format, const Components& components) {
   std::vector<Tensor> ordered(format.components.size());
   for (const auto& [name, tensor] : components) {
+    if (name == kInputOrder) continue;
     std::size_t c = 0;
     while (c < ordered.size() && format.components[c].name != name) ++c;
     if (c == ordered.size()) {
@@ -97,6 +99,7 @@ PackingView packing_of(const Tensor& packed) {
   for (std::size_t c = 0; c < format.components.size(); ++c) {
     view.components.emplace_back(format.components[c].name, component_view(impl, c));
   }
+  if (impl.packing->input_order.defined()) view.components.emplace_back(kInputOrder, impl.packing->input_order);
   return view;
 }
 
@@ -132,7 +135,11 @@ Tensor from_components(std::string_view format_name, const Components& component
                        std::optional<DType> dtype) {
   const Format& format = detail::format_named("from_components", format_name);
   const std::vector<Tensor> ordered = in_order(format, components);
-  return detail::make_packed(format, ordered, shape, dtype.value_or(dtype_of_scales(format, ordered)));
+  Tensor packed = detail::make_packed(format, ordered, shape, dtype.value_or(dtype_of_scales(format, ordered)));
+  for (const auto& [name, tensor] : components) {
+    if (name == kInputOrder) packed = detail::with_input_order("from_components", packed, tensor);
+  }
+  return packed;
 }
 
 }  // namespace v0

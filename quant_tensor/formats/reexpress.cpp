@@ -10,6 +10,7 @@
 
 #include "nibble/quantization.h"
 #include "quant_tensor/formats/format.h"
+#include "quant_tensor/formats/input_order.h"
 #include "quant_tensor/tensor/tensor_impl.h"
 
 namespace nibble {
@@ -132,8 +133,8 @@ Tensor reexpress(const Tensor& tensor, std::string_view format_name) {
   for (const DType scale_dtype : scale_dtypes(packing)) {
     const std::vector<Tensor> components = detail::allocate_components(to, extent.shape, scale_dtype);
     if (rewrite(packed, extent, to, components)) {
-      return with_packed_axis_at(detail::make_packed(to, components, extent.shape, packed.dtype(), "reexpress"),
-                                 packing.axis);
+      const Tensor made = detail::make_packed(to, components, extent.shape, packed.dtype(), "reexpress");
+      return with_packed_axis_at(detail::in_order_of(packed, made), packing.axis);
     }
     if (!has_scales(to)) break;
   }

@@ -55,6 +55,8 @@ void copy_out_packed(const TensorImpl& impl, std::byte* out) {
   Strides row_strides = impl.strides;
   row_strides[packing.axis] = 0;
   const Strides out_strides = detail::contiguous_strides(impl.shape);
+  const std::vector<std::int32_t> order =
+      packing.input_order.defined() ? packing.input_order.to_vector<std::int32_t>() : std::vector<std::int32_t>();
   std::vector<std::int64_t> starts;
   for_each_element(rows, out_strides, 0, [&](std::int64_t start) { starts.push_back(start); });
   std::vector<float> values(static_cast<std::size_t>(length));
@@ -62,8 +64,10 @@ void copy_out_packed(const TensorImpl& impl, std::byte* out) {
   for_each_element(rows, row_strides, impl.offset, [&](std::int64_t row) {
     packing.format->decode(detail::packed_row(packing, row), packing.begin, length, values.data());
     const std::int64_t start = starts[next++];
-    for (std::int64_t k = 0; k < length; ++k) {
-      store_as(impl.dtype, values[static_cast<std::size_t>(k)], out + (start + k * out_strides[packing.axis]) * item);
+    for (std::int64_t j = 0; j < length; ++j) {
+      const auto at = static_cast<std::size_t>(j);
+      const std::int64_t k = order.empty() ? j : order[at];
+      store_as(impl.dtype, values[at], out + (start + k * out_strides[packing.axis]) * item);
     }
   });
 }
@@ -124,7 +128,8 @@ std::uint64_t Tensor::nbytes() const {
     row_bytes += static_cast<std::uint64_t>(i.packing->format->width(static_cast<int>(c), length)) *
                  itemsize(i.packing->components[c].dtype());
   }
-  return static_cast<std::uint64_t>(rows) * row_bytes;
+  const std::uint64_t order_bytes = i.packing->input_order.defined() ? i.packing->input_order.nbytes() : 0;
+  return static_cast<std::uint64_t>(rows) * row_bytes + order_bytes;
 }
 
 const void* Tensor::raw_data() const {
@@ -171,13 +176,14 @@ std::string describe(const Tensor& t) {
   // A packed weight is shown as it is stored: rows along the packed axis, with a ᵀ if the view turns them.
   const Packing& packing = *t.packing();
   const int last = t.ndim() - 1;
+  const std::string_view order = packing.input_order.defined() ? " reordered" : "";
   if (packing.axis == last - 1) {
     Shape stored = t.shape();
     std::swap(stored[last], stored[last - 1]);
-    return fmt::format("{} {}ᵀ", packing.format->name, to_string(stored));
+    return fmt::format("{} {}ᵀ{}", packing.format->name, to_string(stored), order);
   }
   const std::string suffix = packing.axis == last ? "" : fmt::format(" packed along axis {}", packing.axis);
-  return fmt::format("{} {}{}", packing.format->name, to_string(t.shape()), suffix);
+  return fmt::format("{} {}{}{}", packing.format->name, to_string(t.shape()), suffix, order);
 }
 
 Tensor from_borrowed(std::shared_ptr<const void> owner, const void* data, const Shape& shape, DType dtype) {

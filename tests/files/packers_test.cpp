@@ -18,11 +18,12 @@ using nb::files::Checkpoint;
 using nlohmann::json;
 using testing::HasSubstr;
 
-/// One layer of goldens/packed_layers or goldens/bitsandbytes as a folder of its own.
+/// One layer of goldens/packed_layers, gptq_act_order or bitsandbytes as a folder of its own.
 class PackedFolder : public TemporaryFolder {
  public:
   explicit PackedFolder(const std::string& layer) {
     nb::TensorMap all = nb::load_safetensors(goldens() / "packed_layers.safetensors").tensors;
+    all.merge(nb::load_safetensors(goldens() / "gptq_act_order.safetensors").tensors);
     all.merge(nb::load_safetensors(goldens() / "bitsandbytes.safetensors").tensors);
     const std::string prefix = layer + ".";
     for (const auto& [name, tensor] : all) {
@@ -39,6 +40,7 @@ class PackedFolder : public TemporaryFolder {
   }
   static json settings_of_all() {
     json all = json::parse(read_file(goldens() / "packed_layers.json"));
+    all.update(json::parse(read_file(goldens() / "gptq_act_order.json")));
     for (const char* layer : {"nf4", "nf4_wide", "nf4_nested"})
       all[layer] = {{"quant_method", "bitsandbytes"}, {"load_in_4bit", true}, {"bnb_4bit_quant_type", "nf4"}};
     return all;
@@ -71,6 +73,7 @@ TEST(Packers, LayersDecodeToTheReferencesBits) {
     const nb::Tensor weight = model.get("layer.weight");
     EXPECT_TRUE(weight.is_quantized());
     EXPECT_EQ(nb::packing_of(weight).format.name, info.format);
+    EXPECT_EQ(info.reordered, name.starts_with("act"));
     EXPECT_EQ(nb::dequantize(weight, nb::DType::f32).to_vector<float>(), folder.values.to_vector<float>());
   }
 }
@@ -93,6 +96,60 @@ TEST(Packers, BecomeFoldersOfOurOwnWithoutLoss) {
     EXPECT_EQ(nb::dequantize(out.get("layer.weight"), nb::DType::f32).to_vector<float>(),
               folder.values.to_vector<float>());
   }
+}
+
+TEST(Packers, GroupsThatAreNoNeighboursMayHaveAnyNumbers) {
+  // The same groups with their numbers turned round: scales and zeros go with them.
+  PackedFolder folder("gptq4");
+  for (const char* part : {"layer.g_idx", "layer.scales", "layer.qzeros"}) {
+    nb::Tensor& tensor = folder.parts.at(part);
+    tensor = nb::contiguous(nb::flip(tensor, {0}));
+  }
+  const nb::Tensor weight = folder.open().get("layer.weight");
+  EXPECT_EQ(nb::packing_of(weight).components.back().first, nb::kInputOrder);
+  // The first half is of group 1 now, whose scales are those that the first half had.
+  EXPECT_EQ(nb::dequantize(weight, nb::DType::f32).to_vector<float>(), folder.values.to_vector<float>());
+}
+
+TEST(Packers, InputsInAnOrderOfTheirOwnGoNowhereUnsaid) {
+  const PackedFolder folder("act4");
+  const Checkpoint model = folder.open();
+  const TemporaryFolder scratch;
+  const auto write = [&](const char* out, const nb::files::FolderOptions& options) {
+    nb::files::write_model_folder(model, scratch / out, options);
+  };
+  for (const auto kind :
+       {nb::files::FolderKind::plain, nb::files::FolderKind::mlx, nb::files::FolderKind::safetensors}) {
+    nb::files::FolderOptions options;
+    options.kind = kind;
+    EXPECT_THAT(
+        error_text([&] { write("refused", options); }),
+        HasSubstr("layer.weight: affine4-g128 (32, 256) with inputs in an order of their own cannot be stored"));
+    options.dequantize = true;
+    options.force = true;
+    options.dtype = nb::DType::f32;
+    write("dense", options);
+    EXPECT_EQ(Checkpoint::open(scratch / "dense").get("layer.weight").to_vector<float>(),
+              folder.values.to_vector<float>());
+  }
+  nb::files::FolderOptions anew;
+  anew.plan = nb::files::make_pack_plan("affine4-g128");
+  write("packed", anew);
+  const Checkpoint packed = Checkpoint::open(scratch / "packed");
+  EXPECT_EQ(packed.find("layer.weight")->format, "affine4-g128");
+  EXPECT_FALSE(packed.find("layer.weight")->reordered);
+  EXPECT_LT(nb::sum(nb::abs(nb::subtract(nb::dequantize(packed.get("layer.weight"), nb::DType::f32), folder.values)))
+                .item<float>(),
+            0.1f * nb::sum(nb::abs(folder.values)).item<float>());
+
+  // A file of nibble's own keeps it.
+  const nb::Tensor weight = model.get("layer.weight");
+  nb::save_safetensors(scratch / "own.safetensors", {{"layer.weight", weight}, {"blocks", nb::flip(weight, {0})}});
+  const nb::TensorMap own = nb::load(scratch / "own.safetensors");
+  ASSERT_EQ(own.size(), 2u);
+  EXPECT_EQ(nb::describe(own.at("layer.weight")), nb::describe(weight));
+  EXPECT_EQ(own.at("layer.weight").to_vector<float>(), weight.to_vector<float>());
+  EXPECT_EQ(own.at("blocks").to_vector<float>(), nb::flip(weight, {0}).to_vector<float>());
 }
 
 TEST(Packers, AConfigurationMayStandInAFileOfItsOwn) {
@@ -167,8 +224,16 @@ TEST(Packers, BrokenLayersAreRefusedByName) {
                            parts->emplace("layer.weight", nb::zeros({2, 2}));
                          }),
               HasSubstr("layer.weight: stands beside .qweight"));
-  EXPECT_THAT(error_with("gptq4", [](auto* parts) { parts->at("layer.g_idx") = nb::flip(parts->at("layer.g_idx")); }),
-              HasSubstr("layer.weight: input 0 is of group 1 (g_idx)"));
+  const auto with_groups = [&](const nb::Tensor& groups) {
+    return error_with("gptq4", [&](auto* parts) { parts->at("layer.g_idx") = groups; });
+  };
+  EXPECT_THAT(with_groups(nb::zeros({256}, nb::DType::i32)),
+              HasSubstr("layer.weight: group 0 has more than 128 inputs (g_idx)"));
+  EXPECT_THAT(with_groups(nb::arange(0, 256)),
+              HasSubstr("layer.weight: input 2 is of group 2 (g_idx), and there are 2"));
+  EXPECT_THAT(with_groups(nb::full({256}, -1, nb::DType::i32)), HasSubstr("input 0 is of group -1 (g_idx)"));
+  EXPECT_THAT(with_groups(nb::zeros({256})), HasSubstr("layer.weight: .g_idx is F32, not I32"));
+  EXPECT_THAT(with_groups(nb::zeros({255}, nb::DType::i32)), HasSubstr(".g_idx is (255,) where (256,) belongs"));
   EXPECT_THAT(error_with("compressed4",
                          [](auto* parts) {
                            parts->at("layer.weight_shape") = nb::tensor<std::int64_t>({32, 250}, {2});

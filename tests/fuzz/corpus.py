@@ -191,8 +191,10 @@ def add_config():
 
 
 def add_folders():
-    layers = json.loads((GOLDENS / "packed_layers.json").read_text())
-    tensors = read_safetensors(GOLDENS / "packed_layers.safetensors")
+    layers, tensors = {}, {}
+    for goldens in ("packed_layers", "gptq_act_order"):
+        layers |= json.loads((GOLDENS / f"{goldens}.json").read_text())
+        tensors |= read_safetensors(GOLDENS / f"{goldens}.safetensors")
     for layer, settings in layers.items():
         parts = {n.replace(layer, "l", 1): t for n, t in tensors.items() if n.startswith(layer + ".") and not n.endswith(".values")}
         if sum(len(t[2]) for t in parts.values()) > 5500 and layer != "compressed_fp8":  # one of the large ones
@@ -225,6 +227,10 @@ def add_folders():
     add("folder", "experts", {"model_type": "qwen3_moe"}, *safetensors(experts | fused))
     noted = {"a.weight": ("U8", [1, 18], bytes(18)), "b.weight": ("U32", [1, 4], bytes(16)), "b.scales": ("F16", [1, 1], bytes(2)), "b.biases": ("F16", [1, 1], bytes(2))}
     add("folder", "noted", {}, *safetensors(noted, {"nibble.packed.a.weight": "q4_0 f32", "nibble.packed.b.weight": "affine4-g32 f16"}))
+
+    order = struct.pack("<32i", *range(31, -1, -1))
+    reordered = {"a.weight": ("U8", [1, 18], bytes(18)), "a.input_order": ("I32", [32], order)}
+    add("folder", "noted_order", {}, *safetensors(reordered, {"nibble.packed.a.weight": "q4_0 f32"}))
 
     two = {"a": ("F32", [1], bytes(4)), "b": ("U8", [2], bytes(2))}
     file = "model.safetensors"

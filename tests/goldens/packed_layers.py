@@ -18,31 +18,11 @@ from compressed_tensors.quantization import QuantizationArgs
 from compressed_tensors.quantization.lifecycle.forward import dequantize
 
 from golden_io import record_versions, save_json, save_tensors
+from gptq_act_order import pack_down
 
 HERE = Path(__file__).resolve().parent
 INPUTS, OUTPUTS = 256, 32
 AWQ_ORDER = (0, 2, 4, 6, 1, 3, 5, 7)
-
-
-def pack_down(codes, bits):
-    """(n, m) → (n·bits/32, m), as AutoGPTQ's QuantLinear.pack: of three bits, 32 codes in three words."""
-    codes = codes.astype(np.uint64)
-    out = np.zeros((codes.shape[0] * bits // 32, codes.shape[1]), dtype=np.uint64)
-    if bits != 3:
-        for i, row in enumerate(codes):
-            out[i * bits // 32] |= row << np.uint64(i * bits % 32)
-        return out.astype(np.uint32).view(np.int32)
-    for block in range(codes.shape[0] // 32):
-        q, words = codes[32 * block:32 * block + 32], out[3 * block:3 * block + 3]
-        for i in range(10):
-            words[0] |= q[i] << np.uint64(3 * i)
-            words[1] |= q[i + 11] << np.uint64(3 * i + 1)
-            words[2] |= q[i + 22] << np.uint64(3 * i + 2)
-        words[0] |= (q[10] << np.uint64(30)) & np.uint64(0xFFFFFFFF)
-        words[1] |= q[10] >> np.uint64(2) & np.uint64(1)
-        words[1] |= (q[21] << np.uint64(31)) & np.uint64(0xFFFFFFFF)
-        words[2] |= q[21] >> np.uint64(1) & np.uint64(3)
-    return out.astype(np.uint32).view(np.int32)
 
 
 def pack_awq(codes):

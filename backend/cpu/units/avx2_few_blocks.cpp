@@ -92,7 +92,7 @@ inline F float_tops(Sixteen a, int p) {
 inline F of_blocks(const EightNumbers& blocks, const LaneShifts& order, int p) {
   return {_mm256_permutevar8x32_ps(reinterpret_cast<const __m256&>(blocks), load256(order.v + kLanes * p))};
 }
-inline F of_groups(const float* groups, int count, const LaneShifts& order, int p) {
+[[maybe_unused]] inline F of_groups(const float* groups, int count, const LaneShifts& order, int p) {
   const __m256 some = _mm256_loadu_ps(count == 2 * kLanes ? groups + kLanes * p : groups);
   return {_mm256_permutevar8x32_ps(some, load256(order.v + kLanes * p))};
 }

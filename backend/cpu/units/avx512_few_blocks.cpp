@@ -96,7 +96,7 @@ inline F of_blocks(const EightNumbers& blocks, const LaneShifts& order, int) {
   const __m512 all = _mm512_castps256_ps512(reinterpret_cast<const __m256&>(blocks));
   return {_mm512_permutexvar_ps(_mm512_load_si512(order.v), all)};
 }
-inline F of_groups(const float* groups, int, const LaneShifts& order, int) {
+[[maybe_unused]] inline F of_groups(const float* groups, int, const LaneShifts& order, int) {
   return {_mm512_permutexvar_ps(_mm512_load_si512(order.v), _mm512_loadu_ps(groups))};
 }
 

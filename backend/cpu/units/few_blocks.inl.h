@@ -221,7 +221,7 @@ class LaneScales<Block> {
  private:
   Sixteen scale_;
 };
-/// Of formats whose scales are integers times an f16, or a fraction of it.
+/// Of formats whose scales are integers times an f16, or a fraction of it, or times a number made up otherwise.
 template <class Block>
 constexpr float unit_factor() {
   if constexpr (requires { Block::kUnitFactor; }) {
@@ -231,11 +231,22 @@ constexpr float unit_factor() {
   }
 }
 template <class Block>
-requires requires { Block::kUnitAt; }
-class LaneScales<Block> {
+concept HasUnit = requires(const unsigned char* in) {
+  Block::unit(in);
+};
+template <class Block>
+concept HasUnitAt = requires {
+  Block::kUnitAt;
+};
+template <class Block>
+requires(HasUnit<Block> || HasUnitAt<Block>) class LaneScales<Block> {
  public:
   [[gnu::always_inline]] void read(const unsigned char* in) {
-    unit_ = broadcast(half_to_float(half_bits(in + Block::kUnitAt)) * unit_factor<Block>());
+    if constexpr (HasUnit<Block>) {
+      unit_ = broadcast(Block::unit(in));
+    } else {
+      unit_ = broadcast(half_to_float(half_bits(in + Block::kUnitAt)) * unit_factor<Block>());
+    }
     if constexpr (Block::kZero == 0) {
       minimum_unit_ = broadcast(-half_to_float(half_bits(in + Block::kUnitAt + 2)));
       Block::lane_scales(in, kLaneOrder<Block>, scale_, minimum_);

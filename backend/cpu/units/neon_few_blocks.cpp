@@ -127,7 +127,7 @@ inline F of_blocks(const EightNumbers& blocks, const LaneShifts& order, int p) {
 inline void widen_halves(const EightWords& halves, EightNumbers& numbers) {
   for (int i = 0; i < 8; ++i) numbers[i] = half_to_float(halves[i]);
 }
-inline F of_groups(const float* groups, int, const LaneShifts& order, int p) {
+[[maybe_unused]] inline F of_groups(const float* groups, int, const LaneShifts& order, int p) {
   float lanes[kLanes];
   for (int i = 0; i < kLanes; ++i) lanes[i] = groups[order.v[kLanes * p + i]];
   return load_f32(lanes);

@@ -23,7 +23,7 @@
 //   around(zero, signs)       zero more or, where the sign of a byte among eight is set, less each byte
 //   V::rows(eight, r, p)      words of eight bytes: eight(r) and eight(r + 1) for the first column, eight(r + 2) and
 //                             eight(r + 3) for the second, the same from r + 16 on for the others
-// Where scales are integers times an f16, it may have
+// Where scales are integers times an f16, or times what unit(block) gives, it may have
 //   kUnitAt[, kUnitFactor]    where that is, and how often it counts; behind it the one of minima, where groups have
 //   biases lane_scales(block, order, scale[, minimum])  bytes with a sign, `order` telling the group of each lane's
 // of a type S of sixteen bytes, which has load(p), words(p, step), pick(places), up and down, bits (of a mask or a mask

@@ -18,13 +18,27 @@ struct IQ1M {
   }
   static void codes(const unsigned char* block, std::uint8_t* codes) { grid_codes<IQ1M>(block, codes); }
   static void scales(const unsigned char* block, float* scale) {
-    int bits = 0;
-    for (int i = 0; i < 4; ++i) bits |= half_bits(block + 48 + 2 * i) >> 12 << 4 * i;
-    const float d = half_to_float(static_cast<std::uint16_t>(bits));
+    const float eighth = unit(block);
     for (int g = 0; g < 16; ++g) {
       const int three = half_bits(block + 48 + g / 4 * 2) >> g % 4 * 3 & 7;
-      scale[g] = d * static_cast<float>(2 * three + 1) * 0.125f;
+      scale[g] = eighth * static_cast<float>(2 * three + 1);
     }
+  }
+
+  static float unit(const unsigned char* block) {
+    int bits = 0;
+    for (int i = 0; i < 4; ++i) bits |= half_bits(block + 48 + 2 * i) >> 12 << 4 * i;
+    return half_to_float(static_cast<std::uint16_t>(bits)) * 0.125f;
+  }
+  template <class S>
+  static void lane_scales(const unsigned char* block, const LaneGroups& order, S& scale) {
+    // A pair of bytes to four lanes: four times three bits come apart by halves.
+    constexpr static LaneGroups kPairs = {{8, 9, 8, 9, 10, 11, 10, 11, 12, 13, 12, 13, 14, 15, 14, 15}};
+    constexpr static LaneGroups kTwelve = {{255, 15, 0, 0, 255, 15, 0, 0, 255, 15, 0, 0, 255, 15, 0, 0}};
+    constexpr static LaneGroups kSix = {{63, 0, 63, 0, 63, 0, 63, 0, 63, 0, 63, 0, 63, 0, 63, 0}};
+    const S twelve = S::load(block + 40).pick(kPairs).bits(kTwelve);
+    const S six = twelve.with(twelve.template up<10>()).bits(kSix);
+    scale = six.with(six.template up<5>()).bits(7).pick(order).template up<1>().less(-1);
   }
 
   using Parts = GridParts<32, 16>;

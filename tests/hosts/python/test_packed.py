@@ -132,6 +132,22 @@ def test_components_pickling_and_copies_are_byte_exact(format, tmp_path):
             np.testing.assert_array_equal(other.numpy(), view.numpy())
 
 
+def test_inputs_may_lie_in_an_order_of_their_own():
+    order = np.random.default_rng(4).permutation(256).astype(np.int32)
+    stored = packed("q4_0")
+    w = nb.from_components("q4_0", {**stored.components(), "input_order": order}, stored.shape)
+    assert list(w.components()) == ["blocks", "input_order"]
+    np.testing.assert_array_equal(w.numpy()[:, order], stored.numpy())
+    x = nb.asarray(np.random.default_rng(5).standard_normal((3, 256), dtype=np.float32))
+    with nb.options(fallback="error", precision="exact"):
+        np.testing.assert_allclose((x @ w.T).numpy(), x.numpy() @ w.numpy().T, atol=1e-3)
+    for view in (w, w.T, w[5:9]):
+        other = pickle.loads(pickle.dumps(view))
+        np.testing.assert_array_equal(other.numpy(), view.numpy())
+    with pytest.raises(nb.ArgumentError, match="no permutation"):
+        nb.from_components("q4_0", {**stored.components(), "input_order": order * 0}, stored.shape)
+
+
 def test_dense_pickling():
     for a in (np.float32(3), np.arange(6, dtype=np.int32).reshape(2, 3).T, np.zeros((0, 2), np.float16)):
         x = pickle.loads(pickle.dumps(nb.asarray(a)))

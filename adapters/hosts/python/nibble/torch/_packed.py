@@ -151,10 +151,13 @@ def wrap(w: Tensor, dtype: torch.dtype | None = None) -> PackedTensor:
     """A packed tensor of nibble's in torch, without a copy; as `dtype` (by default w's own). It must be packed along
     its last axis, as tensors are that were quantized or loaded.
 
-    Raises ValueError for a dense tensor, or one that is packed along another axis."""
+    Raises ValueError for a dense tensor, one that is packed along another axis, or one with an `input_order`."""
     if w.packed_axis != w.ndim - 1:
         raise ValueError(f"[wrap] {w!r}: not packed along its last axis")
-    parts = [to_torch(part) for _, part in _nibble.components(w)]
+    components = _nibble.components(w)
+    if len(components) > len(component_names(w.format)):
+        raise ValueError(f"[wrap] {w!r}: its inputs are stored in an order of their own, which torch has no place for")
+    parts = [to_torch(part) for _, part in components]
     parts = [part.view(torch.int32) if part.dtype == torch.uint32 else part for part in parts]
     return PackedTensor(parts, w.format, dtype or getattr(torch, w.dtype.name), w.shape[-1])
 
