@@ -91,15 +91,37 @@ Tensor DecoderModel::hidden(const Tensor& tokens, KvCache& cache, std::span<cons
                 fmt::format("[model] {} tokens for each of {} rows: the cache is for {} rows of {} and holds {}",
                             length, batch, cache.batch(), cache.capacity(), longest));
   }
+  const bool slides = config_.sliding_window && longest + length > *config_.sliding_window;
   const with there(made_on(weights_.embedding.device()));
+  const Tensor states = run(cache.lengths_tensor(), tokens, slides, cache);
+  if (counts.empty()) {
+    cache.advance(static_cast<std::int32_t>(length));
+  } else {
+    cache.advance(counts);
+  }
+  return states;
+}
+
+Tensor DecoderModel::hidden_from(const Tensor& starts, const Tensor& tokens, KvCache& cache) const {
+  const with there(made_on(weights_.embedding.device()));
+  return run(starts, tokens, config_.sliding_window.has_value(), cache);
+}
+
+std::optional<Device> DecoderModel::place() const {
+  const Device first = weights_.embedding.device();
+  const auto& layers = weights_.layers;
+  const bool all = std::all_of(layers.begin(), layers.end(), [&](const auto& l) { return place_of(l) == first; });
+  return all && weights_.norm.device() == first ? std::optional(first) : std::nullopt;
+}
+
+Tensor DecoderModel::run(const Tensor& starts, const Tensor& tokens, bool slides, KvCache& cache) const {
+  const std::int64_t length = tokens.size(1);
   Step step;
   step.frequencies = frequencies_;
-  step.starts = cache.lengths_tensor();
+  step.starts = starts.to(weights_.embedding.device());
   step.positions = expand_dims(step.starts, 1) + arange(0, length);
   step.key_lengths = step.starts + static_cast<int>(length);
-  if (config_.sliding_window && longest + length > *config_.sliding_window) {
-    step.window_mask = window_mask(step.starts, length, cache.capacity());
-  }
+  if (slides) step.window_mask = window_mask(step.starts, length, cache.capacity());
 
   step.move_to(weights_.embedding.device());
   Tensor x = cast(take(weights_.embedding, tokens.to(weights_.embedding.device())), dtype_);
@@ -112,11 +134,6 @@ Tensor DecoderModel::hidden(const Tensor& tokens, KvCache& cache, std::span<cons
     x = x + attend(layer, index, rms_norm(x, layer.input_norm, config_.rms_norm_eps), step, cache);
     const Tensor normed = rms_norm(x, layer.post_attention_norm, config_.rms_norm_eps);
     x = x + std::visit([&](const auto& network) { return network(normed); }, layer.feed_forward);
-  }
-  if (counts.empty()) {
-    cache.advance(static_cast<std::int32_t>(length));
-  } else {
-    cache.advance(counts);
   }
   return rms_norm(x, weights_.norm, config_.rms_norm_eps);
 }

@@ -61,8 +61,15 @@ class DecoderModel {
   /// Rows may be ragged: of row b the first `counts[b]` tokens count, the rest is padding on the right (none given: all
   /// T). Throws Error(out_of_range) where the cache is full.
   Tensor hidden(const Tensor& tokens, KvCache& cache, std::span<const std::int32_t> counts = {}) const;
+  /// The same for tokens (B, T) that begin at `starts`, i32 (B,), in each row, whatever the cache is said to hold,
+  /// which is not advanced: nothing here depends on how much that is, so that a step can be recorded
+  /// (nibble/recording.h).
+  Tensor hidden_from(const Tensor& starts, const Tensor& tokens, KvCache& cache) const;
   /// (…, hidden) → (…, vocabulary).
   Tensor logits(const Tensor& hidden) const { return weights_.head(hidden); }
+
+  /// The device that all of it lies on; none where layers are spread.
+  std::optional<Device> place() const;
 
   /// Every logit of a batch of plain token lists, (B, T, vocabulary), without a cache that outlives the call.
   Tensor logits_of(const Tensor& tokens) const;
@@ -77,6 +84,7 @@ class DecoderModel {
   struct Step;  // what all layers of one call share
   /// Where a layer's weights lie, and so its share of every step.
   Device place_of(const DecoderLayer& layer) const { return layer.input_norm.device(); }
+  Tensor run(const Tensor& starts, const Tensor& tokens, bool slides, KvCache& cache) const;
   Tensor attend(const DecoderLayer& layer, std::int64_t index, const Tensor& x, const Step& step, KvCache& cache) const;
   Tensor window_mask(const Tensor& starts, std::int64_t tokens, std::int64_t capacity) const;
 

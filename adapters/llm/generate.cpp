@@ -37,6 +37,7 @@ Session::Session(const DecoderModel& model, std::int64_t capacity, std::string_v
 
 Tensor Session::prefill(std::span<const std::int32_t> tokens, std::int64_t chunk,
                         const DecoderModel::Progress& progress) {
+  step_.reset();  // options may be others now, and no memory is held meanwhile
   const std::vector<std::int32_t> prompts[] = {{tokens.begin(), tokens.end()}};
   const Tensor logits = to_host(model_.prefill(prompts, cache_, chunk, progress));
   history_.insert(history_.end(), tokens.begin(), tokens.end());
@@ -44,9 +45,25 @@ Tensor Session::prefill(std::span<const std::int32_t> tokens, std::int64_t chunk
 }
 
 Tensor Session::step(std::int32_t token) {
-  const Tensor states = model_.hidden(tensor<std::int32_t>({token}, {1, 1}), cache_);
+  const Tensor next = tensor<std::int32_t>({token}, {1, 1});
+  const std::optional<Device> place = model_.place();
+  if (!place || place->type == DeviceType::cpu) {
+    const Tensor states = model_.hidden(next, cache_);
+    history_.push_back(token);
+    return to_host(model_.logits(states));
+  }
+  // A device is told of a step once.
+  const Tensor inputs[] = {cache_.lengths_tensor(), next};
+  if (step_) {
+    step_->run(inputs);
+  } else {
+    step_.emplace(*place, inputs, [this](std::span<const Tensor> in) -> std::vector<Tensor> {
+      return {cast(model_.logits(model_.hidden_from(in[0], in[1], cache_)), DType::f32)};
+    });
+  }
+  cache_.advance(1);
   history_.push_back(token);
-  return to_host(model_.logits(states));
+  return to_host(step_->outputs()[0]);
 }
 
 void Session::rewind(std::int64_t length) {

@@ -10,6 +10,7 @@
 
 #include "adapters/llm/decoder.h"
 #include "adapters/llm/sampling.h"
+#include "nibble/recording.h"
 
 namespace nibble {
 inline namespace v0 {
@@ -44,6 +45,9 @@ class Session {
  public:
   Session(const DecoderModel& model, std::int64_t capacity, std::string_view kv_storage = {});
 
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
   /// What the cache holds, token by token.
   const std::vector<std::int32_t>& history() const { return history_; }
   std::int64_t capacity() const { return cache_.capacity(); }
@@ -64,6 +68,7 @@ class Session {
   const DecoderModel& model_;
   KvCache cache_;
   std::vector<std::int32_t> history_;
+  std::optional<Recording> step_;  // of one token more, on a device; made by the first after a prompt
 };
 
 /// Greedy continuations of several prompts at once, each equal to its own single run within the precision.

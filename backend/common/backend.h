@@ -1,11 +1,14 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <span>
 #include <string_view>
 #include <vector>
 
 #include "backend/common/matmul_kernel.h"
+#include "backend/common/repeatable.h"
 #include "nibble/limits.h"
 #include "nibble/ops.h"
 
@@ -93,6 +96,12 @@ class Backend {
   virtual void dequantize(const Tensor& packed, const Tensor& out) = 0;
   /// w (…, N, K) contiguous f32, f16 or bf16 → components already allocated, a row each.
   virtual void quantize(const Tensor& w, const Format& format, std::span<const Tensor> components) = 0;
+
+  /// Calls `work`; what of it can be run again without it, or null where that is not all. See nibble/recording.h.
+  virtual std::unique_ptr<Repeatable> record(const std::function<void()>& work) {
+    work();
+    return nullptr;
+  }
 
   /// See nibble/limits.h. An empty `unit` is the one in use.
   virtual std::uint64_t cache_bytes() = 0;

@@ -1,6 +1,7 @@
 #include "backend/vulkan/commands.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace nibble::inline v0::detail::vulkan {
 namespace {
@@ -37,19 +38,25 @@ Commands::~Commands() {
 
 VkCommandBuffer Commands::recording() {
   gpu_.require_alive();
-  Slot& slot = slots_[open_ % kSlots];
-  if (begun_) return slot.buffer;
+  if (kept_ && kept_->recorder != std::this_thread::get_id()) submit();
+  if (begun_) return buffer_;
+  const Slot& slot = slots_[open_ % kSlots];
   if (open_ > kSlots) gpu_.wait(open_ - kSlots);
-  check(gpu_.call().vkResetCommandPool(gpu_.handle(), slot.pool, 0), "starting a batch");
+  begin(slot.pool, slot.buffer, VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT);
+  return buffer_;
+}
+
+void Commands::begin(VkCommandPool pool, VkCommandBuffer buffer, VkCommandBufferUsageFlags usage) {
+  check(gpu_.call().vkResetCommandPool(gpu_.handle(), pool, 0), "starting a batch");
   VkCommandBufferBeginInfo info{};
   info.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO;
-  info.flags = VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT;
-  check(gpu_.call().vkBeginCommandBuffer(slot.buffer, &info), "starting a batch");
+  info.flags = usage;
+  check(gpu_.call().vkBeginCommandBuffer(buffer, &info), "starting a batch");
   begun_ = true;
+  buffer_ = buffer;
   bound_ = nullptr;
   // Whatever earlier batches wrote is seen by this one.
   barrier(kWork, kReads | kWrites);
-  return slot.buffer;
 }
 
 void Commands::barrier(VkPipelineStageFlags to, VkAccessFlags access) {
@@ -57,7 +64,7 @@ void Commands::barrier(VkPipelineStageFlags to, VkAccessFlags access) {
   memory.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER;
   memory.srcAccessMask = kWrites;
   memory.dstAccessMask = access;
-  gpu_.call().vkCmdPipelineBarrier(slots_[open_ % kSlots].buffer, kWork, to, 0, 1, &memory, 0, nullptr, 0, nullptr);
+  gpu_.call().vkCmdPipelineBarrier(buffer_, kWork, to, 0, 1, &memory, 0, nullptr, 0, nullptr);
   read_.clear();
   written_.clear();
 }
@@ -73,23 +80,24 @@ void Commands::order(std::span<const Access> reads, std::span<const Access> writ
   for (const Access& a : reads) {
     read_.push_back({a.begin, a.end});
     a.region->used = open_;
+    if (kept_) kept_->held.try_emplace(a.region->address());
   }
   for (const Access& a : writes) {
     written_.push_back({a.begin, a.end});
     a.region->used = a.region->written = open_;
+    if (kept_) kept_->held.try_emplace(a.region->address());
   }
 }
 
 template <class Command>
 void Commands::record(std::string_view kernel, const Command& command) {
-  const VkCommandBuffer buffer = slots_[open_ % kSlots].buffer;
   if (profile_) {
     barrier(kWork, kReads | kWrites);  // nothing else runs meanwhile
-    profile_->begin(buffer, kernel);
+    profile_->begin(buffer_, kernel);
   }
-  command(buffer);
-  if (profile_) profile_->end(buffer);
-  if (++count_ < batch_) return;
+  command(buffer_);
+  if (profile_) profile_->end(buffer_);
+  if (++count_ < batch_ || kept_) return;
   batch_ = std::min(2 * batch_, kLargestBatch);
   submit();
 }
@@ -140,14 +148,41 @@ void Commands::signal(Gpu::Moment moment) {
 
 void Commands::submit() {
   if (!begun_) return;
+  KeptCommands* const kept = std::exchange(kept_, nullptr);
+  if (kept) begun_ = false;  // its buffer may be gone by the time that a submission that fails is tried again
   gpu_.require_alive();
   barrier(VK_PIPELINE_STAGE_HOST_BIT, VK_ACCESS_HOST_READ_BIT);
-  const VkCommandBuffer buffer = slots_[open_ % kSlots].buffer;
-  check(gpu_.call().vkEndCommandBuffer(buffer), "ending a batch");
-  gpu_.submit(buffer, open_);
+  check(gpu_.call().vkEndCommandBuffer(buffer_), "ending a batch");
+  gpu_.submit(buffer_, open_);
+  if (kept) kept->batch = open_;
   ++open_;
   begun_ = false;
   count_ = 0;
+}
+
+void Commands::keep(KeptCommands* kept) {
+  submit();
+  gpu_.require_alive();
+  if (profile_) return;
+  begin(kept->pool, kept->buffer, 0);
+  kept_ = kept;
+}
+
+bool Commands::stop_keeping() {
+  const bool whole = kept_ != nullptr;
+  submit();
+  return whole;
+}
+
+bool Commands::submit_again(KeptCommands& kept) {
+  submit();
+  if (profile_) return false;
+  gpu_.wait(kept.batch);  // a buffer is not submitted twice at once
+  gpu_.submit(kept.buffer, open_);
+  // Which regions it touches is not walked through: whoever waits for any waits for it.
+  kept.batch = host_writes_until_ = open_;
+  ++open_;
+  return true;
 }
 
 void Commands::wait(std::uint64_t batch) {

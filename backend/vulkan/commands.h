@@ -4,6 +4,7 @@
 #include <span>
 #include <vector>
 
+#include "backend/vulkan/kept_commands.h"
 #include "backend/vulkan/memory.h"
 #include "backend/vulkan/profile.h"
 
@@ -34,6 +35,14 @@ class Commands {
   /// Times what is recorded from now on, or (null) no longer.
   void time_with(Profile* profile) { profile_ = profile; }
 
+  /// What this thread records from now on goes into `kept`, until stop_keeping(), which submits it and says whether all
+  /// is there. Not all is where the device was submitted something meanwhile, or is being timed.
+  void keep(KeptCommands* kept);
+  bool stop_keeping();
+  bool is_keeping() const { return kept_ != nullptr; }
+  /// Submits them once more; false, and nothing done, while the device is being timed.
+  bool submit_again(KeptCommands& kept);
+
   /// What is recorded from now on waits for a moment of the host's; or makes it, when all that is recorded is done.
   void wait_for(Gpu::Moment moment);
   void signal(Gpu::Moment moment);
@@ -62,6 +71,8 @@ class Commands {
   static constexpr std::size_t kSlots = 4;
 
   VkCommandBuffer recording();
+  /// Begins the batch that is open in this buffer.
+  void begin(VkCommandPool pool, VkCommandBuffer buffer, VkCommandBufferUsageFlags usage);
   void order(std::span<const Access> reads, std::span<const Access> writes);
   /// Records a command by that name.
   template <class Command>
@@ -73,7 +84,9 @@ class Commands {
   std::uint64_t open_ = 1;  // the batch that is being recorded
   std::uint64_t host_writes_until_ = 0;
   bool begun_ = false;
-  VkPipeline bound_ = nullptr;  // in that batch
+  VkCommandBuffer buffer_ = nullptr;  // of that batch, once it has begun
+  KeptCommands* kept_ = nullptr;      // whose buffer that is; null: a slot's
+  VkPipeline bound_ = nullptr;        // in that batch
   Profile* profile_ = nullptr;
   int count_ = 0;                      // commands in it
   int batch_ = 0;                      // after how many it is submitted

@@ -45,6 +45,53 @@ void append(CachedVector<Access>& accesses, const Tensor& t) {
 
 }  // namespace
 
+/// Commands that stay, the errors that they may report and the operations that they are.
+class Context::Kept final : public Repeatable {
+ public:
+  explicit Kept(Context& context) : commands(context.gpu_), context_(context) {
+    const std::lock_guard lock(context_.mutex_);
+    context_.kept_.reserve(context_.kept_.size() + 1);  // nothing may throw once the commands are told of this
+    operations_ = context_.operations();
+    context_.commands_.keep(&commands);
+    context_.kept_.push_back(this);
+    context_.keeping_ = this;
+  }
+  /// Whether all that was recorded since is in these commands.
+  bool end() {
+    const std::lock_guard lock(context_.mutex_);
+    context_.keeping_ = nullptr;
+    operations_ = context_.operations() - operations_;
+    return context_.commands_.stop_keeping();
+  }
+  ~Kept() override {
+    const std::lock_guard lock(context_.mutex_);
+    commands.end();
+    std::erase(context_.kept_, this);
+    for (auto& [address, held] : commands.held) {
+      held.region.used = std::max(held.region.used, commands.batch);
+      if (held.is_given_back) context_.release(held.region);
+    }
+  }
+
+  bool run() override {
+    const std::lock_guard lock(context_.mutex_);
+    if (!context_.commands_.submit_again(commands)) return false;
+    for (Ticket& ticket : tickets) {
+      ticket.batch = commands.batch;
+      context_.tickets_.push_back(ticket);
+    }
+    count(counters().ops_vulkan[context_.device_.index], operations_);
+    return true;
+  }
+
+  KeptCommands commands;
+  std::vector<Ticket> tickets;
+
+ private:
+  Context& context_;
+  std::uint64_t operations_ = 0;
+};
+
 DeviceStorage::DeviceStorage(Context& context, Region in, std::size_t bytes)
     // The address is never followed on the host.
     : Storage(reinterpret_cast<void*>(in.address()), bytes, context.device(), true, {}), region(in), context_(context) {
@@ -114,12 +161,15 @@ Tensor Context::allocate(const Shape& shape, DType dtype) {
 
 void Context::release(const Region& region) noexcept {
   const std::lock_guard lock(mutex_);
-  memory_.free(region);
+  const bool held =
+      std::any_of(kept_.begin(), kept_.end(), [&](Kept* kept) { return kept->commands.hold_back(region); });
+  if (!held) memory_.free(region);
 }
 
 void Context::upload(const void* data, const Tensor& to) {
   if (to.numel() == 0) return;
   const std::lock_guard lock(mutex_);
+  if (commands_.is_keeping()) commands_.submit();  // what the host writes is not written again
   const Access access = reach(to);
   const std::uint64_t in_use = std::max(access.region->used, commands_.host_writes_until());
   if (access.region->mapped() && commands_.reached(in_use)) {
@@ -132,6 +182,7 @@ void Context::upload(const void* data, const Tensor& to) {
 void Context::download(const Tensor& from, void* out) {
   if (from.numel() == 0) return;
   const std::lock_guard lock(mutex_);
+  if (commands_.is_keeping()) commands_.submit();  // what the host does with it is not done again
   const Access access = reach(from);
   if (access.region->mapped() && access.region->block->quick_to_read) {
     wait(std::max(access.region->written, commands_.host_writes_until()));
@@ -175,6 +226,19 @@ std::optional<Context::Texels> Context::texels(const Tensor& t) {
   return Texels{memory_.texels(block), block.address};
 }
 
+std::uint64_t Context::operations() const { return counters().ops_vulkan[device_.index].load(); }
+
+std::unique_ptr<Repeatable> Context::record(const std::function<void()>& work) {
+  auto kept = std::make_unique<Kept>(*this);
+  try {
+    work();
+  } catch (...) {
+    kept->end();
+    throw;
+  }
+  return kept->end() ? std::move(kept) : nullptr;
+}
+
 std::vector<KernelTime> Context::profile(const std::function<void()>& work) {
   Profile profile(gpu_);
   const auto time_with = [&](Profile* used) {
@@ -206,6 +270,7 @@ std::uint32_t Context::ticket(std::string_view op, std::string_view operand, con
   if (++last_ticket_ == 0) ++last_ticket_;
   const std::string_view type = t.is_quantized() ? t.packing()->format->name : name(t.dtype());
   tickets_.push_back({last_ticket_, op, operand, type, t.shape(), count, commands_.submitted() + 1});
+  if (keeping_) keeping_->tickets.push_back(tickets_.back());
   return last_ticket_;
 }
 

@@ -3,11 +3,13 @@
 #include <cstddef>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <span>
 #include <string>
 
+#include "backend/common/repeatable.h"
 #include "backend/vulkan/commands.h"
 #include "backend/vulkan/memory.h"
 #include "backend/vulkan/pipelines.h"
@@ -62,6 +64,8 @@ class Context {
   void wait_for(Gpu::Moment moment);
   void signal(Gpu::Moment moment);
   std::vector<KernelTime> profile(const std::function<void()>& work);
+  /// Calls `work`; what it recorded, or null where not all of it can be run again without it.
+  std::unique_ptr<Repeatable> record(const std::function<void()>& work);
   VulkanBuffer buffer_of(const Tensor& contiguous);
   /// Waits for everything; nothing may follow. Throws Error(invalid_argument) where tensors live here.
   void close();
@@ -89,6 +93,8 @@ class Context {
     std::int64_t count;
     std::uint64_t batch;
   };
+  class Kept;
+  std::uint64_t operations() const;
   void wait(std::uint64_t batch);
   void throw_reported();
 
@@ -103,6 +109,8 @@ class Context {
   std::uint64_t own_bytes_ = 0;  // what is taken without any tensor
   std::uint32_t last_ticket_ = 0;
   std::deque<Ticket> tickets_;
+  std::vector<Kept*> kept_;  // that live
+  Kept* keeping_ = nullptr;  // what is being recorded
 };
 
 }  // namespace nibble::inline v0::detail::vulkan

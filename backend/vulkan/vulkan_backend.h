@@ -50,6 +50,7 @@ class VulkanBackend final : public HostFallback {
   void dequantize(const Tensor& packed, const Tensor& out) override;
   void quantize(const Tensor& w, const Format& format, std::span<const Tensor> components) override;
   std::span<const MatmulKernel> matmul_kernels() override { return kernels_; }
+  std::unique_ptr<Repeatable> record(const std::function<void()>& work) override { return context_.record(work); }
   std::uint64_t cache_bytes() override;
   std::vector<LoopRate> measure_reading(const Tensor& buffer, std::string_view unit) override;
   std::vector<LoopRate> measure_arithmetic(Arithmetic kind, std::string_view unit) override;

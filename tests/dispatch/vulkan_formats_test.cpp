@@ -90,9 +90,10 @@ TEST_F(VulkanFormats, HaveAKernelOfEachAlgorithm) {
     if (kernel.name == "host") continue;
     const auto orientation = kernel.name.starts_with("across") ? Orientation::across : Orientation::along;
     for (const Format* format : nb::detail::format_table()) {
-      // Products of bytes multiply numbers that are bytes: not floats of eight bits.
-      if (kernel.precision == nb::Precision::fast && format->components.size() > 1 && !format->codes) continue;
-      EXPECT_TRUE(kernel.supports({format, DType::f32, orientation, 1, kernel.precision, false}))
+      // Products of bytes, and of matrices, multiply numbers that are bytes: not floats of eight bits.
+      if (kernel.precision != nb::Precision::exact && format->components.size() > 1 && !format->codes) continue;
+      const std::int64_t rows = kernel.name.starts_with("matrices") ? 9 : 1;
+      EXPECT_TRUE(kernel.supports({format, DType::f32, orientation, rows, kernel.precision, false}))
           << kernel.name << ' ' << format->name;
     }
   }

@@ -133,5 +133,22 @@ TEST_F(SmolLm2OnDevice, ADecodeStepIsFewCommandBuffers) {
   EXPECT_LE(submissions(device_) - before, 4u);
 }
 
+// Its first step is recorded; those that follow are submitted as they were.
+TEST_F(SmolLm2OnDevice, FurtherTokensAreOneSubmissionAndAReading) {
+  const llm::DecoderModel model = load_model(path_, there());
+  llm::Session session(model, 32);
+  std::vector<std::uint64_t> submitted, computed;
+  session.generate(std::vector<std::int32_t>{1, 2, 3}, greedy_for(6), [&](std::int32_t) {
+    submitted.push_back(submissions(device_));
+    computed.push_back(operations(device_));
+    return true;
+  });
+  ASSERT_EQ(submitted.size(), 6u);
+  for (std::size_t i = 2; i < submitted.size(); ++i) {
+    EXPECT_LE(submitted[i] - submitted[i - 1], 2u) << i;
+    EXPECT_EQ(computed[i] - computed[i - 1], computed[2] - computed[1]) << i;
+  }
+}
+
 }  // namespace
 }  // namespace nibble::tests
