@@ -29,20 +29,28 @@ struct Cut {
 constexpr std::int64_t kMostDepth = 2048, kTallDepth = 1024;
 constexpr std::int64_t kShortRows = 128;
 
-Cut cut_of(std::int64_t x_rows, const IntegerScheme& scheme) {
+constexpr std::int64_t kThreadPieces = 8;  // for each thread, so that none waits long for the last one
+
+Cut cut_of(std::int64_t x_rows, std::int64_t w_rows, const IntegerScheme& scheme) {
   const std::int64_t at_once = scheme.rows;
   const auto sheet_of = [&](std::int64_t bytes, std::int64_t depth) {
     return std::max<std::int64_t>(bytes / depth / at_once, 1) * at_once;
   };
-  if (x_rows > kShortRows) {  // many rows of x pass over a sheet, so they must not come from far
-    const std::int64_t sheet = sheet_of(blocking().tall_sheet, kTallDepth);
+  if (x_rows > kShortRows) {
+    // Many rows of x pass over a sheet, and come from the third cache or farther for each: the taller it is, the less
+    // often. Yet there should be enough of them.
+    const std::int64_t least = sheet_of(blocking().tall_sheet, kTallDepth);
+    const std::int64_t most = sheet_of(blocking().tallest_sheet, kTallDepth);
+    const std::int64_t pieces = kThreadPieces * num_threads(), share = (w_rows + pieces - 1) / pieces;
+    const std::int64_t sheet = std::clamp((share + at_once - 1) / at_once * at_once, least, most);
     return {sheet, sheet, kTallDepth};
   }
   const std::int64_t sheet = sheet_of(blocking().short_sheet, kMostDepth);  // few do, so it must be read soon
   return {std::max(32 / sheet, std::int64_t{1}) * sheet, sheet, kMostDepth};
 }
 
-constexpr std::int64_t kLine = 64;  // bytes that memory is fetched by
+constexpr std::int64_t kLine = 64;      // bytes that memory is fetched by
+constexpr std::int64_t kRowsAhead = 4;  // of w, from the one that is decoded to the one that is asked for
 
 /// y = x · wᵀ in pieces: a tile of columns of y by some panels of x, which threads claim one after the other.
 template <class Store>
@@ -52,7 +60,7 @@ class IntegerTiles {
                const PackedRows& w, Store& store)
       : unit_(unit), scheme_(scheme), x_(x), w_(w), store_(store), cut_(cut) {
     const std::int64_t tiles = (w.rows() + cut_.tile - 1) / cut_.tile, pairs = (x.count + 1) / 2;
-    const std::int64_t threads = num_threads(), wanted = threads == 1 ? 1 : 8 * threads;
+    const std::int64_t threads = num_threads(), wanted = threads == 1 ? 1 : kThreadPieces * threads;
     parts_ = std::clamp((wanted + tiles - 1) / tiles, std::int64_t{1}, pairs);
     pieces_ = tiles * parts_;
   }
@@ -135,6 +143,7 @@ class IntegerTiles {
     const std::int64_t count = std::min(cut_.depth, w_.length() - at.k);
     for (std::int64_t r = 0; r < decoded_rows(at.row); ++r) {
       const std::int64_t row = std::min(at.row + r, w_.rows() - 1);  // the last one again past the end
+      if (cut_.depth == kTallDepth) ask_for(row + kRowsAhead, at.k, count);
       float* scales = memory.scales + r * memory.groups;
       float* biases = memory.biases + r * memory.groups;
       std::uint8_t* codes = memory.codes + r * code_pitch_;
@@ -145,6 +154,15 @@ class IntegerTiles {
         w_.unpack(row, at.k, count, narrow, scales, biases);
         std::copy_n(narrow, count, reinterpret_cast<std::uint16_t*>(codes));
       }
+    }
+  }
+
+  /// What was asked for while the last sheet was multiplied may have had to make room for x since.
+  void ask_for(std::int64_t row, std::int64_t k, std::int64_t count) const {
+    if (row >= w_.rows()) return;
+    for (int c = 0; c < w_.components(); ++c) {
+      const std::span<const unsigned char> bytes = w_.bytes(row, c, k, count);
+      for (std::size_t i = 0; i < bytes.size(); i += kLine) __builtin_prefetch(bytes.data() + i);
     }
   }
 
@@ -231,7 +249,7 @@ void multiply_along_integer(const Unit& unit, const IntegerScheme& wanted, const
     const auto store = [&](std::int64_t m, std::int64_t n, std::int64_t count, const float* sums) {
       y.store(unit, first + m, n, count, sums);
     };
-    const Cut cut = cut_of(rows, scheme);
+    const Cut cut = cut_of(rows, w.rows(), scheme);
     ActivationPanels panels(unit, scheme, rows, w.length(), block, w.zero(), cut.depth);
     panels.pack(unit, scheme, x, first);
     if (w.rows() > 0) IntegerTiles(unit, scheme, cut, panels, w, store).run();
