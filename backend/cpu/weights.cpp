@@ -16,6 +16,7 @@ namespace cpu {
 namespace {
 
 constexpr int kMostPanelColumns = 64;
+constexpr std::int64_t kCodesAhead = 4;  // from the row that is decoded to the one that is asked for
 constexpr std::int64_t kMostGroups = kChunk / 16;
 
 RowBytes bytes_of_row(const PackedRow& row) {
@@ -146,16 +147,17 @@ void PackedRows::code_lines(std::int64_t row, std::int64_t rows, std::int64_t be
 
 void PackedRows::panel(std::int64_t first, std::int64_t begin, std::int64_t count, float* out) const {
   if (!has_unit_codes()) return WeightRows::panel(first, begin, count, out);
-  begin += packing_.begin;
   const std::int64_t group = format().group_size, columns = unit_.floats->panel_columns;
   RowBytes lines[kMostPanelColumns];
   std::uint8_t codes[kMostPanelColumns * kPanelDepth];
   float scales[kMostPanelColumns * kPanelDepth / 16], biases[kMostPanelColumns * kPanelDepth / 16];
   for (std::int64_t r = 0; r < columns; ++r) {
     lines[r] = bytes(std::min(first + r, rows() - 1));
-    decoder_->codes(lines[r], begin, count, codes + r * kPanelDepth);
+    fetch(first + r + kCodesAhead, begin, count);  // into the first cache: the second has it by now
+    decoder_->codes(lines[r], packing_.begin + begin, count, codes + r * kPanelDepth);
   }
-  decoder_->scales(lines, static_cast<int>(columns), begin / group, count / group, columns, scales, biases);
+  decoder_->scales(lines, static_cast<int>(columns), (packing_.begin + begin) / group, count / group, columns, scales,
+                   biases);
   unit_.floats->expand({codes, scales, biases, zero(), count, group, out});
 }
 

@@ -253,6 +253,34 @@ TEST_P(Kernels, BitsDependOnNeitherThreadsNorOtherRows) {
   nb::set_num_threads(threads_before);
 }
 
+/// How tall the sheets are that many rows of x pass over depends on threads.
+TEST_P(Kernels, TallSheetsHaveTheSameBitsOnAnyNumberOfThreads) {
+  if (unit().emulated) GTEST_SKIP() << "the loops around tiles are the processor's own";
+  Random random = this->random();
+  const int threads_before = nb::num_threads();
+  constexpr std::int64_t kRows = 130, kOutputs = 600, kLength = 1088;
+  Case c;
+  c.orientation = Orientation::along;
+  c.w = packed_matrix(*nb::detail::find_format("affine4-g64"), kOutputs, kLength, DType::f32, random);
+  const std::vector<float> values = decoded(c.w);
+  c.weights.assign(values.begin(), values.end());
+  c.x = dense_matrix(kRows, kLength, DType::f32, Layout::contiguous);
+  c.y = dense_matrix(kRows, kOutputs, DType::f32, Layout::contiguous);
+  fill_normal(c.x, random, Values::outliers);
+  c.text = "tall sheets";
+  check(unit(), c);
+  for (const MatmulKernel& kernel : unit().kernels) {
+    if (!kernel.supports(query_of(c, kernel.precision, false))) continue;
+    nb::set_num_threads(1);
+    const std::vector<double> one = bits(kernel, c, 0, kRows, false);
+    for (const int threads : {2, 5}) {
+      nb::set_num_threads(threads);
+      EXPECT_EQ(bits(kernel, c, 0, kRows, false), one) << kernel.name << " threads " << threads;
+    }
+  }
+  nb::set_num_threads(threads_before);
+}
+
 /// Outputs so few that threads share what is summed.
 TEST_P(Kernels, FewOutputsHaveTheSameBitsOnAnyNumberOfThreads) {
   Random random = this->random();
