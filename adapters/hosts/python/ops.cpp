@@ -14,6 +14,7 @@
 #include "adapters/hosts/op_table.h"
 #include "adapters/hosts/python/bindings.h"
 #include "adapters/hosts/python/casters.h"
+#include "adapters/hosts/python/op_docs.h"
 
 namespace nb = nanobind;
 using namespace nanobind::literals;
@@ -57,7 +58,8 @@ auto argument() {
 template <std::size_t Row, class Result, class... Args, std::size_t... I>
 void bind(nb::module_& m, Result (*function)(Args...), std::index_sequence<I...>) {
   if constexpr (!(kIsStructure<std::remove_cvref_t<Args>> || ... || kIsStructure<Result>)) {
-    m.def(std::get<Row>(kOps).name, function, argument<Row, I>()..., Released());
+    constexpr const docs::Row& said = docs::row_of(std::get<Row>(kOps).name);
+    m.def(std::get<Row>(kOps).name, function, argument<Row, I>()..., Released(), docs::text_of(said).c_str());
   }
 }
 
@@ -81,20 +83,21 @@ void bind_ops(nb::module_& m) {
         TopK result = topk(x, k, axis);
         return std::make_tuple(std::move(result.values), std::move(result.indices));
       },
-      "x"_a, "k"_a, "axis"_a = -1, Released());
+      "x"_a, "k"_a, "axis"_a = -1, Released(), docs::text_of(docs::row_of("topk")).c_str());
   m.def(
       "rope_frequencies",
       [](std::int64_t dims, double theta) {
         const RopeFrequencies result = rope_frequencies(dims, theta);
         return std::make_tuple(result.inverse, result.scale);
       },
-      "dims"_a, "theta"_a, Released());
+      "dims"_a, "theta"_a, Released(), docs::text_of(docs::row_of("rope_frequencies")).c_str());
   m.def(
       "rope",
       [](const Tensor& x, const Position& positions, const Tensor& inverse, float scale, bool interleaved) {
         return rope(x, positions, frequencies(inverse, scale), interleaved);
       },
-      "x"_a, "positions"_a, "inverse"_a, "scale"_a = 1.0f, "interleaved"_a = false, Released());
+      "x"_a, "positions"_a, "inverse"_a, "scale"_a = 1.0f, "interleaved"_a = false, Released(),
+      docs::text_of(docs::row_of("rope")).c_str());
   m.def(
       "scaled_dot_product_attention",
       [](const Tensor& q, const Tensor& k, const Tensor& v, std::optional<double> scale, bool causal,
@@ -102,7 +105,7 @@ void bind_ops(nb::module_& m) {
         return scaled_dot_product_attention(q, k, v, {scale, causal, mask.value_or(Tensor()), key_length});
       },
       "q"_a, "k"_a, "v"_a, nb::kw_only(), "scale"_a = nb::none(), "causal"_a = false, "mask"_a = nb::none(),
-      "key_length"_a = nb::none(), Released());
+      "key_length"_a = nb::none(), Released(), docs::text_of(docs::row_of("scaled_dot_product_attention")).c_str());
 }
 
 }  // namespace hosts

@@ -52,11 +52,14 @@ void bind_packed(nb::module_& m) {
         throw Error(ErrorCode::invalid_argument, "[component_names] '" + format + "': there is no such format");
       },
       "format"_a);
-  m.def("formats", [] {
-    std::vector<std::string> names;
-    for (const FormatInfo& info : formats()) names.push_back(info.name);
-    return names;
-  });
+  m.def(
+      "formats",
+      [] {
+        std::vector<std::string> names;
+        for (const FormatInfo& info : formats()) names.push_back(info.name);
+        return names;
+      },
+      "Names of the packed formats that quantize, load and every operation know.");
 
   m.def(
       "load", [](const std::filesystem::path& path) { return load(path); }, "path"_a, Released());

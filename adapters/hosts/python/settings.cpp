@@ -96,27 +96,38 @@ void bind_settings(nb::module_& m) {
           "__exit__", [](OptionsScope& scope, const nb::args&) { scope.leave(); },
           nb::sig("def __exit__(self, *args: object) -> None"));
 
-  m.def("num_threads", &num_threads);
-  m.def("set_num_threads", &set_num_threads, "count"_a);
+  m.def("num_threads", &num_threads, "How many threads of the process compute.");
+  m.def("set_num_threads", &set_num_threads, "count"_a,
+        "How many threads of the process compute from now on. Raises ArgumentError for fewer than one.");
   m.def(
-      "set_default_device", [](const std::string& device) { set_default_device(Device::parse(device)); }, "device"_a);
-  m.def("default_device", [] { return to_string(options().device); });
-  m.def("devices", [] {
-    std::vector<std::string> names;
-    for (const DeviceInfo& info : devices()) names.push_back(to_string(info.device));
-    return names;
-  });
-  m.def("stats", [] {
-    const Stats s = stats();
-    return std::map<std::string, std::uint64_t>{{"bytes_dequantized", s.bytes_dequantized},
-                                                {"bytes_copied", s.bytes_copied},
-                                                {"bytes_moved", s.bytes_moved},
-                                                {"bytes_allocated", s.bytes_allocated},
-                                                {"peak_bytes_allocated", s.peak_bytes_allocated},
-                                                {"ops_cpu", s.ops_cpu},
-                                                {"ops_vulkan", s.ops_vulkan}};
-  });
-  m.def("reset_stats", &reset_stats);
+      "set_default_device", [](const std::string& device) { set_default_device(Device::parse(device)); }, "device"_a,
+      "Where tensors are made from now on: \"cpu\", \"vulkan:0\". Raises UnsupportedError for one that is not there.");
+  m.def(
+      "default_device", [] { return to_string(options().device); }, "Where tensors are made: \"cpu\".");
+  m.def(
+      "devices",
+      [] {
+        std::vector<std::string> names;
+        for (const DeviceInfo& info : devices()) names.push_back(to_string(info.device));
+        return names;
+      },
+      "What computes here, by the names that to_device takes.");
+  m.def(
+      "stats",
+      [] {
+        const Stats s = stats();
+        return std::map<std::string, std::uint64_t>{{"bytes_dequantized", s.bytes_dequantized},
+                                                    {"bytes_copied", s.bytes_copied},
+                                                    {"bytes_moved", s.bytes_moved},
+                                                    {"bytes_allocated", s.bytes_allocated},
+                                                    {"peak_bytes_allocated", s.peak_bytes_allocated},
+                                                    {"ops_cpu", s.ops_cpu},
+                                                    {"ops_vulkan", s.ops_vulkan}};
+      },
+      "Since the last reset_stats(): bytes dequantized, copied where an update could not be in place, moved between "
+      "devices "
+      "and allocated, the most at once, and operations by device.");
+  m.def("reset_stats", &reset_stats, "Sets the counts of stats() to zero.");
   m.def(
       "capability",
       [](const std::string& op, DType dtype, const std::optional<std::string>& format, const Shape& shape,

@@ -200,9 +200,25 @@ def test_folders_that_cannot_be_read(tmp_path):
     with pytest.raises(nb.Error, match="safetensors"):
         nt.from_pretrained(transformers.AutoModelForCausalLM, tmp_path)
     nb.save(tmp_path / "model.safetensors", {"w": nb.ones(2)})
+    with pytest.raises(nb.ArgumentError, match=rf"{tmp_path}: tensor 'lm_head\.weight' is missing"):
+        nt.from_pretrained(transformers.AutoModelForCausalLM, tmp_path)
+    nb.save(tmp_path / "model.safetensors", {"model.norm.weight": nb.ones(2)})
+    with pytest.raises(nb.ArgumentError, match=rf"{tmp_path}: tensor 'model\.norm\.weight' is \(2,\)"):
+        nt.from_pretrained(transformers.AutoModelForCausalLM, tmp_path)
     (tmp_path / "config.json").write_text('{"model_type": "of_tomorrow"}')
     with pytest.raises(NotImplementedError, match="'of_tomorrow'"):
         nt.from_pretrained(transformers.AutoModelForCausalLM, tmp_path)
+
+
+def test_what_a_file_lacks_may_be_made_up_and_told(tmp_path):
+    random_model("llama").save_pretrained(tmp_path)
+    tensors = nb.load(tmp_path)
+    del tensors["model.layers.1.mlp.up_proj.weight"]
+    nb.save(tmp_path / "model.safetensors", tensors)
+    with pytest.raises(nb.ArgumentError, match=r"'model\.layers\.1\.mlp\.up_proj\.weight' is missing"):
+        nt.from_pretrained(transformers.AutoModelForCausalLM, tmp_path)
+    _, account = nt.from_pretrained(transformers.AutoModelForCausalLM, tmp_path, output_loading_info=True)
+    assert set(account["missing_keys"]) == {"model.layers.1.mlp.up_proj.weight"}
 
 
 @pytest.mark.skipif("NIBBLE_PROGRAM" not in os.environ, reason="the program nibble is not built")

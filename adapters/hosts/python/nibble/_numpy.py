@@ -85,12 +85,13 @@ def call_function(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         return function(*args, **kwargs)
     bound = inspect.signature(func).bind(*args, **kwargs).arguments
     places = _positional_count(function)
-    in_place, by_name = [], {}
+    in_place: list[Any] = []
+    by_name: dict[str, Any] = {}
     for place, (name, value) in enumerate(bound.items()):
         value = asarray(value) if isinstance(value, np.ndarray) else value
         if place < places and len(in_place) == place:
             in_place.append(value)
-        elif value is not None and value is not np._NoValue:  # type: ignore[attr-defined]
+        elif value is not None and value is not np._NoValue:
             by_name[name] = value
     if "ddof" in by_name:
         by_name["correction"] = by_name.pop("ddof")

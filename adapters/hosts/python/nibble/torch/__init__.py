@@ -7,7 +7,7 @@ Gradients flow through the products, to x and to adapters; packed weights are no
 
 from __future__ import annotations
 
-from typing import Callable
+from typing import Any, Callable
 
 import torch
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from .. import Tensor, UnsupportedError, _nibble
+from .. import ArgumentError, Tensor, UnsupportedError, _nibble
 from ._ops import to_torch
 from ._packed import frozen_as_loaded, wrap
 
@@ -48,6 +48,16 @@ def _state_dict(tensors: dict[str, Tensor], dtype: torch.dtype) -> dict[str, tor
     return state
 
 
+def _require_shapes(path: str | os.PathLike[str], skeleton: torch.nn.Module, state: dict[str, torch.Tensor]) -> None:
+    """Of tensors that the model calls as the file does; others transformers turns into its own."""
+    for name, wanted in skeleton.state_dict().items():
+        if name in state and state[name].shape != wanted.shape:
+            raise ArgumentError(
+                f"{os.fspath(path)}: tensor '{name}' is {tuple(state[name].shape)}: "
+                f"the model wants {tuple(wanted.shape)}"
+            )
+
+
 def from_pretrained(
     model_class: Any, path: str | os.PathLike[str], *, dtype: torch.dtype | str | None = None, **arguments: Any
 ) -> Any:
@@ -56,19 +66,25 @@ def from_pretrained(
     where the file is mapped, and are not trained. `dtype`, by default the configuration's, is that of dense weights and
     of what the packed ones stand for; further arguments are those of transformers' own from_pretrained.
 
-    Raises nibble.Error, with the file and the rule it breaks, for what cannot be read."""
+    Raises nibble.Error, with the file and the rule it breaks, for what cannot be read: a tensor that the model wants and
+    that is not there, too, unless `output_loading_info=True` asks transformers for its own account of what it made up."""
     from transformers import GenerationConfig
 
     config, tensors = _config(path), _nibble.load(path)
     if dtype is None or isinstance(dtype, str):
         dtype = getattr(torch, dtype) if dtype not in (None, "auto") else _dtype_of(tensors, config)
-    if hasattr(model_class, "from_config"):  # an Auto class: which one it chooses
-        with torch.device("meta"):
-            model_class = type(model_class.from_config(config))
+    with torch.device("meta"):
+        is_auto = hasattr(model_class, "from_config")  # chooses a class by the configuration
+        skeleton = model_class.from_config(config) if is_auto else model_class(config)
+    state = _state_dict(tensors, dtype)
+    _require_shapes(path, skeleton, state)
+    told = arguments.pop("output_loading_info", False)
     with frozen_as_loaded():
-        model = model_class.from_pretrained(
-            None, config=config, state_dict=_state_dict(tensors, dtype), dtype=dtype, **arguments
+        model, account = type(skeleton).from_pretrained(
+            None, config=config, state_dict=state, dtype=dtype, output_loading_info=True, **arguments
         )
+    if account["missing_keys"] and not told:
+        raise ArgumentError(f"{os.fspath(path)}: tensor '{min(account['missing_keys'])}' is missing")
     if os.path.exists(os.path.join(path, "generation_config.json")):
         model.generation_config = GenerationConfig.from_pretrained(path)
-    return model
+    return (model, account) if told else model
