@@ -195,7 +195,7 @@ inline constexpr Row kRows[] = {
      "Raises UnsupportedError where numbers would change."},
 };
 
-consteval const Row& row_of(std::string_view name) {
+constexpr const Row& row_of(std::string_view name) {
   for (const Row& row : kRows) {
     if (row.name == name) return row;
   }
