@@ -19,7 +19,8 @@ for reader in "$@"; do
     "$build/corpus/$reader" "tests/fuzz/corpus/$reader" >"$log" 2>&1
   result=$?
   last=$(grep -a 'cov: ' "$log" | tail -n 1 | sed 's/.*\(cov: [0-9]* ft: [0-9]* corp: [^ ]*\).*/\1/')
-  echo "$reader: $(sed -n 's/^stat::number_of_executed_units: *//p' "$log") inputs in $seconds s, $last"
+  stat() { sed -n "s/^stat::$1: *//p" "$log"; }
+  echo "$reader: $(stat number_of_executed_units) inputs in $seconds s, $(stat average_exec_per_sec) a second, at most $(stat peak_rss_mb) MiB, $last"
   if [ $result -ne 0 ]; then
     status=1
     echo "$reader: failed, see $log"
