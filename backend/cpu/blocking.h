@@ -19,6 +19,7 @@ struct Blocking {
   std::int64_t few_line;         ///< bytes of a packed row of x that few-row products repeat: in the first cache
   std::int64_t few_activations;  ///< those of some rows of x that pass by whole: a share of the second cache
   std::int64_t few_sums;         ///< those of their sums, in the first cache
+  std::int64_t few_ahead;        ///< those of two packed rows that are asked for before they are read: soon in it
   std::int64_t short_sheet;      ///< bytes of codes that few rows of x pass over: read soon, so in the first cache
   std::int64_t tall_sheet;       ///< those that many rows pass over, beside their own share in the second
   std::int64_t tallest_sheet;    ///< those of as many as it may be, beside their sums
@@ -28,6 +29,7 @@ constexpr Blocking blocking_for(const Caches& caches) {
   return {.few_line = caches.first * 3 / 4,
           .few_activations = caches.second / 4,
           .few_sums = caches.first / 4,
+          .few_ahead = caches.first / 16,
           .short_sheet = caches.first / 2,
           .tall_sheet = caches.second / 16,
           .tallest_sheet = caches.second / 4,

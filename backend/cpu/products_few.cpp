@@ -15,7 +15,6 @@ namespace detail {
 namespace cpu {
 namespace {
 
-constexpr std::int64_t kAhead = 8192;            // bytes of packed rows that are asked for before they are read
 constexpr std::int64_t kTaskWeights = 1 << 18;   // of a task, so that threads that started late still share
 constexpr std::int64_t kMostRounds = 8;          // of tasks, for each thread
 constexpr std::int64_t kLeastWeights = 1 << 16;  // that are worth a thread
@@ -92,13 +91,19 @@ struct FewProduct {
   }
 };
 
-/// Asks for what a run begins with while x is still prepared: every chunk asks for codes kAhead bytes on, and for the
+/// Bytes of packed rows that are asked for before they are read.
+std::int64_t bytes_ahead(const Unit& unit) {
+  constexpr std::int64_t kRowAfterRow = 8192;
+  return unit.few_rows->side_by_side ? blocking().few_ahead : kRowAfterRow;
+}
+
+/// Asks for what a run begins with while x is still prepared: every chunk asks for codes so many bytes on, and for the
 /// scales of those.
-void fetch_first(const RowRun& run) {
+void fetch_first(const RowRun& run, std::int64_t ahead) {
   const std::int64_t codes = std::max<std::int64_t>(run.pitch[0], 1);
   for (int c = 0; c < 4; ++c) {
-    const std::int64_t bytes = c == 0 ? kAhead : kAhead * run.pitch[c] / codes;
-    for (std::int64_t at = 0; at < bytes; at += 64) __builtin_prefetch(run.first.component[c] + at, 0, 2);
+    const std::int64_t bytes = c == 0 ? ahead : ahead * run.pitch[c] / codes;
+    for (std::int64_t at = 0; at < bytes; at += 64) __builtin_prefetch(run.first.component[c] + at);
   }
 }
 
@@ -123,7 +128,7 @@ void multiply_range(const FewProduct& p, std::int64_t first, std::int64_t begin,
                          .x = p.x.at(first, 0),
                          .x_rows = m,
                          .sums = {acc, acc + steps * step_floats}};
-  for (const RowRun& run : product.w) fetch_first(run);
+  for (const RowRun& run : product.w) fetch_first(run, p.part.ahead);
   if (p.joined > 1) {  // by each task: lines that one thread writes reach another slowly
     auto* x = scratch.get<unsigned char>(repeated);
     p.scheme.repeat(p.x.at(first, 0), length / kFewBlock, p.joined, x);
@@ -131,7 +136,7 @@ void multiply_range(const FewProduct& p, std::int64_t first, std::int64_t begin,
   }
   // Where pieces of neighbouring rows follow one another, what comes soon lies whole rows ahead.
   const std::int64_t pitch = p.w.pitch(0);
-  if (m > 1 && piece < length && pitch > 0) product.part.ahead = (kAhead + pitch - 1) / pitch * pitch;
+  if (m > 1 && piece < length && pitch > 0) product.part.ahead = (p.part.ahead + pitch - 1) / pitch * pitch;
   for (std::int64_t i = 0; i < half; i += steps) {
     for (int run = 0; run < 2; ++run) product.w[run].first = p.w.bytes((starts[run] + i) * p.joined);
     product.steps = std::min(steps, half - i);
@@ -206,7 +211,7 @@ void multiply_few_rows(const Unit& unit, FewScheme scheme, const Matrix& x, cons
   const std::int64_t joined = x.rows == 1 && !deterministic ? rows_joined(chosen, w) : 1, lines = w.rows() / joined;
   FewActivations activations(chosen, x.rows, x.columns);
   activations.pack(unit, chosen, x);
-  const RowPart whole{w.begin(), w.length() * joined, w.format().group_size, w.bytes(0).scale, kAhead};
+  const RowPart whole{w.begin(), w.length() * joined, w.format().group_size, w.bytes(0).scale, bytes_ahead(unit)};
   const FewProduct product{unit, chosen, activations, w, y, joined, whole};
   const std::int64_t weights = w.rows() * w.length();
   const std::int64_t most = std::min(lines / 2 + 1, weights / kLeastWeights + 1);

@@ -339,10 +339,7 @@ constexpr FewRowsKernel kKernels[] = {
 extern const FewRowsKernels NIBBLE_FEW_BLOCKS;
 extern const FewRowsUnit NIBBLE_FEW_ROWS;
 const FewRowsUnit NIBBLE_FEW_ROWS = {
-    10,
-    reduce,
-    {kKernels, sizeof(kKernels) / sizeof(FewRowsKernel)},
-    &NIBBLE_FEW_BLOCKS,
+    10, reduce, {kKernels, sizeof(kKernels) / sizeof(FewRowsKernel)}, &NIBBLE_FEW_BLOCKS, false,
 };
 
 }  // namespace cpu

@@ -44,7 +44,7 @@ constexpr int block_of(int lane) { return lane / 4 * 2 + lane % 4 / 2 * 8 + lane
 
 /// gcc would read memory again for each packed row that meets it, and the processor reads but one vector a cycle.
 inline __m512i load_once(const unsigned char* p) {
-  using Vector = long long __attribute__((vector_size(64), may_alias));
+  using Vector = long long __attribute__((vector_size(64), aligned(1), may_alias));
   return reinterpret_cast<__m512i>(*reinterpret_cast<const volatile Vector*>(p));
 }
 inline __m512i rounded(const float* x, float inverse) {
@@ -127,11 +127,11 @@ inline __m512i codes_of(__m512i pieces) {
   return _mm512_and_si512(shifted, _mm512_set1_epi8(static_cast<char>((1 << kBits) - 1)));
 }
 
-/// The 64 bytes of a chunk from `start` on, of which the row has `bytes`: the rest is zero.
+/// The 64 bytes of a chunk from `start` on, of which the row has `bytes`, kWhole: all; the rest is zero.
+template <bool kWhole>
 inline __m512i load_bytes(const unsigned char* chunk, int start, std::int64_t bytes) {
   const std::int64_t left = bytes - start;
-  if (left >= 64) [[likely]]
-    return _mm512_loadu_si512(chunk + start);
+  if (kWhole || left >= 64) return load_once(chunk + start);
   return left <= 0 ? _mm512_setzero_si512() : _mm512_maskz_loadu_epi8(~(~std::uint64_t{0} << left), chunk + start);
 }
 
@@ -183,24 +183,24 @@ constexpr Table qword_table(int first) {
 }
 constexpr Table kQwords[2] = {qword_table(0), qword_table(1)};
 
-template <int kBits>
+template <int kBits, bool kWhole>
 [[gnu::always_inline]] inline void affine_chunk(const unsigned char* in, std::int64_t bytes, Codes (&codes)[4]) {
   const __m512i mask = _mm512_set1_epi8(static_cast<char>((1 << kBits) - 1));
   if constexpr (kBits == 2) {
-    const __m512i all = load_bytes(in, 0, bytes);
+    const __m512i all = load_bytes<kWhole>(in, 0, bytes);
     codes[0].v = _mm512_and_si512(all, mask);
     codes[1].v = _mm512_and_si512(_mm512_srli_epi16(all, 2), mask);
     codes[2].v = _mm512_and_si512(_mm512_srli_epi16(all, 4), mask);
     codes[3].v = _mm512_and_si512(_mm512_srli_epi16(all, 6), mask);
   } else if constexpr (kBits == 4) {
-    const __m512i first = load_bytes(in, 0, bytes), second = load_bytes(in, 64, bytes);
+    const __m512i first = load_bytes<kWhole>(in, 0, bytes), second = load_bytes<kWhole>(in, 64, bytes);
     for (int h = 0; h < 2; ++h) {
       const __m512i half = _mm512_permutex2var_epi64(first, load_table(kQwords[h]), second);
       codes[2 * h].v = _mm512_and_si512(half, mask);
       codes[2 * h + 1].v = _mm512_and_si512(_mm512_srli_epi16(half, 4), mask);
     }
   } else if constexpr (kBits == 3) {
-    const __m512i first = load_bytes(in, 0, bytes), second = load_bytes(in, kSecondStart, bytes);
+    const __m512i first = load_bytes<kWhole>(in, 0, bytes), second = load_bytes<kWhole>(in, kSecondStart, bytes);
     for (int t = 0; t < 4; ++t) {
       const __m512i words = _mm512_permutex2var_epi32(first, load_table(kTwoWords[t / 2]), second);
       const __m512i shifts = _mm512_set1_epi64(three_bits(24 * t - 32 * (t / 2)));
@@ -209,7 +209,7 @@ template <int kBits>
   } else {
     __m512i v[4];
     for (int i = 0; i < 4; ++i) {
-      const __m512i pair = load_bytes(in, pair_start(kBits, i), bytes);
+      const __m512i pair = load_bytes<kWhole>(in, pair_start(kBits, i), bytes);
       v[i] = _mm512_permutexvar_epi8(load_table(kPair<kBits>[i == 3]), pair);
     }
     transpose_lanes(v);
@@ -247,35 +247,49 @@ class AffineSource {
  public:
   using Standard = Halves;
   using Fast = Bytes;
+  struct Place {
+    const unsigned char *codes, *scales, *biases;
+  };
+  static constexpr Order kOrder = affine_order(kBits);
   explicit AffineSource(const RowPart& a)
       : spread_(a.scale, a.group),
         codes_(a.begin / 8 * kBits),
         scales_(a.begin / a.group * spread_.size),
         scales_step_(kChunkWeights / a.group * spread_.size),
-        bytes_(a.count / 8 * kBits),
-        scale_bytes_(a.count / a.group * spread_.size),
+        all_(~std::uint64_t{0} >> (64 - scales_step_)),
+        group_(a.group),
         ahead_(a.ahead),
         scales_ahead_(a.ahead * 8 / kBits / a.group * spread_.size) {}
-  static constexpr Order kOrder = affine_order(kBits);
-  [[gnu::always_inline]] Chunk chunk(const RowBytes& row, std::int64_t c) const {
+  [[gnu::always_inline]] Place place(const RowBytes& row) const {
+    return {row.component[0] + codes_, row.component[1] + scales_, row.component[2] + scales_};
+  }
+  [[gnu::always_inline]] void next(Place& at) const {
+    at.codes += 2 * kHalf;
+    at.scales += scales_step_;
+    at.biases += scales_step_;
+  }
+  template <bool kWhole>
+  [[gnu::always_inline]] Chunk chunk(const Place& at, std::int64_t left) const {
     Chunk chunk;
-    constexpr int kHalf = kChunkWeights / 2 / 8 * kBits;
-    const unsigned char* codes = row.component[0] + codes_ + c * 2 * kHalf;
-    const std::int64_t left = bytes_ - c * 2 * kHalf;
-    fetch<2 * kHalf>(codes + ahead_);
-    affine_chunk<kBits>(codes, left, chunk.codes[0]);
-    affine_chunk<kBits>(codes + kHalf, left - kHalf, chunk.codes[1]);
-    const std::int64_t skip = c * scales_step_, scales = scale_bytes_ - skip;
-    const __mmask64 some = ~std::uint64_t{0} >> (64 - (scales < scales_step_ ? scales : scales_step_));
-    for (int i = 1; i <= 2; ++i) fetch<1>(row.component[i] + scales_ + skip + scales_ahead_);
-    chunk.scale = spread_.of(row.component[1] + scales_ + skip, some);
-    chunk.bias = spread_.of(row.component[2] + scales_ + skip, some);
+    const std::int64_t bytes = left / 8 * kBits;
+    fetch<2 * kHalf>(at.codes + ahead_);
+    affine_chunk<kBits, kWhole>(at.codes, bytes, chunk.codes[0]);
+    affine_chunk<kBits, kWhole>(at.codes + kHalf, bytes - kHalf, chunk.codes[1]);
+    fetch<1>(at.scales + scales_ahead_);
+    fetch<1>(at.biases + scales_ahead_);
+    const bool all = kWhole || left >= kChunkWeights;
+    const __mmask64 some = all ? all_ : ~(~std::uint64_t{0} << left / group_ * spread_.size);
+    chunk.scale = spread_.of(at.scales, some);
+    chunk.bias = spread_.of(at.biases, some);
     return chunk;
   }
 
  private:
+  static constexpr int kHalf = kChunkWeights / 2 / 8 * kBits;
   ScaleSpread spread_;
-  std::int64_t codes_, scales_, scales_step_, bytes_, scale_bytes_, ahead_, scales_ahead_;
+  std::int64_t codes_, scales_, scales_step_;
+  __mmask64 all_;
+  std::int64_t group_, ahead_, scales_ahead_;
 };
 
 // ---- blocks --------------------------------------------------------------------------------------------------------
@@ -284,8 +298,10 @@ class AffineSource {
 template <class B>
 struct Blocks {
   static constexpr int kBytes = 8 * B::kHalf, kLast = kBytes - 64;
-  Blocks(const unsigned char* in, std::int64_t bytes)
-      : first(load_bytes(in, 0, bytes)), second(load_bytes(in, 64, bytes)), last(load_bytes(in, kLast, bytes)) {}
+  template <bool kWhole>
+  static Blocks load(const unsigned char* in, std::int64_t bytes) {
+    return {load_bytes<kWhole>(in, 0, bytes), load_bytes<kWhole>(in, 64, bytes), load_bytes<kWhole>(in, kLast, bytes)};
+  }
   __m512i first, second, last;
 };
 
@@ -348,16 +364,18 @@ class BlockSource {
  public:
   using Standard = Halves;
   using Fast = Bytes;
-  explicit BlockSource(const RowPart& a)
-      : begin_(a.begin / 32 * B::kHalf), bytes_(a.count / 32 * B::kHalf), ahead_(a.ahead) {}
+  using Place = const unsigned char*;
   static constexpr Order kOrder = natural_order();
-  [[gnu::always_inline]] Chunk chunk(const RowBytes& row, std::int64_t c) const {
-    constexpr int kHalf = 8 * B::kHalf;
-    const unsigned char* in = row.component[0] + begin_ + c * 2 * kHalf;
-    const std::int64_t left = bytes_ - c * 2 * kHalf;
+  explicit BlockSource(const RowPart& a) : begin_(a.begin / 32 * B::kHalf), ahead_(a.ahead) {}
+  [[gnu::always_inline]] Place place(const RowBytes& row) const { return row.component[0] + begin_; }
+  [[gnu::always_inline]] void next(Place& in) const { in += 2 * kHalf; }
+  template <bool kWhole>
+  [[gnu::always_inline]] Chunk chunk(Place in, std::int64_t left) const {
+    const std::int64_t bytes = left / 32 * B::kHalf;
     fetch<2 * kHalf>(in + ahead_);
     Chunk chunk;
-    const __m512i first = half(in, left, chunk.codes[0]), second = half(in + kHalf, left - kHalf, chunk.codes[1]);
+    const __m512i first = half<kWhole>(in, bytes, chunk.codes[0]);
+    const __m512i second = half<kWhole>(in + kHalf, bytes - kHalf, chunk.codes[1]);
     const __m512i both = _mm512_mask_mov_epi32(first, 0xaaaa, second);
     chunk.scale.v = _mm512_cvtph_ps(_mm512_castsi512_si256(both));
     if constexpr (B::minimum != 0) {
@@ -369,9 +387,12 @@ class BlockSource {
   }
 
  private:
+  static constexpr int kHalf = 8 * B::kHalf;
+
   /// The codes of half a chunk; returns its scales.
+  template <bool kWhole>
   [[gnu::always_inline]] static __m512i half(const unsigned char* in, std::int64_t bytes, Codes (&codes)[4]) {
-    const Blocks<B> blocks(in, bytes);
+    const auto blocks = Blocks<B>::template load<kWhole>(in, bytes);
     const __m512i nibble = _mm512_set1_epi8(15);
     for (int i = 0; i < 2; ++i) {
       const __m512i low = picked(blocks, kLowBits<B>[i]);
@@ -388,7 +409,7 @@ class BlockSource {
     return picked(blocks, kScales<B>);
   }
 
-  std::int64_t begin_, bytes_, ahead_;
+  std::int64_t begin_, ahead_;
 };
 
 /// GGUF blocks of bytes, of which each fills half a vector.
@@ -397,17 +418,18 @@ class BlockSource<Block8_0> {
  public:
   using Standard = Halves;
   using Fast = Bytes;
-  explicit BlockSource(const RowPart& a)
-      : begin_(a.begin / 32 * kBlock), bytes_(a.count / 32 * kBlock), ahead_(a.ahead) {}
+  using Place = const unsigned char*;
   static constexpr Order kOrder = natural_order();
-  [[gnu::always_inline]] Chunk chunk(const RowBytes& row, std::int64_t c) const {
-    const unsigned char* in = row.component[0] + begin_ + c * 2 * kHalf;
-    const std::int64_t left = bytes_ - c * 2 * kHalf;
+  explicit BlockSource(const RowPart& a) : begin_(a.begin / 32 * kBlock), ahead_(a.ahead) {}
+  [[gnu::always_inline]] Place place(const RowBytes& row) const { return row.component[0] + begin_; }
+  [[gnu::always_inline]] void next(Place& in) const { in += 2 * kHalf; }
+  template <bool kWhole>
+  [[gnu::always_inline]] Chunk chunk(Place in, std::int64_t left) const {
     fetch<2 * kHalf>(in + ahead_);
-    unsigned char last[2 * kHalf];
-    if (left < 2 * kHalf) [[unlikely]] {
+    unsigned char last[kWhole ? 1 : 2 * kHalf];
+    if (!kWhole && left < kChunkWeights) {
       __builtin_memset(last, 0, sizeof last);
-      __builtin_memcpy(last, in, static_cast<std::size_t>(left));
+      __builtin_memcpy(last, in, static_cast<std::size_t>(left / 32 * kBlock));
       in = last;
     }
     Chunk chunk;
@@ -457,7 +479,7 @@ class BlockSource<Block8_0> {
     return picks;
   }
 
-  std::int64_t begin_, bytes_, ahead_;
+  std::int64_t begin_, ahead_;
 };
 
 }  // namespace

@@ -79,6 +79,7 @@ struct FewRowsUnit {
   void (*reduce)(const float* acc, std::int64_t pitch, std::int64_t n, float* out);
   FewRowsKernels kernels;
   const FewRowsKernels* blocks;  ///< of the formats in quant_tensor/formats/blocks
+  bool side_by_side = true;      ///< whether a row of either run is read at a time, not one after the other
 };
 
 #if defined(__x86_64__)

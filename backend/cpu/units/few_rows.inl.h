@@ -9,7 +9,8 @@
 //   round             a block of activations into piece j of half a chunk; returns their sum
 //   Sum, add, total   integer sums of half a chunk; how vector t of codes and of x joins them; the sum in each lane.
 // join makes the vector of both halves' sums, and lane_of tells where it has a block's. A format is a Source: its
-// schemes Standard and Fast, kOrder, and chunk(row, c).
+// schemes Standard and Fast, kOrder, place(row), where a row begins, next(place), a chunk on, and chunk<kWhole>(place,
+// left), which has `left` weights.
 
 #include "backend/cpu/units/integer_range.inl.h"
 #include "backend/cpu/units/packed_rows.inl.h"
@@ -123,25 +124,37 @@ inline bool has_second_half(const RowPart& part, std::int64_t chunk) {
   return part.count - chunk * kChunkWeights > kChunkWeights / 2;
 }
 
-template <class Source>
-[[gnu::always_inline]] inline void read_chunk(const Source& source, const RowBytes* rows, std::int64_t c,
-                                              Chunk (&w)[kPackedRows]) {
+/// The next chunk of each row, of which they have `left` weights; kWhole: all.
+template <bool kWhole, class Source>
+[[gnu::always_inline]] inline void read_chunk(const Source& source, typename Source::Place (&at)[kPackedRows],
+                                              std::int64_t left, Chunk (&w)[kPackedRows]) {
 #pragma GCC unroll 8
-  for (int r = 0; r < kPackedRows; ++r) w[r] = source.chunk(rows[r], c);
+  for (int r = 0; r < kPackedRows; ++r) {
+    w[r] = source.template chunk<kWhole>(at[r], left);
+    source.next(at[r]);
+  }
+}
+template <class Source>
+[[gnu::always_inline]] inline void places_of(const Source& source, const RowBytes* rows,
+                                             typename Source::Place (&at)[kPackedRows]) {
+#pragma GCC unroll 8
+  for (int r = 0; r < kPackedRows; ++r) at[r] = source.place(rows[r]);
 }
 
 /// Of joined rows, one may end inside a chunk, whose other blocks begin the next one.
 template <class Source, class Scheme>
-void multiply_one(const FewRowsProduct& a) {
+[[gnu::noinline]] void multiply_joined(const FewRowsProduct& a) {
   const Source source(a.part);
   const std::int64_t chunks = chunks_of(a.part), blocks = a.part.count / kFewBlock / a.joined;
   for_packed_rows(a, [&](const RowBytes* rows, float* const* sums) {
     F y[kPackedRows] = {};
+    typename Source::Place at[kPackedRows];
+    places_of(source, rows, at);
     const unsigned char* x = a.x;
     std::int64_t left = blocks, row = 0;  // of the row that is being added up
     for (std::int64_t c = 0; c < chunks; ++c, x += kXBytes<Scheme>, left -= kChunkBlocks) {
       Chunk w[kPackedRows];
-      read_chunk(source, rows, c, w);
+      read_chunk<false>(source, at, a.part.count - c * kChunkWeights, w);
       const bool cut = left < kChunkBlocks && c + 1 < chunks;
       F before[kPackedRows] = {};
 #pragma GCC unroll 8
@@ -163,26 +176,63 @@ void multiply_one(const FewRowsProduct& a) {
   });
 }
 
-/// Registers hold a chunk of w while all rows of x meet it; their sums come from the first cache and return there.
+template <class Source, class Scheme>
+void multiply_one(const FewRowsProduct& a) {
+  if (a.joined > 1) return multiply_joined<Source, Scheme>(a);
+  const Source source(a.part);
+  const std::int64_t whole = a.part.count / kChunkWeights, last = a.part.count % kChunkWeights;
+  for_packed_rows(a, [&](const RowBytes* rows, float* const* sums) {
+    F y[kPackedRows] = {};
+    typename Source::Place at[kPackedRows];
+    places_of(source, rows, at);
+    const unsigned char* x = a.x;
+    Chunk w[kPackedRows];
+    for (std::int64_t c = 0; c < whole; ++c, x += kXBytes<Scheme>) {
+      read_chunk<true>(source, at, kChunkWeights, w);
+      add_chunk<Scheme>(w, true, x, y);
+    }
+    if (last > 0) {
+      read_chunk<false>(source, at, last, w);
+      add_chunk<Scheme>(w, last > kChunkWeights / 2, x, y);
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < kPackedRows; ++r) store_f32(sums[r], y[r]);
+  });
+}
+
+/// The chunk against all rows of x: their sums come from the first cache and return there.
+template <class Scheme>
+[[gnu::always_inline]] inline void add_chunk_of_some(const Chunk (&w)[kPackedRows], bool second, std::int64_t x_rows,
+                                                     const unsigned char*& x, float* const* sums) {
+  const std::int64_t end = x_rows * kLanes;
+  for (std::int64_t m = 0; m < end; m += kLanes, x += kXBytes<Scheme>) {
+    F y[kPackedRows];
+#pragma GCC unroll 8
+    for (int r = 0; r < kPackedRows; ++r) y[r] = load_f32(sums[r] + m);
+    add_chunk<Scheme>(w, second, x, y);
+#pragma GCC unroll 8
+    for (int r = 0; r < kPackedRows; ++r) store_f32(sums[r] + m, y[r]);
+  }
+}
+
+/// Registers hold a chunk of w while all rows of x meet it.
 template <class Source, class Scheme>
 void multiply_some(const FewRowsProduct& a) {
   const Source source(a.part);
+  const std::int64_t whole = a.part.count / kChunkWeights, last = a.part.count % kChunkWeights;
+  const std::int64_t x_rows = a.x_rows;  // that no store of sums can change
   for_packed_rows(a, [&](const RowBytes* rows, float* const* sums) {
-    const std::int64_t chunks = chunks_of(a.part);
+    typename Source::Place at[kPackedRows];
+    places_of(source, rows, at);
     const unsigned char* x = a.x;
-    const std::int64_t end = a.x_rows * kLanes;  // that no store of sums can change
-    for (std::int64_t c = 0; c < chunks; ++c) {
-      Chunk w[kPackedRows];
-      read_chunk(source, rows, c, w);
-      const bool second = has_second_half(a.part, c);
-      for (std::int64_t m = 0; m < end; m += kLanes, x += kXBytes<Scheme>) {
-        F y[kPackedRows];
-#pragma GCC unroll 8
-        for (int r = 0; r < kPackedRows; ++r) y[r] = load_f32(sums[r] + m);
-        add_chunk<Scheme>(w, second, x, y);
-#pragma GCC unroll 8
-        for (int r = 0; r < kPackedRows; ++r) store_f32(sums[r] + m, y[r]);
-      }
+    Chunk w[kPackedRows];
+    for (std::int64_t c = 0; c < whole; ++c) {
+      read_chunk<true>(source, at, kChunkWeights, w);
+      add_chunk_of_some<Scheme>(w, true, x_rows, x, sums);
+    }
+    if (last > 0) {
+      read_chunk<false>(source, at, last, w);
+      add_chunk_of_some<Scheme>(w, last > kChunkWeights / 2, x_rows, x, sums);
     }
   });
 }

@@ -180,9 +180,21 @@ inline F four_of(const unsigned char* p, Element element, const std::int64_t (&a
   return element == Element::f16 ? load_f16(lanes) : load_bf16(lanes);
 }
 
+/// Chunk c of a row.
+struct ChunkPlace {
+  RowBytes row;
+  std::int64_t c;
+};
+/// Sources that find the end of a row themselves.
+struct CountedChunks {
+  using Place = ChunkPlace;
+  Place place(const RowBytes& row) const { return {row, 0}; }
+  void next(Place& at) const { ++at.c; }
+};
+
 /// MLX triplets: a stream of bits, scales, biases.
 template <int kBits>
-class AffineSource : public Schemes<kBits == 8> {
+class AffineSource : public Schemes<kBits == 8>, public CountedChunks {
  public:
   static constexpr Order kOrder = affine_order(kBits);
   explicit AffineSource(const RowPart& a)
@@ -192,7 +204,9 @@ class AffineSource : public Schemes<kBits == 8> {
         block_(a.begin / kFewBlock),
         last_((a.begin + a.count) / kFewBlock - 1),
         shift_(__builtin_ctz(static_cast<unsigned>(a.group / kFewBlock))) {}
-  [[gnu::always_inline]] Chunk chunk(const RowBytes& row, std::int64_t c) const {
+  template <bool kWhole>
+  [[gnu::always_inline]] Chunk chunk(const Place& place, std::int64_t) const {
+    const auto& [row, c] = place;
     Chunk chunk;
     const unsigned char* codes = row.component[0] + codes_ + c * 2 * kHalf;
     const std::int64_t left = bytes_ - c * 2 * kHalf;
@@ -228,11 +242,13 @@ class AffineSource : public Schemes<kBits == 8> {
 
 /// A block begins with its scale, and its minimum if it has one.
 template <class B>
-class BlockSource : public Schemes<false> {
+class BlockSource : public Schemes<false>, public CountedChunks {
  public:
   static constexpr Order kOrder = affine_order(8);
   explicit BlockSource(const RowPart& a) : begin_(a.begin / 32 * B::kHalf), last_(a.count / 32 - 1) {}
-  [[gnu::always_inline]] Chunk chunk(const RowBytes& row, std::int64_t c) const {
+  template <bool kWhole>
+  [[gnu::always_inline]] Chunk chunk(const Place& place, std::int64_t) const {
+    const auto& [row, c] = place;
     Chunk chunk;
     const unsigned char* first = row.component[0] + begin_ + c * 4 * B::kHalf;
     std::int64_t at[4];  // past the end the last one again

@@ -20,11 +20,11 @@ template <class Body>
   }
 }
 
-/// Asks for what will follow beyond the processor's own prefetching, which stops at pages; into the second cache,
-/// because the first can wait for few lines at a time.
+/// Asks for what will follow beyond the processor's own prefetching, which stops at pages; into the second cache, where
+/// another row is read before it.
 template <int kBytes>  // gcc would drop a call of it, having no effect
 [[gnu::always_inline]] inline void fetch(const unsigned char* p) {
-  for (int i = 0; i < kBytes; i += 64) __builtin_prefetch(p + i, 0, 2);
+  for (int i = 0; i < kBytes; i += 64) __builtin_prefetch(p + i, 0, kPackedRows == 1 ? 2 : 3);
 }
 
 /// Every vector's lanes add up in one order, wherever among the n it stands.
