@@ -219,10 +219,14 @@ def attention(ggml, args, name, keys=4096, heads=32, kv_heads=8, depth=128):
         pairs += [tuple(ggml.call["new_tensor_3d"](caches, kind, depth, keys, kv_heads) for _ in range(2))
                   for _ in range(measuring.copies_for(bytes_both) - 1)]
         q = ggml.call["new_tensor_3d"](rest, ggml.types["f32"], depth, queries, heads)
-        nodes = [ggml.call["flash_attn_ext"](rest, q, k, v, None, depth ** -0.5, 0, 0) for k, v in pairs]
+        # Nothing is masked, but what runs models always has a mask, and ik_llama.cpp's kernels want one.
+        mask = ggml.call["new_tensor_2d"](rest, ggml.types["f16"], keys, -(-queries // 64) * 64)
+        nodes = [ggml.call["flash_attn_ext"](rest, q, k, v, mask, depth ** -0.5, 0, 0) for k, v in pairs]
         buffers = [ggml.allocate(caches, ggml.plain), ggml.allocate(rest, ggml.plain)]
         ggml.fill([tensor for pair in pairs for tensor in pair], kind, keys * kv_heads, depth)
         ggml.fill([q], ggml.types["f32"], queries * heads, depth)
+        zeros = ctypes.create_string_buffer(ggml.call["nbytes"](mask))
+        ggml.call["backend_tensor_set"](mask, ctypes.addressof(zeros), 0, len(zeros))
         results.append(measuring.measured(args, ggml.runner(rest, nodes), lambda times: {
             "peer": args.name, "kv_dtype": name, "keys": keys, "queries": queries, "threads": args.threads,
             **measuring.figures(times, bytes_both, 4.0 * heads * queries * keys * depth)}))
