@@ -7,7 +7,7 @@ cd "$(dirname "$0")/../.."
 debian_build=(g++ make cmake ninja-build ccache pkg-config libfmt-dev libeigen3-dev nlohmann-json3-dev libcli11-dev
   libsentencepiece-dev libpcre2-dev libutf8proc-dev libgtest-dev libgmock-dev libbenchmark-dev python3 python3-venv
   libvulkan-dev libvulkan-volk-dev glslang-tools spirv-tools)
-debian_test=(python3-venv python3-dev mesa-vulkan-drivers vulkan-validationlayers)
+debian_test=(python3-venv python3-dev mesa-vulkan-drivers vulkan-validationlayers valgrind)
 debian_model=(python3-venv)
 debian_torch=(python3-venv)
 debian_sanitize=(clang llvm libclang-rt-14-dev)
