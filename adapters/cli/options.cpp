@@ -79,20 +79,18 @@ Device preferred_device() {
 }
 
 Device find_device(const char* option, const std::string& text) {
-  const std::vector<DeviceInfo> all = devices();
   const bool is_place = text.empty() || text == "cpu" || text.starts_with("vulkan");
-  for (const DeviceInfo& info : all) {
-    if (!is_place && info.device != Device::cpu() && stands_in(info.name, text)) return info.device;
-  }
-  const Device wanted = Device::parse(text);
+  const std::optional<Device> wanted = is_place ? std::optional(Device::parse(text)) : std::nullopt;
   std::vector<std::string> found;
-  for (const DeviceInfo& info : all) {
-    if (info.device == wanted) return wanted;
+  for (const DeviceInfo& info : devices()) {
+    if (wanted ? info.device == *wanted : info.device != Device::cpu() && stands_in(info.name, text))
+      return info.device;
     found.push_back(fmt::format("{} ({})", to_string(info.device), info.name));
   }
   const std::string why = vulkan_absence();
-  throw Error(ErrorCode::unsupported, fmt::format("{} {}: no such device here; found {}{}{}", option, text,
-                                                  fmt::join(found, ", "), why.empty() ? "" : "; ", why));
+  throw Error(is_place ? ErrorCode::unsupported : ErrorCode::invalid_argument,
+              fmt::format("{} {}: no such device here; found {}{}{}", option, text, fmt::join(found, ", "),
+                          why.empty() ? "" : "; ", why));
 }
 
 void ComputeOptions::declare(Arguments& arguments) {

@@ -93,7 +93,14 @@ json parse_small_json(std::string_view text, const std::filesystem::path& origin
     if (depth > kJsonDepth) bad_file(origin, "", fmt::format("is nested deeper than {}", kJsonDepth));
     return true;
   };
-  json document = json::parse(text.begin(), text.end(), shallow, /*allow_exceptions=*/false);
+  json document;
+  try {
+    document = json::parse(text.begin(), text.end(), shallow);
+  } catch (const json::parse_error& error) {
+    bad_file(origin, "", fmt::format("is not JSON (byte {})", error.byte));
+  } catch (const json::out_of_range&) {
+    bad_file(origin, "", "holds a number that is out of range");
+  }
   if (!document.is_object()) bad_file(origin, "", "is not a JSON object");
   return document;
 }

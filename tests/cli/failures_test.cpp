@@ -30,7 +30,8 @@ TEST(Failures, OptionsThatAreNotUnderstood) {
   expect_failure({"logits", model, "--tokens", "1", "--out", ""}, "invalid_argument", "--out");
   expect_failure({"generate", model, "--prompt", "a", "--max-tokens", "0"}, "invalid_argument", "--max-tokens");
   expect_failure({"generate", model, "--prompt", "a", "--top-p", "2"}, "invalid_argument", "top-p");
-  expect_failure({"generate", model, "--prompt", "a", "--device", "toaster"}, "invalid_argument", "toaster");
+  expect_failure({"generate", model, "--prompt", "a", "--device", "toaster"}, "invalid_argument",
+                 "--device toaster: no such device here; found cpu");
   expect_failure({"generate", model, "--prompt", "a", "--quantize", "affine9-g7"}, "invalid_argument", "affine9-g7");
   expect_failure({"chat", model, "--max-tokens", "0"}, "invalid_argument", "--max-tokens");
   expect_failure({"generate", model, "--prompt", "a", "--lora", (models() / "lora/plain").string() + ":nan"},

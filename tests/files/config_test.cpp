@@ -170,7 +170,8 @@ TEST(Config, WhatChangesTheArithmeticIsRefusedByName) {
 
 TEST(Config, WhatIsNoConfigurationIsRefused) {
   EXPECT_THAT(error_text([] { parse_config("[]", "c.json"); }), HasSubstr("c.json: is not a JSON object"));
-  EXPECT_THAT(error_text([] { parse_config("{", "c.json"); }), HasSubstr("not a JSON object"));
+  EXPECT_THAT(error_text([] { parse_config("{", "c.json"); }), HasSubstr("c.json: is not JSON (byte 2)"));
+  EXPECT_THAT(error_text([] { parse_config("{\"a\":1e999}", "c.json"); }), HasSubstr("c.json: holds a number"));
   EXPECT_THAT(error_text([] { parse_config("{\"a\":" + std::string(4000, '[') + "}", "c.json"); }),
               HasSubstr("nested"));
   EXPECT_THAT(error_text([] { parse_config(std::string(3'000'000, ' '), "c.json"); }), HasSubstr("more than"));
