@@ -19,6 +19,7 @@ constexpr std::int64_t kTaskWeights = 1 << 18;   // of a task, so that threads t
 constexpr std::int64_t kMostRounds = 8;          // of tasks, for each thread
 constexpr std::int64_t kLeastWeights = 1 << 16;  // that are worth a thread
 constexpr std::int64_t kSerialPack = 1 << 16;    // activations that are rounded without help
+constexpr std::int64_t kLeastOfMany = 4;         // rows of x that are worth more than two runs
 constexpr double kWorthJoining = 1.05;           // of a row's chunks to what it fills of them
 
 /// Rows of x packed, in groups whose rows lie beside one another for each chunk.
@@ -35,6 +36,7 @@ class FewActivations {
   std::int64_t rows() const { return rows_; }
   /// Rows of the group that begins with row `first`.
   std::int64_t group_rows(std::int64_t first) const { return std::min(kMostFewRows, rows_ - first); }
+  std::int64_t group_bytes(std::int64_t first) const { return group_rows(first) * chunks_ * bytes_; }
   const unsigned char* at(std::int64_t first, std::int64_t chunk) const {
     return data_ + (first * chunks_ + chunk * group_rows(first)) * bytes_;
   }
@@ -107,61 +109,72 @@ void fetch_first(const RowRun& run, std::int64_t ahead) {
   }
 }
 
-/// Columns of y of the lines [begin, end) of packed rows, for the group of rows of x from `first` on. Two runs of
-/// neighbouring lines are read side by side; they overlap where the number is odd. More than one row of x come from the
-/// second cache for each line: memory is read evenly then. Only of long ones does a piece of some lines meet a piece.
+/// Runs of packed rows that are read side by side with the group of rows of x from `first` on: more where x comes from
+/// the second cache for each of them.
+int runs_for(const FewRowsScheme& scheme, const FewActivations& x, std::int64_t first) {
+  const bool far = x.group_rows(first) >= kLeastOfMany && x.group_bytes(first) > blocking().few_near;
+  return scheme.many != nullptr && far ? kMostRuns : 2;
+}
+
+/// Columns of y of the lines [begin, end) of packed rows, for the group of rows of x from `first` on. Runs of
+/// neighbouring lines are read side by side; they overlap where the number is no multiple of theirs. More than one row
+/// of x come from the second cache for each line: memory is read evenly then. Only of long ones does a piece of some
+/// lines meet a piece.
 void multiply_range(const FewProduct& p, std::int64_t first, std::int64_t begin, std::int64_t end) {
   const std::int64_t m = p.x.group_rows(first), chunk = p.scheme.chunk, length = p.w.length(), lanes = p.unit.lanes;
-  const std::int64_t half = (end - begin + 1) / 2, starts[2] = {begin, end - half};
-  const std::int64_t step_floats = m * p.joined * lanes, columns = half * p.joined;
-  const std::int64_t steps = std::clamp<std::int64_t>(blocking().few_sums / (2 * step_floats * 4), 1, half);
+  const int runs = runs_for(p.scheme, p.x, first);
+  const std::int64_t share = (end - begin + runs - 1) / runs;  // of a run
+  const std::int64_t step_floats = m * p.joined * lanes, columns = share * p.joined;
+  const std::int64_t steps = std::clamp<std::int64_t>(blocking().few_sums / (runs * step_floats * 4), 1, share);
   const std::int64_t piece = std::max<std::int64_t>(1, blocking().few_activations / (m * p.scheme.chunk_bytes)) * chunk;
   const std::int64_t repeated = p.joined > 1 ? p.part.count / chunk * p.scheme.chunk_bytes : 0;
-  Scratch scratch(Scratch::need<float>(2 * steps * step_floats) + Scratch::need<float>(2 * columns * m) +
+  Scratch scratch(Scratch::need<float>(runs * steps * step_floats) + Scratch::need<float>(runs * columns * m) +
                   Scratch::need<unsigned char>(repeated));
-  float* acc = scratch.get<float>(2 * steps * step_floats);
-  float* out = scratch.get<float>(2 * columns * m);  // (row of x, run, column)
-  FewRowsProduct product{.w = {p.run(starts[0]), p.run(starts[1])},
-                         .steps = 0,
-                         .joined = p.joined,
-                         .part = p.part,
-                         .x = p.x.at(first, 0),
-                         .x_rows = m,
-                         .sums = {acc, acc + steps * step_floats}};
-  for (const RowRun& run : product.w) fetch_first(run, p.part.ahead);
+  float* acc = scratch.get<float>(runs * steps * step_floats);
+  float* out = scratch.get<float>(runs * columns * m);  // (row of x, run, column)
+  std::int64_t starts[kMostRuns];
+  FewRowsProduct product{
+      .w = {}, .steps = 0, .joined = p.joined, .part = p.part, .x = p.x.at(first, 0), .x_rows = m, .sums = {}};
+  for (int run = 0; run < runs; ++run) {
+    starts[run] = std::min(begin + run * share, end - share);
+    product.w[run] = p.run(starts[run]);
+    product.sums[run] = acc + run * steps * step_floats;
+    fetch_first(product.w[run], p.part.ahead);
+  }
   if (p.joined > 1) {  // by each task: lines that one thread writes reach another slowly
     auto* x = scratch.get<unsigned char>(repeated);
     p.scheme.repeat(p.x.at(first, 0), length / kFewBlock, p.joined, x);
     product.x = x;
   }
+  product.part.ahead = p.part.ahead * 2 / runs;  // of all runs together
   // Where pieces of neighbouring rows follow one another, what comes soon lies whole rows ahead.
   const std::int64_t pitch = p.w.pitch(0);
   if (m > 1 && piece < length && pitch > 0) product.part.ahead = (p.part.ahead + pitch - 1) / pitch * pitch;
-  for (std::int64_t i = 0; i < half; i += steps) {
-    for (int run = 0; run < 2; ++run) product.w[run].first = p.w.bytes((starts[run] + i) * p.joined);
-    product.steps = std::min(steps, half - i);
+  for (std::int64_t i = 0; i < share; i += steps) {
+    for (int run = 0; run < runs; ++run) product.w[run].first = p.w.bytes((starts[run] + i) * p.joined);
+    product.steps = std::min(steps, share - i);
     if (m == 1) {
       p.scheme.one(product);
     } else {
-      std::fill_n(acc, 2 * steps * step_floats, 0.f);
+      std::fill_n(acc, runs * steps * step_floats, 0.f);
       for (std::int64_t k = 0; k < length; k += piece) {
         product.part.begin = p.part.begin + k;
         product.part.count = std::min(piece, length - k);
         product.x = p.x.at(first, k / chunk);
-        p.scheme.some(product);
+        (runs == 2 ? p.scheme.some : p.scheme.many)(product);
       }
     }
-    for (std::int64_t run = 0; run < 2; ++run) {
+    for (std::int64_t run = 0; run < runs; ++run) {
       for (std::int64_t row = 0; row < m; ++row) {
         p.unit.few_rows->reduce(product.sums[run] + row * lanes, m * lanes, product.steps * p.joined,
-                                out + (row * 2 + run) * columns + i * p.joined);
+                                out + (row * runs + run) * columns + i * p.joined);
       }
     }
   }
   for (std::int64_t row = 0; row < m; ++row) {
     if (!p.x.fits(first + row)) continue;
-    for (int run = 0; run < 2; ++run) {
-      p.y.store(p.unit, first + row, starts[run] * p.joined, columns, out + (row * 2 + run) * columns);
+    for (int run = 0; run < runs; ++run) {
+      p.y.store(p.unit, first + row, starts[run] * p.joined, columns, out + (row * runs + run) * columns);
     }
   }
 }
@@ -182,13 +195,14 @@ std::int64_t rows_joined(const FewRowsScheme& scheme, const PackedRows& w) {
 struct TaskLines {
   std::int64_t lines, tasks;
   bool shorter;
+  int runs;
 
-  /// Even, because two runs share a task's lines.
+  /// A multiple of the runs that share a task's lines.
   std::int64_t begin(std::int64_t i) const {
     if (i == tasks) return lines;
     const double left = static_cast<double>(tasks - i) / static_cast<double>(tasks);
     const double lines_left = (shorter ? left * left : left) * static_cast<double>(lines);
-    return (lines - static_cast<std::int64_t>(lines_left)) & ~std::int64_t{1};
+    return (lines - static_cast<std::int64_t>(lines_left)) / runs * runs;
   }
 };
 
@@ -214,7 +228,8 @@ void multiply_few_rows(const Unit& unit, FewScheme scheme, const Matrix& x, cons
   const RowPart whole{w.begin(), w.length() * joined, w.format().group_size, w.bytes(0).scale, bytes_ahead(unit)};
   const FewProduct product{unit, chosen, activations, w, y, joined, whole};
   const std::int64_t weights = w.rows() * w.length();
-  const std::int64_t most = std::min(lines / 2 + 1, weights / kLeastWeights + 1);
+  const int runs = runs_for(chosen, activations, 0);
+  const std::int64_t most = std::min(lines / runs + 1, weights / kLeastWeights + 1);
   const std::int64_t threads = num_threads(), rounds = weights / (threads * kTaskWeights) + 1;
   std::vector<std::int64_t> refused;
   for (std::int64_t m = 0; m < x.rows; ++m) {
@@ -222,7 +237,7 @@ void multiply_few_rows(const Unit& unit, FewScheme scheme, const Matrix& x, cons
   }
   if (static_cast<std::int64_t>(refused.size()) == x.rows) return multiply_refused(unit, scheme, x, w, y, refused);
   const std::int64_t tasks = std::min(most, threads * std::min(rounds, kMostRounds));
-  const TaskLines of{lines, tasks, tasks >= 2 * threads};
+  const TaskLines of{lines, tasks, tasks >= 2 * threads, runs};
   parallel_for(tasks, [&](std::int64_t i) {
     const std::int64_t begin = of.begin(i), end = of.begin(i + 1);
     for (std::int64_t first = 0; begin < end && first < x.rows; first += kMostFewRows) {

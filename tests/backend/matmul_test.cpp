@@ -357,6 +357,44 @@ TEST_P(Kernels, FewRowsOfEveryCountReadNothingPastTheEnd) {
   }
 }
 
+/// Rows of x too long for the first cache, where more packed rows may be read side by side, of which there are some
+/// left over; they end in either half of what is read at once.
+TEST_P(Kernels, FewRowsFarAwayHaveTheBitsOfOneAlone) {
+  Random random = this->random();
+  const int threads_before = nb::num_threads();
+  const std::int64_t rows = 16;
+  for (const Format* format : nb::detail::format_table()) {
+    const std::int64_t length = (pick(random, 0, 1) == 0 ? 1600 : 1888) / format->block * format->block;
+    for (const int n : {pick(random, 1, 9), unit().emulated ? 11 : 67}) {
+      Case c;
+      c.orientation = Orientation::along;
+      c.w = at_the_edge(packed_matrix(*format, n, length, choose(random, kFloats), random));
+      const std::vector<float> values = decoded(c.w);
+      c.weights.assign(values.begin(), values.end());
+      c.x = dense_matrix(rows, length, DType::f32, Layout::contiguous);
+      c.y = dense_matrix(rows, n, DType::f32, Layout::contiguous);
+      fill_normal(c.x, random, Values::outliers);
+      c.text = std::string(format->name) + " w " + nb::to_string(c.w.shape());
+      check(unit(), c);
+      for (const MatmulKernel& kernel : unit().kernels) {
+        if (kernel.precision == nb::Precision::exact || !kernel.supports(query_of(c, kernel.precision, true))) continue;
+        nb::set_num_threads(1);
+        const std::vector<double> all = bits(kernel, c, 0, rows, true);
+        for (const int threads : {2, 5}) {
+          nb::set_num_threads(threads);
+          EXPECT_EQ(bits(kernel, c, 0, rows, true), all) << kernel.name << " threads " << threads << ' ' << c.text;
+        }
+        for (const auto& [row, few] : {std::pair<std::int64_t, std::int64_t>{0, 1}, {5, 1}, {15, 1}, {3, 13}}) {
+          const auto begin = all.begin() + row * n;
+          EXPECT_EQ(bits(kernel, c, row, few, true), std::vector<double>(begin, begin + few * n))
+              << kernel.name << " row " << row << ' ' << c.text;
+        }
+      }
+    }
+  }
+  nb::set_num_threads(threads_before);
+}
+
 /// Rows without gaps, of a length that few-row products read several of as one.
 TEST_P(Kernels, RowsThatEndInsideAChunkShareIt) {
   Random random = this->random();

@@ -115,6 +115,7 @@ struct Bytes {
 };
 
 #include "backend/cpu/units/few_rows.inl.h"
+#include "backend/cpu/units/few_tiles.inl.h"
 
 // ---- bit streams ---------------------------------------------------------------------------------------------------
 
@@ -242,7 +243,7 @@ struct ScaleSpread {
 };
 
 /// MLX triplets: a stream of bits, scales, biases.
-template <int kBits>
+template <int kCodeBits>
 class AffineSource {
  public:
   using Standard = Halves;
@@ -250,6 +251,7 @@ class AffineSource {
   struct Place {
     const unsigned char *codes, *scales, *biases;
   };
+  static constexpr int kBits = kCodeBits;
   static constexpr Order kOrder = affine_order(kBits);
   explicit AffineSource(const RowPart& a)
       : spread_(a.scale, a.group),
@@ -365,6 +367,7 @@ class BlockSource {
   using Standard = Halves;
   using Fast = Bytes;
   using Place = const unsigned char*;
+  static constexpr int kBits = B::high != 0 ? 5 : 4;
   static constexpr Order kOrder = natural_order();
   explicit BlockSource(const RowPart& a) : begin_(a.begin / 32 * B::kHalf), ahead_(a.ahead) {}
   [[gnu::always_inline]] Place place(const RowBytes& row) const { return row.component[0] + begin_; }
@@ -419,6 +422,7 @@ class BlockSource<Block8_0> {
   using Standard = Halves;
   using Fast = Bytes;
   using Place = const unsigned char*;
+  static constexpr int kBits = 8;
   static constexpr Order kOrder = natural_order();
   explicit BlockSource(const RowPart& a) : begin_(a.begin / 32 * kBlock), ahead_(a.ahead) {}
   [[gnu::always_inline]] Place place(const RowBytes& row) const { return row.component[0] + begin_; }
@@ -486,7 +490,7 @@ class BlockSource<Block8_0> {
 
 extern const FewRowsKernels NIBBLE_FEW_BLOCKS;
 extern const FewRowsUnit NIBBLE_FEW_ROWS;
-const FewRowsUnit NIBBLE_FEW_ROWS = few_rows_unit<AffineSource, BlockSource>(kMostFewRows, &NIBBLE_FEW_BLOCKS);
+const FewRowsUnit NIBBLE_FEW_ROWS = few_rows_unit<AffineSource, BlockSource, Tiles>(kMostFewRows, &NIBBLE_FEW_BLOCKS);
 
 }  // namespace cpu
 }  // namespace detail

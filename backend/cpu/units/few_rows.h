@@ -30,9 +30,11 @@ struct RowRun {
   std::int64_t pitch[4];  ///< bytes from row to row, of each component
 };
 
+inline constexpr int kMostRuns = 4;  ///< that are read side by side
+
 /// Some rows of x against `steps` packed rows of each run.
 struct FewRowsProduct {
-  RowRun w[2];
+  RowRun w[kMostRuns];
   std::int64_t steps;
   /// Rows of a run that follow one another without a gap are read as one long row, `joined` in a step, so that no chunk
   /// but the last is part empty. The part is then all of the long row.
@@ -40,7 +42,7 @@ struct FewRowsProduct {
   RowPart part;
   const unsigned char* x;  ///< (chunk, row) packed
   std::int64_t x_rows;
-  float* sums[2];  ///< of each run: (step, joined row, row of x, lane)
+  float* sums[kMostRuns];  ///< of each run: (step, joined row, row of x, lane)
 };
 
 /// How x is rounded, and the products with it. They add up alike, so a row of x has the same bits beside any others.
@@ -54,8 +56,9 @@ struct FewRowsScheme {
   /// A packed row of some blocks `joined` times, each where the last one left off: at least a chunk, at most
   /// kMostJoinedBlocks, and together whole chunks. Null where `one` takes no joined rows.
   void (*repeat)(const unsigned char* packed, std::int64_t blocks, std::int64_t joined, unsigned char* out);
-  void (*one)(const FewRowsProduct& args);   ///< sums = x · w for one row of x
-  void (*some)(const FewRowsProduct& args);  ///< sums += x · w, of rows that are not joined
+  void (*one)(const FewRowsProduct& args);             ///< sums = x · w for one row of x, of two runs
+  void (*some)(const FewRowsProduct& args);            ///< sums += x · w of two runs, of rows that are not joined
+  void (*many)(const FewRowsProduct& args) = nullptr;  ///< the same of kMostRuns, where that is faster
 };
 
 enum class FewScheme : std::uint8_t { standard, fast };

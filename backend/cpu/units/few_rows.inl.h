@@ -237,7 +237,15 @@ void multiply_some(const FewRowsProduct& a) {
   });
 }
 
-template <class Source, class Scheme>
+/// What multiplies many rows of x, in units that have nothing else for them; few_tiles.inl.h has.
+struct NoTiles {
+  template <class Source, class Scheme>
+  static constexpr auto many() -> void (*)(const FewRowsProduct&) {
+    return nullptr;
+  }
+};
+
+template <class Source, class Scheme, class Many>
 constexpr FewRowsScheme few_rows_scheme() {
   return {kChunkWeights,
           kXBytes<Scheme>,
@@ -245,26 +253,28 @@ constexpr FewRowsScheme few_rows_scheme() {
           pack_row<Scheme>,
           repeat_row<Scheme>,
           multiply_one<Source, Scheme>,
-          multiply_some<Source, Scheme>};
+          multiply_some<Source, Scheme>,
+          Many::template many<Source, Scheme>()};
 }
-template <class Source>
+template <class Many, class Source>
 constexpr FewRowsKernel few_rows_kernel(const char* format) {
   return {format,
-          {few_rows_scheme<Source, typename Source::Standard>(), few_rows_scheme<Source, typename Source::Fast>()}};
+          {few_rows_scheme<Source, typename Source::Standard, Many>(),
+           few_rows_scheme<Source, typename Source::Fast, Many>()}};
 }
 
 /// The formats, a row each, by how a unit reads streams of bits and blocks.
-template <template <int> class Affine, template <class> class Block>
+template <template <int> class Affine, template <class> class Block, class Many>
 constexpr FewRowsKernel kFewRowsKernels[] = {
-    few_rows_kernel<Affine<2>>("affine2"),    few_rows_kernel<Affine<3>>("affine3"),
-    few_rows_kernel<Affine<4>>("affine4"),    few_rows_kernel<Affine<5>>("affine5"),
-    few_rows_kernel<Affine<6>>("affine6"),    few_rows_kernel<Affine<8>>("affine8"),
-    few_rows_kernel<Block<Block4_0>>("q4_0"), few_rows_kernel<Block<Block4_1>>("q4_1"),
-    few_rows_kernel<Block<Block5_0>>("q5_0"), few_rows_kernel<Block<Block5_1>>("q5_1"),
-    few_rows_kernel<Block<Block8_0>>("q8_0"),
+    few_rows_kernel<Many, Affine<2>>("affine2"),    few_rows_kernel<Many, Affine<3>>("affine3"),
+    few_rows_kernel<Many, Affine<4>>("affine4"),    few_rows_kernel<Many, Affine<5>>("affine5"),
+    few_rows_kernel<Many, Affine<6>>("affine6"),    few_rows_kernel<Many, Affine<8>>("affine8"),
+    few_rows_kernel<Many, Block<Block4_0>>("q4_0"), few_rows_kernel<Many, Block<Block4_1>>("q4_1"),
+    few_rows_kernel<Many, Block<Block5_0>>("q5_0"), few_rows_kernel<Many, Block<Block5_1>>("q5_1"),
+    few_rows_kernel<Many, Block<Block8_0>>("q8_0"),
 };
-template <template <int> class Affine, template <class> class Block>
+template <template <int> class Affine, template <class> class Block, class Many = NoTiles>
 constexpr FewRowsUnit few_rows_unit(int most_rows, const FewRowsKernels* blocks) {
-  constexpr auto& kernels = kFewRowsKernels<Affine, Block>;
+  constexpr auto& kernels = kFewRowsKernels<Affine, Block, Many>;
   return {most_rows, reduce, {kernels, sizeof(kernels) / sizeof(FewRowsKernel)}, blocks};
 }

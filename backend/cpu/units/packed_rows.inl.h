@@ -6,14 +6,19 @@ struct Order {
   std::uint8_t v[kFewBlock];
 };
 
-/// Calls body(rows, sums) for kPackedRows packed rows after the other, with where the sums of each belong.
-template <class Body>
+/// Calls body(rows, sums) for kTogether packed rows after the other, with where the sums of each belong.
+template <int kTogether = kPackedRows, class Body>
 [[gnu::always_inline]] inline void for_packed_rows(const FewRowsProduct& a, Body&& body) {
-  RowBytes rows[2] = {a.w[0].first, a.w[1].first};
-  float* sums[2] = {a.sums[0], a.sums[1]};
+  constexpr int kRuns = kTogether < 2 ? 2 : kTogether;
+  RowBytes rows[kRuns];
+  float* sums[kRuns];
+  for (int s = 0; s < kRuns; ++s) {
+    rows[s] = a.w[s].first;
+    sums[s] = a.sums[s];
+  }
   for (std::int64_t i = 0; i < a.steps; ++i) {
-    for (int first = 0; first < 2; first += kPackedRows) body(rows + first, sums + first);
-    for (int s = 0; s < 2; ++s) {
+    for (int first = 0; first < kRuns; first += kTogether) body(rows + first, sums + first);
+    for (int s = 0; s < kRuns; ++s) {
       sums[s] += a.joined * a.x_rows * kLanes;
       for (int c = 0; c < 4; ++c) rows[s].component[c] += a.w[s].pitch[c];
     }
