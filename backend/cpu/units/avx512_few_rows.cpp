@@ -42,9 +42,10 @@ constexpr int block_of(int lane) { return lane / 4 * 2 + lane % 4 / 2 * 8 + lane
 
 // ---- schemes -------------------------------------------------------------------------------------------------------
 
-/// gcc would read memory again for each packed row that meets it, and the processor reads but one vector a cycle.
+/// gcc would read memory again for each packed row that meets it, and the processor reads but one vector a cycle. The
+/// alignment of an alias made by `using` is forgotten by clang.
 inline __m512i load_once(const unsigned char* p) {
-  using Vector = long long __attribute__((vector_size(64), aligned(1), may_alias));
+  typedef long long Vector __attribute__((vector_size(64), aligned(1), may_alias));
   return reinterpret_cast<__m512i>(*reinterpret_cast<const volatile Vector*>(p));
 }
 inline __m512i rounded(const float* x, float inverse) {
