@@ -1,6 +1,6 @@
 // What a decoder model spends in its linear layers, of all that it spends on a token.
 //
-//   bench_linear_layers MODEL PROMPT TOKENS [standard|fast|exact]
+//   bench_linear_layers MODEL PROMPT TOKENS
 //
 // prints {"ms", "linear_ms"}: medians of TOKENS tokens behind PROMPT ones, on the CPU, where work is done when a call
 // returns. The model is the one that `nibble generate` runs: the linker alone puts a clock around the layers' own call
@@ -16,7 +16,6 @@
 #include "adapters/files/checkpoint.h"
 #include "adapters/llm/generate.h"
 #include "adapters/llm/loader.h"
-#include "nibble/options.h"
 
 namespace nb = nibble;
 
@@ -35,11 +34,6 @@ Milliseconds in_layers{};
 double median(std::vector<double> values) {
   std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2), values.end());
   return values[values.size() / 2];
-}
-
-nb::Precision parse_precision(std::string_view name) {
-  if (name == "exact") return nb::Precision::exact;
-  return name == "fast" ? nb::Precision::fast : nb::Precision::standard;
 }
 
 void measure(const char* path, std::int64_t prompt_length, std::int64_t tokens) {
@@ -77,13 +71,10 @@ nb::Tensor linear_clocked(const nb::llm::Linear* self, const nb::Tensor& x) {
 }
 
 int main(int count, char** arguments) try {
-  if (count < 4) {
-    std::fputs("usage: bench_linear_layers MODEL PROMPT TOKENS [standard|fast|exact]\n", stderr);
+  if (count != 4) {
+    std::fputs("usage: bench_linear_layers MODEL PROMPT TOKENS\n", stderr);
     return 2;
   }
-  nb::Options options = nb::options();
-  options.precision = parse_precision(count > 4 ? arguments[4] : "standard");
-  nb::set_default_options(options);
   measure(arguments[1], std::atoll(arguments[2]), std::atoll(arguments[3]));
 } catch (const std::exception& error) {
   std::fprintf(stderr, "bench_linear_layers: %s\n", error.what());

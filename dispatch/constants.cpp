@@ -5,6 +5,7 @@
 #include <list>
 #include <mutex>
 
+#include "dispatch/layout.h"
 #include "nibble/error.h"
 #include "nibble/transfer.h"
 #include "quant_tensor/formats/format.h"
@@ -111,13 +112,7 @@ bool is_constant(const Tensor& t) { return t.is_quantized() || !t.impl().storage
 
 Tensor copy_on(Device device, const Tensor& constant) {
   if (!constant.is_quantized()) return Copies::get().on(device, constant);
-  const TensorImpl& impl = constant.impl();
-  auto packing = make_cached<Packing>(*impl.packing);
-  for (Tensor& component : packing->components) component = Copies::get().on(device, component);
-  for (Tensor* order : {&packing->input_order, &packing->input_places}) {
-    if (order->defined()) *order = Copies::get().on(device, *order);
-  }
-  return make_tensor({impl.shape, impl.strides, impl.offset, impl.dtype, nullptr, std::move(packing)});
+  return over_other_parts(constant, [&](const Tensor& part) { return Copies::get().on(device, part); });
 }
 
 void forget_copies(const Tensor& packed) {

@@ -80,6 +80,16 @@ Tensor permute(const Tensor& x, const Axes& order) {
   return make_tensor({shape, strides, impl.offset, impl.dtype, impl.storage, std::move(packing)});
 }
 
+Tensor over_other_parts(const Tensor& packed, const std::function<Tensor(const Tensor&)>& made) {
+  const TensorImpl& impl = packed.impl();
+  auto packing = make_cached<Packing>(*impl.packing);
+  for (Tensor& component : packing->components) component = made(component);
+  for (Tensor* order : {&packing->input_order, &packing->input_places}) {
+    if (order->defined()) *order = made(*order);
+  }
+  return make_tensor({impl.shape, impl.strides, impl.offset, impl.dtype, nullptr, std::move(packing)});
+}
+
 Tensor move_last(const Tensor& x, int axis) {
   if (axis == x.ndim() - 1) return x;
   Axes order;

@@ -26,22 +26,12 @@ Tensor move_dense(const Tensor& x, Device target) {
   return out;
 }
 
-/// The same view of the same packed rows, whose components have moved: every byte once.
-Tensor move_packed(const Tensor& x, Device target) {
-  const TensorImpl& impl = x.impl();
-  auto packing = make_cached<Packing>(*impl.packing);
-  for (Tensor& component : packing->components) component = move_dense(component, target);
-  for (Tensor* order : {&packing->input_order, &packing->input_places}) {
-    if (order->defined()) *order = move_dense(*order, target);
-  }
-  return make_tensor({impl.shape, impl.strides, impl.offset, impl.dtype, nullptr, std::move(packing)});
-}
-
 }  // namespace
 
 Tensor Tensor::to(Device target) const {
   if (device() == target) return *this;
-  return is_quantized() ? move_packed(*this, target) : move_dense(*this, target);
+  const auto move_to = [&](const Tensor& dense) { return move_dense(dense, target); };
+  return is_quantized() ? over_other_parts(*this, move_to) : move_to(*this);
 }
 
 Tensor from_data(const void* data, const Shape& shape, DType dtype) {

@@ -17,30 +17,18 @@ constexpr VkAccessFlags kReads = VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_TRANSFER_
 }  // namespace
 
 Commands::Commands(Gpu& gpu) : gpu_(gpu), batch_(kFirstBatch) {
-  for (Slot& slot : slots_) {
-    VkCommandPoolCreateInfo pool{};
-    pool.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO;
-    pool.flags = VK_COMMAND_POOL_CREATE_TRANSIENT_BIT;
-    pool.queueFamilyIndex = gpu_.family();
-    check(gpu_.call().vkCreateCommandPool(gpu_.handle(), &pool, nullptr, &slot.pool), "making a command pool");
-    VkCommandBufferAllocateInfo buffer{};
-    buffer.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO;
-    buffer.commandPool = slot.pool;
-    buffer.level = VK_COMMAND_BUFFER_LEVEL_PRIMARY;
-    buffer.commandBufferCount = 1;
-    check(gpu_.call().vkAllocateCommandBuffers(gpu_.handle(), &buffer, &slot.buffer), "making a command buffer");
-  }
+  for (CommandPool& slot : slots_) slot = make_command_pool(gpu, VK_COMMAND_POOL_CREATE_TRANSIENT_BIT);
 }
 
 Commands::~Commands() {
-  for (Slot& slot : slots_) gpu_.call().vkDestroyCommandPool(gpu_.handle(), slot.pool, nullptr);
+  for (CommandPool& slot : slots_) gpu_.call().vkDestroyCommandPool(gpu_.handle(), slot.pool, nullptr);
 }
 
 VkCommandBuffer Commands::recording() {
   gpu_.require_alive();
   if (kept_ && kept_->recorder != std::this_thread::get_id()) submit();
   if (begun_) return buffer_;
-  const Slot& slot = slots_[open_ % kSlots];
+  const CommandPool& slot = slots_[open_ % kSlots];
   if (open_ > kSlots) gpu_.wait(open_ - kSlots);
   begin(slot.pool, slot.buffer, VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT);
   return buffer_;

@@ -64,10 +64,6 @@ class Commands {
   struct Range {
     VkDeviceAddress begin, end;
   };
-  struct Slot {
-    VkCommandPool pool = nullptr;
-    VkCommandBuffer buffer = nullptr;
-  };
   static constexpr std::size_t kSlots = 4;
 
   VkCommandBuffer recording();
@@ -80,7 +76,7 @@ class Commands {
   void barrier(VkPipelineStageFlags to, VkAccessFlags access);
 
   Gpu& gpu_;
-  std::array<Slot, kSlots> slots_;
+  std::array<CommandPool, kSlots> slots_;
   std::uint64_t open_ = 1;  // the batch that is being recorded
   std::uint64_t host_writes_until_ = 0;
   bool begun_ = false;

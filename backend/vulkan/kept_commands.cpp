@@ -6,20 +6,7 @@
 
 namespace nibble::inline v0::detail::vulkan {
 
-KeptCommands::KeptCommands(Gpu& of) : gpu(of) {
-  VkCommandPoolCreateInfo info{};
-  info.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO;
-  info.queueFamilyIndex = gpu.family();
-  check(gpu.call().vkCreateCommandPool(gpu.handle(), &info, nullptr, &pool), "making a command pool");
-  VkCommandBufferAllocateInfo allocation{};
-  allocation.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO;
-  allocation.commandPool = pool;
-  allocation.level = VK_COMMAND_BUFFER_LEVEL_PRIMARY;
-  allocation.commandBufferCount = 1;
-  const VkResult result = gpu.call().vkAllocateCommandBuffers(gpu.handle(), &allocation, &buffer);
-  if (result < 0) gpu.call().vkDestroyCommandPool(gpu.handle(), pool, nullptr);
-  check(result, "making a command buffer");
-}
+KeptCommands::KeptCommands(Gpu& of) : CommandPool(make_command_pool(of, 0)), gpu(of) {}
 
 void KeptCommands::end() noexcept {
   if (!pool) return;

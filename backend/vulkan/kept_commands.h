@@ -4,12 +4,13 @@
 #include <thread>
 #include <unordered_map>
 
+#include "backend/vulkan/command_pool.h"
 #include "backend/vulkan/memory.h"
 
 namespace nibble::inline v0::detail::vulkan {
 
 /// Commands in a buffer of their own, which may be submitted again (Commands::keep), and what they touch.
-struct KeptCommands {
+struct KeptCommands : CommandPool {
   explicit KeptCommands(Gpu& gpu);
   ~KeptCommands() { end(); }
   KeptCommands(const KeptCommands&) = delete;
@@ -19,8 +20,6 @@ struct KeptCommands {
   void end() noexcept;
 
   Gpu& gpu;
-  VkCommandPool pool = nullptr;
-  VkCommandBuffer buffer = nullptr;
   std::uint64_t batch = 0;  ///< as which they were submitted last
   std::thread::id recorder = std::this_thread::get_id();
   /// The regions of memory, by address. One that its tensor gave back meanwhile is not free yet.

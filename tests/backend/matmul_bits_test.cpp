@@ -72,15 +72,8 @@ TEST_P(Kernels, TallSheetsHaveTheSameBitsOnAnyNumberOfThreads) {
   Random random = this->random();
   const int threads_before = nb::num_threads();
   constexpr std::int64_t kRows = 130, kOutputs = 600, kLength = 1088;
-  Case c;
-  c.orientation = Orientation::along;
-  c.w = packed_matrix(*nb::detail::find_format("affine4-g64"), kOutputs, kLength, DType::f32, random);
-  const std::vector<float> values = decoded(c.w);
-  c.weights.assign(values.begin(), values.end());
-  c.x = dense_matrix(kRows, kLength, DType::f32, Layout::contiguous);
-  c.y = dense_matrix(kRows, kOutputs, DType::f32, Layout::contiguous);
-  fill_normal(c.x, random, Values::outliers);
-  c.text = "tall sheets";
+  const Case c = packed_case(
+      packed_matrix(*nb::detail::find_format("affine4-g64"), kOutputs, kLength, DType::f32, random), kRows, random);
   check(unit(), c);
   for (const MatmulKernel& kernel : unit().kernels) {
     if (!kernel.supports(query_of(c, kernel.precision, false))) continue;
@@ -156,15 +149,9 @@ TEST_P(Kernels, FewRowsOfEveryCountReadNothingPastTheEnd) {
     for (int rows = 1; rows <= 9; rows += unit().emulated ? 3 : 1) {
       const std::int64_t n = pick(random, 1, 9),
                          length = format->block * pick(random, 1, std::max(2, 700 / format->block));
-      Case c;
-      c.orientation = Orientation::along;
-      c.w = at_the_edge(packed_matrix(*format, n, length, choose(random, kFloats), random));
-      const std::vector<float> values = decoded(c.w);
-      c.weights.assign(values.begin(), values.end());
-      c.x = dense_matrix(rows, length, DType::f32, Layout::contiguous);
-      c.y = dense_matrix(rows, n, DType::f32, Layout::contiguous);
-      fill_normal(c.x, random, Values::outliers);
-      c.text = std::string(format->name) + " w " + nb::to_string(c.w.shape()) + ", rows " + std::to_string(rows);
+      Case c =
+          packed_case(at_the_edge(packed_matrix(*format, n, length, choose(random, kFloats), random)), rows, random);
+      c.text += ", rows " + std::to_string(rows);
       check(unit(), c);
     }
   }
@@ -179,15 +166,8 @@ TEST_P(Kernels, FewRowsFarAwayHaveTheBitsOfOneAlone) {
   for (const Format* format : nb::detail::format_table()) {
     const std::int64_t length = (pick(random, 0, 1) == 0 ? 1600 : 1888) / format->block * format->block;
     for (const int n : {pick(random, 1, 9), unit().emulated ? 11 : 67}) {
-      Case c;
-      c.orientation = Orientation::along;
-      c.w = at_the_edge(packed_matrix(*format, n, length, choose(random, kFloats), random));
-      const std::vector<float> values = decoded(c.w);
-      c.weights.assign(values.begin(), values.end());
-      c.x = dense_matrix(rows, length, DType::f32, Layout::contiguous);
-      c.y = dense_matrix(rows, n, DType::f32, Layout::contiguous);
-      fill_normal(c.x, random, Values::outliers);
-      c.text = std::string(format->name) + " w " + nb::to_string(c.w.shape());
+      const Case c =
+          packed_case(at_the_edge(packed_matrix(*format, n, length, choose(random, kFloats), random)), rows, random);
       check(unit(), c);
       for (const MatmulKernel& kernel : unit().kernels) {
         if (kernel.precision == nb::Precision::exact || !kernel.supports(query_of(c, kernel.precision, true))) continue;
@@ -217,15 +197,8 @@ TEST_P(Kernels, RowsThatEndInsideAChunkShareIt) {
     const bool shared = format->name == "affine4-g64" || format->name == "q4_1";  // by threads
     const std::int64_t n = 16 * (shared ? 32 : pick(random, 1, 3)),
                        length = format->block * (blocks + pick(random, 0, 12));
-    Case c;
-    c.orientation = Orientation::along;
-    c.w = at_the_edge(packed_matrix(*format, n, length, choose(random, kFloats), random));
-    const std::vector<float> values = decoded(c.w);
-    c.weights.assign(values.begin(), values.end());
-    c.x = dense_matrix(1, length, DType::f32, Layout::contiguous);
-    c.y = dense_matrix(1, n, DType::f32, Layout::contiguous);
-    fill_normal(c.x, random, Values::outliers);
-    c.text = std::string(format->name) + " w " + nb::to_string(c.w.shape());
+    const Case c =
+        packed_case(at_the_edge(packed_matrix(*format, n, length, choose(random, kFloats), random)), 1, random);
     check(unit(), c);
     for (const MatmulKernel& kernel : unit().kernels) {
       if (!kernel.supports(query_of(c, kernel.precision))) continue;

@@ -126,6 +126,20 @@ inline Case bf16_pairs(Random& random, Orientation orientation) {
   return c;
 }
 
+/// Rows of x with outliers by rows of packed weights, all without gaps.
+inline Case packed_case(const Tensor& packed, std::int64_t rows, Random& random) {
+  Case c;
+  c.orientation = Orientation::along;
+  c.w = packed;
+  const std::vector<float> values = decoded(c.w);
+  c.weights.assign(values.begin(), values.end());
+  c.x = dense_matrix(rows, contracted(c), DType::f32, Layout::contiguous);
+  c.y = dense_matrix(rows, outputs(c), DType::f32, Layout::contiguous);
+  fill_normal(c.x, random, Values::outliers);
+  c.text = std::string(c.w.packing()->format->name) + " w " + nb::to_string(c.w.shape());
+  return c;
+}
+
 inline void run_kernel(const MatmulKernel& kernel, const Case& c, bool deterministic = false) {
   kernel.run({c.x, c.w, c.y, c.orientation, kernel.precision, deterministic});
 }

@@ -39,6 +39,13 @@ def pack_down(codes, bits):
     return out.astype(np.uint32).view(np.int32)
 
 
+def stored_layer(codes, zeros, scales, g_idx, bits, version, **settings):
+    """The settings and parts of a layer of codes (K, N), zeros and scales (groups, N)."""
+    stored = zeros - 1 if version == "gptq" else zeros
+    settings = {"quant_method": "gptq", "bits": bits, **settings, "checkpoint_format": version}
+    return settings, {"qweight": pack_down(codes, bits), "qzeros": pack_down(stored.T, bits).T, "scales": scales, "g_idx": g_idx}
+
+
 def layer(rng, bits, group, symmetric, version, dtype):
     groups = INPUTS // group
     codes = rng.integers(0, 1 << bits, (INPUTS, OUTPUTS))
@@ -49,10 +56,7 @@ def layer(rng, bits, group, symmetric, version, dtype):
     g_idx = np.empty(INPUTS, dtype=np.int32)
     g_idx[rng.permutation(INPUTS)] = np.arange(INPUTS) // group
     values = scales.astype(np.float32)[g_idx] * (codes - zeros[g_idx]).astype(np.float32)
-    stored = zeros - 1 if version == "gptq" else zeros
-    settings = {"quant_method": "gptq", "bits": bits, "group_size": group, "sym": symmetric, "desc_act": True,
-                "checkpoint_format": version}
-    parts = {"qweight": pack_down(codes, bits), "qzeros": pack_down(stored.T, bits).T, "scales": scales, "g_idx": g_idx}
+    settings, parts = stored_layer(codes, zeros, scales, g_idx, bits, version, group_size=group, sym=symmetric, desc_act=True)
     return settings, parts, values.T
 
 

@@ -18,7 +18,7 @@ from compressed_tensors.quantization import QuantizationArgs
 from compressed_tensors.quantization.lifecycle.forward import dequantize
 
 from golden_io import record_versions, save_json, save_tensors
-from gptq_act_order import pack_down
+from gptq_act_order import pack_down, stored_layer
 
 HERE = Path(__file__).resolve().parent
 INPUTS, OUTPUTS = 256, 32
@@ -52,11 +52,8 @@ def values_of(codes, zeros, scales):
 
 def gptq(rng, bits, group, symmetric, version, dtype):
     codes, zeros, scales = random_layer(rng, bits, group, symmetric, dtype)
-    stored = zeros - 1 if version == "gptq" else zeros
-    settings = {"quant_method": "gptq", "bits": bits, "group_size": group, "sym": symmetric, "desc_act": False,
-                "checkpoint_format": version}
-    parts = {"qweight": pack_down(codes, bits), "qzeros": pack_down(stored.T, bits).T, "scales": scales,
-             "g_idx": np.arange(INPUTS, dtype=np.int32) // (INPUTS if group == -1 else group)}
+    g_idx = np.arange(INPUTS, dtype=np.int32) // (INPUTS if group == -1 else group)
+    settings, parts = stored_layer(codes, zeros, scales, g_idx, bits, version, group_size=group, sym=symmetric, desc_act=False)
     return settings, parts, values_of(codes, zeros, scales)
 
 

@@ -125,8 +125,7 @@ void bind_settings(nb::module_& m) {
                                                     {"ops_vulkan", s.ops_vulkan}};
       },
       "Since the last reset_stats(): bytes dequantized, copied where an update could not be in place, moved between "
-      "devices "
-      "and allocated, the most at once, and operations by device.");
+      "devices and allocated, the most at once, and operations by device.");
   m.def("reset_stats", &reset_stats, "Sets the counts of stats() to zero.");
   m.def(
       "capability",
