@@ -24,9 +24,9 @@ Tensor broadcast_view(const Tensor& x, const Shape& shape);
 
 /// x with its axes in the order given. Also of a packed tensor.
 Tensor permute(const Tensor& x, const Axes& order);
-/// x with `axis` moved last, and the inverse of that for a result of the same rank.
 /// The same view of the same packed rows over other tensors: of each that holds them, what `made` gives for it.
 Tensor over_other_parts(const Tensor& packed, const std::function<Tensor(const Tensor&)>& made);
+/// x with `axis` moved last, and the inverse of that for a result of the same rank.
 Tensor move_last(const Tensor& x, int axis);
 Tensor move_back(const Tensor& x, int axis);
 
