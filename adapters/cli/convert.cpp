@@ -11,9 +11,10 @@ class Convert final : public Command {
  public:
   void declare(Arguments& arguments) override {
     output_.declare(arguments);
-    arguments.option("--to", &output_.to,
-                     "gguf, mlx or safetensors: nothing is rounded, what cannot be said there is refused. Without it "
-                     "what config.json cannot name becomes dense");
+    arguments.option(
+        "--to", &output_.to,
+        "gguf, mlx or safetensors: nothing is rounded, what cannot be said there is refused; safetensors keeps "
+        "another packer's method and bytes. Without it what config.json cannot name becomes dense");
     arguments.option("--requantize", &requantize_, "a format for what --to would refuse: q8_0, affine4-g64, ...");
     arguments.flag("--dequantize", &dequantize_, "every tensor dense");
   }

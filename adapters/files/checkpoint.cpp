@@ -125,8 +125,8 @@ std::shared_ptr<Checkpoint::Impl> open_model(const fs::path& model) {
     open_config(folder_of_model(model), impl.get());
     impl->source = open_safetensors(model, impl->packing);
   } else if (model.extension() == ".onnx") {
-    impl->config_error = Error(ErrorCode::unsupported,
-                               fmt::format("{}: ONNX files are read for their weights, not run", shown(model.string())));
+    impl->config_error = Error(ErrorCode::unsupported, fmt::format("{}: ONNX files are read for their weights, not run",
+                                                                   shown(model.string())));
     impl->source = open_onnx_weights(model);
   } else {
     bad_file(model, "", "is neither a model folder nor a .gguf, .safetensors or .onnx file");
@@ -206,6 +206,7 @@ Tensor CheckpointAccess::pack(const std::string& format, const Tensor& tensor, D
 }
 
 const WeightSource& CheckpointAccess::source(const Checkpoint& checkpoint) { return *checkpoint.impl_->source; }
+bool CheckpointAccess::has_packer(const Checkpoint& checkpoint) { return checkpoint.impl_->packing.packer != nullptr; }
 const GgufFile* CheckpointAccess::gguf(const Checkpoint& checkpoint) { return checkpoint.impl_->gguf.get(); }
 
 }  // namespace files

@@ -13,6 +13,8 @@ namespace files {
 struct CheckpointAccess {
   static const WeightSource& source(const Checkpoint& checkpoint);
   static const GgufFile* gguf(const Checkpoint& checkpoint);  ///< null for a folder
+  /// Whether its folder is packed by another method than MLX's.
+  static bool has_packer(const Checkpoint& checkpoint);
   /// `tensor`'s values rounded to `dtype` and packed.
   static Tensor pack(const std::string& format, const Tensor& tensor, DType dtype);
 };

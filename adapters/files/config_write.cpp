@@ -160,7 +160,7 @@ std::string write_config(const ModelConfig& config) {
 }
 
 std::string rewrite_config(std::string_view text, const std::string& origin, std::optional<DType> dtype,
-                           const MlxPacking& packing) {
+                           const MlxPacking* packing) {
   parse_small_json(text, origin);  // for its checks
   ordered_json config = ordered_json::parse(text);
   spell_rope_as_version_4(&config);
@@ -170,9 +170,11 @@ std::string rewrite_config(std::string_view text, const std::string& origin, std
     config.erase("dtype");
   }
   if (dtype) config["torch_dtype"] = torch_name(*dtype);
-  config.erase("quantization");
-  config.erase("quantization_config");
-  if (packing.present) config["quantization"] = config["quantization_config"] = packing_json(packing);
+  if (packing) {
+    config.erase("quantization");
+    config.erase("quantization_config");
+    if (packing->present) config["quantization"] = config["quantization_config"] = packing_json(*packing);
+  }
   return config.dump(2) + "\n";
 }
 

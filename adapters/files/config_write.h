@@ -16,10 +16,10 @@ namespace files {
 /// either version understand. Throws Error(unsupported) where the file format cannot say it (rope_factors).
 std::string write_config(const ModelConfig& config);
 
-/// The same configuration in transformers 4's spelling, other keys kept; the dtype and MLX's blocks replaced: written
-/// where `packing.present`, else gone.
+/// The same configuration in transformers 4's spelling, other keys kept; the dtype and the blocks that say how weights
+/// are packed replaced: written where `packing->present`, else gone. Null: those stay.
 std::string rewrite_config(std::string_view config_json, const std::string& origin, std::optional<DType> dtype,
-                           const MlxPacking& packing);
+                           const MlxPacking* packing);
 
 /// A generation_config.json.
 std::string write_generation_config(const GenerationConfig& config);

@@ -119,6 +119,15 @@ class StackedSource : public WeightSource {
     return experts;
   }
 
+  std::vector<std::pair<std::string, Tensor>> stored(std::size_t i) const override {
+    std::vector<std::pair<std::string, Tensor>> all;
+    if (recipes_[i].half.value_or(0) != 0) return all;
+    for (const std::size_t piece : recipes_[i].pieces) {
+      for (auto& part : inner_->stored(piece)) all.push_back(std::move(part));
+    }
+    return all;
+  }
+
   using WeightSource::forget;
   void forget(std::span<const std::byte> bytes) const override { inner_->forget(bytes); }
 

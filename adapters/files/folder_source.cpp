@@ -73,6 +73,22 @@ class FolderSource : public WeightSource {
     });
   }
 
+  std::vector<std::pair<std::string, Tensor>> stored(std::size_t i) const override {
+    const Recipe& recipe = recipes_[i];
+    std::vector<Place> places{recipe.main};
+    if (recipe.layer.empty()) {
+      places.insert(places.end(), recipe.beside.begin(), recipe.beside.end());
+      places.push_back(recipe.order);
+    } else {
+      for (const std::string_view part : packer_->parts().subspan(1)) places.push_back(find_part(recipe.layer, part));
+    }
+    std::vector<std::pair<std::string, Tensor>> all;
+    for (const Place& place : places) {
+      if (place.entry) all.emplace_back(place.entry->name, load(place));
+    }
+    return all;
+  }
+
   using WeightSource::forget;
   void forget(std::span<const std::byte> bytes) const override {
     for (const SafetensorsReader& reader : readers_) reader.file().forget(bytes);

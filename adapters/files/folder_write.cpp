@@ -14,6 +14,7 @@
 #include "adapters/files/json_events.h"
 #include "adapters/files/mapped_file.h"
 #include "adapters/files/packed_pieces.h"
+#include "adapters/files/packer.h"
 #include "adapters/files/paths.h"
 #include "adapters/files/safetensors.h"
 #include "adapters/files/tokenizer_write.h"
@@ -116,10 +117,17 @@ class FolderWriter {
     }
   }
 
+  /// Then all of the folder's tensors stay the bytes that they are, and its configuration what it says of them.
+  bool keeps_method() const {
+    return options_.kind == FolderKind::safetensors && CheckpointAccess::has_packer(checkpoint_) && !options_.plan &&
+           !options_.dequantize && !options_.dtype;
+  }
+
   const Container& container() const { return options_.kind == FolderKind::safetensors ? kSafetensors : kMlxFolder; }
 
   Storage decide(const TensorInfo& tensor) const {
     using enum Storage::Way;
+    if (keeps_method()) return {as_stored, nullptr, tensor.dtype};
     const auto dtype = model_dtype();
     const FormatInfo* planned = options_.plan ? options_.plan->becomes(tensor) : nullptr;
     if (planned) return {packed, planned, packable_dtype(dtype.value_or(tensor.packed ? DType::bf16 : tensor.dtype))};
@@ -173,6 +181,7 @@ class FolderWriter {
   std::vector<TensorDeclaration> declare(std::size_t i) const {
     const TensorInfo& tensor = source_.tensors()[i];
     const Storage& decision = decisions_[i];
+    if (decision.way == Storage::Way::as_stored) return declare_stored(i);
     if (!decision.format) return declare_dense(tensor, decision.dtype);
     const FormatInfo& format = *decision.format;
     std::vector<TensorDeclaration> pieces;
@@ -186,6 +195,12 @@ class FolderWriter {
       pieces.push_back({piece_name(tensor.name, component.name), component.dtype.value_or(decision.dtype), shape});
     }
     return pieces;
+  }
+
+  std::vector<TensorDeclaration> declare_stored(std::size_t i) const {
+    std::vector<TensorDeclaration> parts;
+    for (const auto& [name, part] : source_.stored(i)) parts.push_back({name, part.dtype(), part.shape()});
+    return parts;
   }
 
   std::vector<TensorDeclaration> declare_dense(const TensorInfo& tensor, DType dtype) const {
@@ -203,6 +218,7 @@ class FolderWriter {
 
   /// What `declare` has declared.
   void write_tensor(std::size_t i, SafetensorsWriter* writer) const {
+    if (decisions_[i].way == Storage::Way::as_stored) return write_stored(i, writer);
     const TensorInfo& info = source_.tensors()[i];
     const bool one_by_one = stands_one_by_one(info);
     std::int64_t expert = 0;
@@ -215,6 +231,13 @@ class FolderWriter {
         }
         source_.forget(block);
       });
+    }
+  }
+
+  void write_stored(std::size_t i, SafetensorsWriter* writer) const {
+    for (const auto& [name, part] : source_.stored(i)) {
+      writer->append(name, part);
+      source_.forget(part);
     }
   }
 
@@ -292,21 +315,21 @@ class FolderWriter {
       config = nlohmann::json{{"model_type", checkpoint_.architecture()}}.dump();
       if (checkpoint_.is_gguf()) lose("config.json says no more than the architecture: the rest is not understood");
     }
-    write_file(out_.path() / "config.json",
-               rewrite_config(config, checkpoint_.path().string(), model_dtype(), packing_));
-    const fs::path generation = folder() / "generation_config.json";
+    write_file(out_.path() / "config.json", rewrite_config(config, checkpoint_.path().string(), model_dtype(),
+                                                           keeps_method() ? nullptr : &packing_));
+    for (const std::string& name : keeps_method() ? packing_config_files() : std::vector<std::string>())
+      copy_if_there(name);
+    constexpr const char* kGeneration = "generation_config.json";
     if (checkpoint_.is_gguf()) {
-      write_file(out_.path() / "generation_config.json", write_generation_config(checkpoint_.generation()));
-    } else if (fs::exists(generation)) {
-      copy(generation);
+      write_file(out_.path() / kGeneration, write_generation_config(checkpoint_.generation()));
+    } else {
+      copy_if_there(kGeneration);
     }
   }
 
   void write_tokenizer() {
     if (!checkpoint_.is_gguf()) {
-      for (const char* name : kTokenizerFiles) {
-        if (fs::exists(folder() / name)) copy(folder() / name);
-      }
+      for (const char* name : kTokenizerFiles) copy_if_there(name);
       return;
     }
     const TokenizerSource& tokenizer = checkpoint_.tokenizer();
@@ -324,6 +347,9 @@ class FolderWriter {
     const auto mapped = MappedFile::open(file);
     if (file.extension() == ".json") stream_json(mapped->text(), file, [](JsonLeaf&) {});
     write_file(out_.path() / file.filename(), mapped->text());
+  }
+  void copy_if_there(const std::string& name) const {
+    if (fs::exists(folder() / name)) copy(folder() / name);
   }
   void lose(std::string_view what) {
     losses_.push_back(fmt::format("{}: {}", shown(checkpoint_.path().string()), what));

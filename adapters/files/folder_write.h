@@ -16,7 +16,8 @@ namespace files {
 enum class FolderKind : std::uint8_t {
   plain,        ///< mlx-lm's, or transformers': what is not in MLX's formats becomes dense, from a GGUF in bf16
   mlx,          ///< mlx-lm's, and no number lost: what MLX cannot say is refused unless it may be requantized
-  safetensors,  ///< nibble's: every format as it is, noted in the files' metadata
+  safetensors,  ///< as it is: a folder of another method (GPTQ, …) keeps that and every byte; else all formats of
+                ///< nibble go over, noted in the files' metadata. Where a dtype is asked for there is no such method
 };
 
 struct FolderOptions : WriteOptions {

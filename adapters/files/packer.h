@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "adapters/files/config_reader.h"
 #include "adapters/files/safetensors.h"
@@ -63,6 +64,9 @@ struct PackingMethod {
 const PackingMethod* find_packing_method(std::string_view name);
 /// The names of those that are known.
 std::string packing_methods();
+
+/// Files of a folder in which a method may have its configuration in place of config.json.
+std::vector<std::string> packing_config_files();
 
 /// The packer of a folder whose config.json this is, or of a quantize_config.json (GPTQ's) or quant_config.json (AWQ's)
 /// beside it; null where none is named, or one that is not known: parse_config refuses it by name.

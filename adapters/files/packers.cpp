@@ -46,6 +46,12 @@ std::string packing_methods() {
   return names;
 }
 
+std::vector<std::string> packing_config_files() {
+  std::vector<std::string> files;
+  for (const auto& [name, method] : kOwnFiles) files.emplace_back(name);
+  return files;
+}
+
 std::unique_ptr<const Packer> find_packer(std::string_view config_json, const std::filesystem::path& folder) {
   if (!config_json.empty()) {
     const json config = parse_small_json(config_json, folder / "config.json");

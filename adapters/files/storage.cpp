@@ -91,7 +91,8 @@ Tensor stored(const Tensor& rows, const Storage& storage) {
     case Storage::Way::kept: return with_scales_of(storage.dtype, rows);
     case Storage::Way::reexpressed: return reexpress(rows, storage.format->name);
     case Storage::Way::packed: return CheckpointAccess::pack(storage.format->name, rows, storage.dtype);
-    case Storage::Way::dense: break;
+    case Storage::Way::dense:
+    case Storage::Way::as_stored: break;
   }
   return rows.is_quantized() ? dequantize(rows, storage.dtype) : cast(rows, storage.dtype);
 }

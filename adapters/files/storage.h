@@ -35,6 +35,7 @@ struct Storage {
     kept,         ///< packed as it is
     reexpressed,  ///< the same numbers in another format
     packed,       ///< rounded anew
+    as_stored,    ///< the parts that the folder has, whoever packed it
   };
   Way way = Way::dense;
   const FormatInfo* format = nullptr;  ///< null where it is dense

@@ -5,6 +5,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "adapters/files/checkpoint.h"
@@ -24,6 +25,9 @@ class WeightSource {
   virtual Tensor get(std::size_t i) const = 0;
   /// The same as it stands in the files, so that nothing is brought together: itself, or the members of a stack.
   virtual std::vector<Tensor> parts(std::size_t i) const { return {get(i)}; }
+  /// The same as a folder's files hold it, whoever packed it: all of its parts under their own names. Of tensors that
+  /// share one the first has it. Empty where the files are no safetensors.
+  virtual std::vector<std::pair<std::string, Tensor>> stored(std::size_t) const { return {}; }
   /// What `tensor`, a part or a piece of one, borrows from a file was read and is not needed soon.
   void forget(const Tensor& tensor) const;
   const std::vector<std::filesystem::path>& files() const { return files_; }

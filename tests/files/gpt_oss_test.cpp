@@ -64,6 +64,14 @@ TEST(GptOss, ExpertsBecomeFoldersWithoutLoss) {
     const TemporaryFolder scratch;
     nb::files::write_model_folder(folder.open(), scratch / "out", {{}, kind});
     folder.expect_values(Checkpoint::open(scratch / "out"));
+    if (kind != FolderKind::safetensors) continue;
+    const nb::TensorMap written = nb::load_safetensors(scratch / "out" / "model.safetensors").tensors;
+    EXPECT_EQ(written.size(), folder.stored.size());
+    for (const auto& [name, tensor] : folder.stored) {
+      ASSERT_TRUE(written.contains(name)) << "gpt-oss's own names and bytes: " << name;
+      EXPECT_EQ(nb::describe(written.at(name)), nb::describe(tensor)) << name;
+      EXPECT_EQ(bytes_of(written.at(name)), bytes_of(nb::contiguous(tensor))) << name;
+    }
   }
 }
 

@@ -122,12 +122,12 @@ TEST(Packers, InputsInAnOrderOfTheirOwnGoNowhereUnsaid) {
        {nb::files::FolderKind::plain, nb::files::FolderKind::mlx, nb::files::FolderKind::safetensors}) {
     nb::files::FolderOptions options;
     options.kind = kind;
+    options.dtype = nb::DType::f32;  // which GPTQ's own parts are not
     EXPECT_THAT(
         error_text([&] { write("refused", options); }),
         HasSubstr("layer.weight: affine4-g128 (32, 256) with inputs in an order of their own cannot be stored"));
     options.dequantize = true;
     options.force = true;
-    options.dtype = nb::DType::f32;
     write("dense", options);
     EXPECT_EQ(Checkpoint::open(scratch / "dense").get("layer.weight").to_vector<float>(),
               folder.values.to_vector<float>());
@@ -151,6 +151,63 @@ TEST(Packers, InputsInAnOrderOfTheirOwnGoNowhereUnsaid) {
   const auto values = [](const nb::Tensor& t) { return nb::dequantize(t, nb::DType::f32).to_vector<float>(); };
   EXPECT_EQ(values(own.at("layer.weight")), folder.values.to_vector<float>());
   EXPECT_EQ(values(own.at("blocks")), nb::flip(folder.values, {0}).to_vector<float>());
+}
+
+/// Names, dtypes, shapes and bytes of all that a file holds.
+std::map<std::string, std::pair<std::string, std::string>> all_of(const std::filesystem::path& file) {
+  std::map<std::string, std::pair<std::string, std::string>> all;
+  for (const auto& [name, tensor] : nb::load_safetensors(file).tensors)
+    all[name] = {nb::describe(tensor), bytes_of(nb::contiguous(tensor))};
+  return all;
+}
+
+TEST(Packers, ASafetensorsFolderKeepsItsMethodAndEveryByte) {
+  const json layers = PackedFolder::settings_of_all();
+  for (const auto& [name, settings] : layers.items()) {
+    SCOPED_TRACE(name);
+    const PackedFolder folder(name);
+    const Checkpoint model = folder.open();
+    const TemporaryFolder scratch;
+    nb::files::write_model_folder(model, scratch / "out", {{}, nb::files::FolderKind::safetensors});
+    const auto stored = all_of(folder / "model.safetensors");
+    EXPECT_GT(stored.size(), 2u);
+    EXPECT_EQ(all_of(scratch / "out" / "model.safetensors"), stored);
+    EXPECT_EQ(json::parse(read_file(scratch / "out" / "config.json"))["quantization_config"], settings);
+    const nb::Tensor weight = Checkpoint::open(scratch / "out").get("layer.weight");
+    EXPECT_EQ(nb::describe(weight), nb::describe(model.get("layer.weight")));
+    EXPECT_EQ(nb::dequantize(weight, nb::DType::f32).to_vector<float>(), folder.values.to_vector<float>());
+  }
+}
+
+TEST(Packers, AMethodIsKeptAcrossShardsAndFromAFileOfItsOwn) {
+  const PackedFolder first("act4"), second("gptq4");
+  const TemporaryFolder folder, scratch;
+  nb::TensorMap shards[2];
+  json map;
+  for (const auto& [layers, prefix] : {std::pair(&first, "a."), {&second, "b."}}) {
+    for (const auto& [name, tensor] : layers->parts) {
+      const bool is_late = name == "layer.scales";  // a layer may be cut in two
+      shards[is_late].emplace(prefix + name, tensor);
+      map[prefix + name] = is_late ? "model-2.safetensors" : "model-1.safetensors";
+    }
+  }
+  shards[1].emplace("c", nb::ones({3}));
+  map["c"] = "model-2.safetensors";
+  nb::save_safetensors(folder / "model-1.safetensors", shards[0]);
+  nb::save_safetensors(folder / "model-2.safetensors", shards[1]);
+  write_file(folder / "model.safetensors.index.json", json{{"weight_map", map}}.dump());
+  const std::string settings = R"({"bits": 4, "group_size": 128, "sym": true, "desc_act": true})";
+  write_file(folder / "quantize_config.json", settings);
+  write_file(folder / "config.json", R"({"model_type": "any"})");
+
+  nb::files::write_model_folder(Checkpoint::open(folder.path()), scratch / "out",
+                                {{}, nb::files::FolderKind::safetensors});
+  EXPECT_EQ(read_file(scratch / "out" / "quantize_config.json"), settings);
+  auto stored = all_of(folder / "model-1.safetensors"), written = all_of(scratch / "out" / "model-1.safetensors");
+  stored.merge(all_of(folder / "model-2.safetensors"));
+  written.merge(all_of(scratch / "out" / "model-2.safetensors"));
+  EXPECT_EQ(written, stored);
+  EXPECT_TRUE(Checkpoint::open(scratch / "out").find("a.layer.weight")->reordered);
 }
 
 TEST(Packers, AConfigurationMayStandInAFileOfItsOwn) {
