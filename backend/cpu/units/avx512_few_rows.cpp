@@ -124,17 +124,30 @@ inline __m512i load_table(const Table& t) { return _mm512_load_si512(t.v); }
 
 template <int kBits>
 inline __m512i codes_of(__m512i pieces) {
-  if constexpr (kBits == 8) return pieces;
   const __m512i shifted = _mm512_multishift_epi64_epi8(load_table(kShift<kBits>), pieces);
   return _mm512_and_si512(shifted, _mm512_set1_epi8(static_cast<char>((1 << kBits) - 1)));
 }
 
+/// Two halves of a vector. Zen 5 takes from memory what is loaded so up to 5% faster than in one piece.
+inline __m512i load_halves(const unsigned char* low, const unsigned char* high) {
+  return _mm512_inserti64x4(_mm512_castsi256_si512(load256(low)), load256(high), 1);
+}
 /// The 64 bytes of a chunk from `start` on, of which the row has `bytes`, kWhole: all; the rest is zero.
 template <bool kWhole>
 inline __m512i load_bytes(const unsigned char* chunk, int start, std::int64_t bytes) {
   const std::int64_t left = bytes - start;
-  if (kWhole || left >= 64) return load_once(chunk + start);
+  if (kWhole || left >= 64) return load_halves(chunk + start, chunk + start + 32);
   return left <= 0 ? _mm512_setzero_si512() : _mm512_maskz_loadu_epi8(~(~std::uint64_t{0} << left), chunk + start);
+}
+
+/// Of eight bytes each, pieces of the blocks 0 and 2, 1 and 3, 4 and 6, 5 and 7 to those of all blocks in turn.
+[[gnu::always_inline]] inline void transpose_pieces(const __m512i (&v)[4], Codes (&codes)[4]) {
+  const __m512i even[2] = {_mm512_unpacklo_epi64(v[0], v[1]), _mm512_unpacklo_epi64(v[2], v[3])};
+  const __m512i odd[2] = {_mm512_unpackhi_epi64(v[0], v[1]), _mm512_unpackhi_epi64(v[2], v[3])};
+  codes[0].v = _mm512_shuffle_i64x2(even[0], even[1], 0x88);
+  codes[1].v = _mm512_shuffle_i64x2(odd[0], odd[1], 0x88);
+  codes[2].v = _mm512_shuffle_i64x2(even[0], even[1], 0xdd);
+  codes[3].v = _mm512_shuffle_i64x2(odd[0], odd[1], 0xdd);
 }
 
 /// Three bits: a chunk is one vector and a half, a block three words. Its first two hold the codes of t = 0 and 1, its
@@ -155,7 +168,15 @@ constexpr long long three_bits(int from) {
   return static_cast<long long>(shifts);
 }
 
-/// More bits: a vector holds the pieces of two blocks, first those of t = 0; then vectors exchange lanes.
+/// Eight bits: a block is half a vector. Blocks j and j + 2 of a chunk of which the row has `bytes`.
+template <bool kWhole>
+inline __m512i two_blocks(const unsigned char* chunk, int j, std::int64_t bytes) {
+  const unsigned char* block = chunk + j * kFewBlock;
+  if (kWhole || bytes >= (j + 3) * kFewBlock) return load_halves(block, block + 2 * kFewBlock);
+  return bytes > j * kFewBlock ? _mm512_zextsi256_si512(load256(block)) : _mm512_setzero_si512();
+}
+
+/// Five and six bits: a vector holds the pieces of two blocks, first those of t = 0; then vectors exchange lanes.
 constexpr int pair_start(int bits, int i) { return i < 3 ? 8 * bits * i : 32 * bits - 64; }
 constexpr Table pair_table(int bits, bool last) {
   Table table{};
@@ -208,6 +229,10 @@ template <int kBits, bool kWhole>
       const __m512i shifts = _mm512_set1_epi64(three_bits(24 * t - 32 * (t / 2)));
       codes[t].v = _mm512_and_si512(_mm512_multishift_epi64_epi8(shifts, words), mask);
     }
+  } else if constexpr (kBits == 8) {
+    const __m512i v[4] = {two_blocks<kWhole>(in, 0, bytes), two_blocks<kWhole>(in, 1, bytes),
+                          two_blocks<kWhole>(in, 4, bytes), two_blocks<kWhole>(in, 5, bytes)};
+    transpose_pieces(v, codes);
   } else {
     __m512i v[4];
     for (int i = 0; i < 4; ++i) {
@@ -234,8 +259,14 @@ struct ScaleSpread {
     if (element == Element::bf16) used = 0xcccccccccccccccc;
   }
   F of(const unsigned char* p, __mmask64 some) const {
-    const __m512i lanes = _mm512_maskz_permutexvar_epi8(used, order, _mm512_maskz_loadu_epi8(some, p));
+    const __m512i lanes = _mm512_maskz_permutexvar_epi8(used, order, load(p, some));
     return {half ? _mm512_cvtph_ps(_mm512_castsi512_si256(lanes)) : _mm512_castsi512_ps(lanes)};
+  }
+  /// Of no more lines than they lie in: the next one may still be on its way.
+  static __m512i load(const unsigned char* p, __mmask64 some) {
+    if (some >> 16 == 0) return _mm512_zextsi128_si512(_mm_maskz_loadu_epi8(static_cast<__mmask16>(some), p));
+    if (some >> 32 == 0) return _mm512_zextsi256_si512(_mm256_maskz_loadu_epi8(static_cast<__mmask32>(some), p));
+    return _mm512_maskz_loadu_epi8(some, p);
   }
   bool half;
   int size;
@@ -453,16 +484,11 @@ class BlockSource<Block8_0> {
   /// Blocks j and j + 2 in a vector.
   [[gnu::always_inline]] static __m512i two(const unsigned char* in, int j) {
     const unsigned char* block = in + j * kBlock + Block8_0::low;
-    return _mm512_inserti64x4(_mm512_castsi256_si512(load256(block)), load256(block + 2 * kBlock), 1);
+    return load_halves(block, block + 2 * kBlock);
   }
   [[gnu::always_inline]] static void codes(const unsigned char* in, Codes (&codes)[4]) {
-    const __m512i v[4] = {two(in, 0), two(in, 1), two(in, 4), two(in, 5)}, sign = _mm512_set1_epi8(-128);
-    const __m512i even[2] = {_mm512_unpacklo_epi64(v[0], v[1]), _mm512_unpacklo_epi64(v[2], v[3])};
-    const __m512i odd[2] = {_mm512_unpackhi_epi64(v[0], v[1]), _mm512_unpackhi_epi64(v[2], v[3])};
-    codes[0].v = _mm512_xor_si512(_mm512_shuffle_i64x2(even[0], even[1], 0x88), sign);
-    codes[1].v = _mm512_xor_si512(_mm512_shuffle_i64x2(odd[0], odd[1], 0x88), sign);
-    codes[2].v = _mm512_xor_si512(_mm512_shuffle_i64x2(even[0], even[1], 0xdd), sign);
-    codes[3].v = _mm512_xor_si512(_mm512_shuffle_i64x2(odd[0], odd[1], 0xdd), sign);
+    transpose_pieces({two(in, 0), two(in, 1), two(in, 4), two(in, 5)}, codes);
+    for (Codes& c : codes) c.v = _mm512_xor_si512(c.v, _mm512_set1_epi8(-128));
   }
 
   /// The scales that lie in the two vectors from `in` on, where their blocks have their lanes; zeros elsewhere.

@@ -88,6 +88,11 @@ Vector load_lanes(std::uint64_t mask, const void* p) {
 [[maybe_unused]] __m256i _mm256_maskz_loadu_epi8(std::uint32_t mask, const void* p) {
   return load_lanes<__m256i, std::uint8_t>(mask, p);
 }
+[[maybe_unused]] __m128i _mm_maskz_loadu_epi8(std::uint16_t mask, const void* p) {
+  return load_lanes<__m128i, std::uint8_t>(mask, p);
+}
+[[maybe_unused]] __m512i _mm512_zextsi128_si512(__m128i a) { return _mm512_inserti32x4(_mm512_setzero_si512(), a, 0); }
+[[maybe_unused]] __m512i _mm512_zextsi256_si512(__m256i a) { return _mm512_inserti64x4(_mm512_setzero_si512(), a, 0); }
 #undef _mm256_maskz_loadu_epi16
 [[maybe_unused]] __m256i _mm256_maskz_loadu_epi16(std::uint16_t mask, const void* p) {
   return load_lanes<__m256i, std::uint16_t>(mask, p);
