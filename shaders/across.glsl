@@ -3,8 +3,9 @@
 layout(constant_id = 3) const uint kM = 1;
 
 void main() {
-  const uint k = (gl_WorkGroupID.x * gl_WorkGroupSize.x + gl_LocalInvocationIndex) * 32, m0 = gl_WorkGroupID.y * kM;
-  if (k >= args.k) return;
+  const uvec2 tile = own_tile(pieces(args.k, 32 * gl_WorkGroupSize.x));
+  const uint k = (tile.x * gl_WorkGroupSize.x + gl_LocalInvocationIndex) * 32, m0 = tile.y * kM;
+  if (k >= args.k || m0 >= args.m) return;
   uint64_t x_at[kM];
   for (uint m = 0; m < kM; ++m) x_at[m] = x_row(m0 + m);
   float sum[kM][32];

@@ -1,6 +1,6 @@
-// A product with many rows of x: a workgroup of 8 × 8 invocations has a tile of 32 × 32 of y, each of them 4 × 4. Tiles of x
-// and of decoded w pass through shared memory, a place along k a line, padded so that writes to a column spread over banks.
-const uint kTile = 32, kPitch = kTile + 1;
+// A product with many rows of x (tile.glsl). Tiles of x and of decoded w pass through shared memory, a place along k a line,
+// padded so that writes to a column spread over banks.
+const uint kPitch = kTile + 1;
 shared float x_tile[kTile * kPitch], w_tile[kTile * kPitch];
 
 void load_tiles(uint m0, uint n0, uint k0) {
@@ -16,13 +16,15 @@ void load_tiles(uint m0, uint n0, uint k0) {
 }
 
 void main() {
-  const uint n0 = gl_WorkGroupID.x * kTile, m0 = gl_WorkGroupID.y * kTile;
-  const uint column = gl_LocalInvocationIndex % 8, row = gl_LocalInvocationIndex / 8;
+  const uvec2 tile = own_tile(pieces(args.n, kTile)), places = own_k();
+  const uint n0 = tile.x * kTile, m0 = tile.y * kTile;
+  if (m0 >= args.m) return;
+  const uint column = own_column(), row = own_row();
   float sum[4][4];
   for (uint i = 0; i < 4; ++i) {
     for (uint j = 0; j < 4; ++j) sum[i][j] = 0.0;
   }
-  for (uint k0 = 0; k0 < args.k; k0 += kTile) {
+  for (uint k0 = places.x; k0 < places.y; k0 += kTile) {
     load_tiles(m0, n0, k0);
     barrier();
     for (uint k = 0; k < kTile; ++k) {
@@ -35,11 +37,5 @@ void main() {
     }
     barrier();
   }
-  for (uint i = 0; i < 4; ++i) {
-    const uint64_t y_at = y_row(m0 + row + 8 * i);
-    for (uint j = 0; j < 4; ++j) {
-      const uint n = n0 + column + 8 * j;
-      if (n < args.n && m0 + row + 8 * i < args.m) write_y(y_at, n, sum[i][j]);
-    }
-  }
+  write_tile(sum, n0, m0);
 }

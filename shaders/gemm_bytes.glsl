@@ -1,6 +1,5 @@
 // shaders/gemm.glsl with bytes of x and of w: 16 places along k pass through shared memory at a time as a vector of four words
 // for each row.
-const uint kTile = 32;
 shared uvec4 x_tile[2][kTile], w_tile[2][kTile];
 shared vec2 x_factors[2][kTile], w_factors[2][kTile];
 
@@ -23,13 +22,15 @@ void load_tiles(uint m0, uint n0, uint k0) {
 }
 
 void main() {
-  const uint n0 = gl_WorkGroupID.x * kTile, m0 = gl_WorkGroupID.y * kTile;
-  const uint column = gl_LocalInvocationIndex % 8, row = gl_LocalInvocationIndex / 8;
+  const uvec2 tile = own_tile(pieces(args.n, kTile)), places = own_k();
+  const uint n0 = tile.x * kTile, m0 = tile.y * kTile;
+  if (m0 >= args.m) return;
+  const uint column = own_column(), row = own_row();
   float sum[4][4];
   for (uint i = 0; i < 4; ++i) {
     for (uint j = 0; j < 4; ++j) sum[i][j] = 0.0;
   }
-  for (uint k0 = 0; k0 < args.k; k0 += 32) {
+  for (uint k0 = places.x; k0 < places.y; k0 += 32) {
     load_tiles(m0, n0, k0);
     barrier();
     for (uint h = 0; h < 2; ++h) {
@@ -54,11 +55,5 @@ void main() {
     }
     barrier();
   }
-  for (uint i = 0; i < 4; ++i) {
-    const uint64_t y_at = y_row(m0 + row + 8 * i);
-    for (uint j = 0; j < 4; ++j) {
-      const uint n = n0 + column + 8 * j;
-      if (n < args.n && m0 + row + 8 * i < args.m) write_y(y_at, n, sum[i][j]);
-    }
-  }
+  write_tile(sum, n0, m0);
 }

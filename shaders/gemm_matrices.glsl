@@ -50,9 +50,9 @@ void load_tile(uint n0, uint k0) {
 }
 
 /// An element from x and w themselves, for rows that hold what is not finite.
-float exact_element(uint m, uint n) {
+float exact_element(uint m, uint n, uvec2 places) {
   float sum = 0.0;
-  for (uint k = 0; k < args.k; k += 32) {
+  for (uint k = places.x; k < places.y; k += 32) {
     float w[32];
     decode_32(n, k, w);
     for (uint i = 0; i < 32 && k + i < args.k; ++i) sum += w[i] * read_x(x_row(m), k + i);
@@ -61,22 +61,26 @@ float exact_element(uint m, uint n) {
 }
 
 void main() {
-  const uint n0 = gl_WorkGroupID.x * kTileN, m0 = gl_WorkGroupID.y * kTileM;
+  const uvec2 tile = own_tile(pieces(args.n, kTileN)), places = own_k();
+  const uint n0 = tile.x * kTileN, m0 = tile.y * kTileM;
+  if (m0 >= args.m) return;
+  // Of more subgroups than four, which a device makes of a workgroup where it takes smaller ones, the rest only loads.
+  const bool multiplies = gl_SubgroupID < 4;
   const uint own_n = gl_SubgroupID % 2 * kMatrices * kN, own_m = m0 + gl_SubgroupID / 2 * kMatrices * kM;
   Y_MATRIX y[kMatrices * kMatrices];
   Y_MATRIX part[kMatrices * kMatrices];
   Y_MATRIX power[kMatrices];
-  for (uint i = 0; i < kMatrices; ++i) {
+  for (uint i = 0; i < kMatrices && multiplies; ++i) {
     coopMatLoad(power[i], Floats(powers_at()).value, own_m + i * kM, 0, gl_CooperativeMatrixLayoutColumnMajor);
     for (uint j = 0; j < kMatrices; ++j) {
       y[i * kMatrices + j] = Y_MATRIX(0.0);
       part[i * kMatrices + j] = Y_MATRIX(0.0);
     }
   }
-  for (uint k0 = 0; k0 < args.k; k0 += kDepth) {
+  for (uint k0 = places.x; k0 < places.y; k0 += kDepth) {
     load_tile(n0, k0);
     barrier();
-    for (uint k = 0; k < kDepth; k += kK) {
+    for (uint k = 0; k < kDepth && multiplies; k += kK) {
       W_MATRIX w[kMatrices];
       for (uint j = 0; j < kMatrices; ++j) {
         coopMatLoad(w[j], w_tile, (own_n + j * kN) * kPitch + k, kPitch, gl_CooperativeMatrixLayoutColumnMajor);
@@ -112,13 +116,13 @@ void main() {
   for (uint i = 0; i < kMatrices; ++i) {
     for (uint j = 0; j < kMatrices; ++j) {
       const uint staged = gl_SubgroupID * kM * kN;
-      coopMatStore(y[i * kMatrices + j], y_tile, staged, kN, gl_CooperativeMatrixLayoutRowMajor);
+      if (multiplies) coopMatStore(y[i * kMatrices + j], y_tile, staged, kN, gl_CooperativeMatrixLayoutRowMajor);
       barrier();
-      for (uint e = gl_SubgroupInvocationID; e < kM * kN; e += gl_SubgroupSize) {
+      for (uint e = gl_SubgroupInvocationID; e < kM * kN && multiplies; e += gl_SubgroupSize) {
         const uint m = own_m + i * kM + e / kN, n = n0 + own_n + j * kN + e % kN;
         if (m >= args.m || n >= args.n) continue;
         const bool is_plain = !isnan(uintBitsToFloat(Word(powers_at() + m * 4).value));
-        write_y(y_row(m), n, is_plain ? y_tile[staged + e] : exact_element(m, n));
+        write_y(y_row(m), n, is_plain ? y_tile[staged + e] : exact_element(m, n, places));
       }
       barrier();
     }

@@ -1,14 +1,13 @@
 // shaders/gemv.glsl with bytes of x.
-layout(constant_id = 3) const uint kM = 1;     // rows of x
-layout(constant_id = 7) const uint kRows = 4;  // rows of w
-
 void main() {
-  const uint first = gl_WorkGroupID.x * kRows, m0 = gl_WorkGroupID.y * kM, step = gl_WorkGroupSize.x * 32;
+  const uvec2 tile = own_tile(pieces(args.n, kRows)), places = own_k();
+  const uint first = tile.x * kRows, m0 = tile.y * kM, step = gl_WorkGroupSize.x * 32;
+  if (m0 >= args.m) return;
   float sum[kRows][kM];
   for (uint r = 0; r < kRows; ++r) {
     for (uint m = 0; m < kM; ++m) sum[r][m] = 0.0;
   }
-  for (uint k = gl_LocalInvocationIndex * 32; k < args.k; k += step) {
+  for (uint k = places.x + gl_LocalInvocationIndex * 32; k < places.y; k += step) {
     Codes w[kRows];
     for (uint r = 0; r < kRows; ++r) w[r] = signed_codes(min(first + r, args.n - 1), k);
     for (uint m = 0; m < kM; ++m) {
@@ -27,10 +26,5 @@ void main() {
       }
     }
   }
-  for (uint r = 0; r < kRows; ++r) {
-    for (uint m = 0; m < kM; ++m) {
-      const float total = sum_together(sum[r][m]);
-      if (gl_LocalInvocationIndex == 0 && first + r < args.n && m0 + m < args.m) write_y(y_row(m0 + m), first + r, total);
-    }
-  }
+  write_sums(sum, first, m0);
 }

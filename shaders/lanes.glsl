@@ -8,7 +8,9 @@ layout(constant_id = 7) const uint kRows = 4;
 
 void main() {
   const uint lanes = gl_WorkGroupSize.x, lane = gl_LocalInvocationIndex, part = min(4 * lanes, 32);
-  const uint n0 = gl_WorkGroupID.y * kRows * lanes + lane, m0 = gl_WorkGroupID.x * kM;
+  const uvec2 tile = own_tile(pieces(args.m, kM));
+  const uint n0 = tile.y * kRows * lanes + lane, m0 = tile.x * kM;
+  if (tile.y * kRows * lanes >= args.n) return;
   uint64_t x_at[kM];
   for (uint m = 0; m < kM; ++m) x_at[m] = x_row(m0 + m);
   float sum[kRows][kM];

@@ -17,7 +17,7 @@ vec2 product_of(float a, float b) {
 /// Rounded to nearest, as what devices divide need not be.
 float quotient(float a, float b) {
   precise const float q = a / b;
-  if (isinf(q)) return q;
+  if (isinf(q) || isinf(b)) return q;
   const vec2 p = product_of(q, b);
   precise const float rest = (a - p.x) - p.y;
   precise const float nearer = q + rest / b;

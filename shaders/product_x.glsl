@@ -28,10 +28,11 @@ void read_32_of_x(uint64_t row, uint k, out float x[32]) {
   }
 }
 
-/// Where row m of y begins, and its element n.
+/// Where row m of y begins, and its element n. Parts along k have a y each, one behind another.
 uint64_t y_row(uint m) {
   const uint row = min(m, args.m - 1);
-  const int64_t at = kScattered ? int64_t(Long(args.rows + row * 16 + 8).value) : int64_t(row) * args.y_row;
+  int64_t at = kScattered ? int64_t(Long(args.rows + row * 16 + 8).value) : int64_t(row) * args.y_row;
+  at += int64_t(gl_WorkGroupID.z) * args.m * args.n;
   return args.y + uint64_t(at * int64_t(item_size(kY)));
 }
 void write_y(uint64_t row, uint n, float value) {

@@ -2,8 +2,8 @@
 // by more than √15 / 254 of its norm. What is not finite, or so small or large that steps would vanish or sums overflow, is
 // marked.
 void main() {
-  const uint pieces = padded_k() / 32, i = (gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x) * gl_WorkGroupSize.x + gl_LocalInvocationIndex;
-  const uint m = i / pieces, k = i % pieces * 32;
+  const uint each = padded_k() / 32, i = (gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x) * gl_WorkGroupSize.x + gl_LocalInvocationIndex;
+  const uint m = i / each, k = i % each * 32;
   if (m >= args.m) return;
   float x[32];
   read_32_of_x(x_row(m), k, x);

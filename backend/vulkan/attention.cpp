@@ -30,7 +30,16 @@ std::array<std::int32_t, 3> outer_strides(const Tensor& t) {
   return {static_cast<std::int32_t>(s[0]), static_cast<std::int32_t>(s[1]), static_cast<std::int32_t>(s[2])};
 }
 
-bool lies_in_rows(const Tensor& t) { return !t.is_quantized() && (t.shape().back() == 1 || t.impl().strides[3] == 1); }
+/// Strides of batches, heads and positions that 32 bits hold.
+bool is_near(const Tensor& t) {
+  const Strides& s = t.impl().strides;
+  return std::all_of(s.begin(), s.begin() + 3,
+                     [](std::int64_t step) { return step == static_cast<std::int32_t>(step); });
+}
+
+bool lies_in_rows(const Tensor& t) {
+  return is_near(t) && !t.is_quantized() && (t.shape().back() == 1 || t.impl().strides[3] == 1);
+}
 
 /// What a shader keeps of a query in shared memory, and what its arguments have room for.
 constexpr std::int64_t kMostDepth = 1024, kMostSharing = 1023;

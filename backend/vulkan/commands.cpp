@@ -26,7 +26,7 @@ Commands::~Commands() {
 
 VkCommandBuffer Commands::recording() {
   gpu_.require_alive();
-  if (kept_ && kept_->recorder != std::this_thread::get_id()) submit();
+  if (ended_ || (kept_ && kept_->recorder != std::this_thread::get_id())) submit();
   if (begun_) return buffer_;
   const CommandPool& slot = slots_[open_ % kSlots];
   if (open_ > kSlots) gpu_.wait(open_ - kSlots);
@@ -41,6 +41,7 @@ void Commands::begin(VkCommandPool pool, VkCommandBuffer buffer, VkCommandBuffer
   info.flags = usage;
   check(gpu_.call().vkBeginCommandBuffer(buffer, &info), "starting a batch");
   begun_ = true;
+  ended_ = false;
   buffer_ = buffer;
   bound_ = nullptr;
   // Whatever earlier batches wrote is seen by this one.
@@ -139,12 +140,17 @@ void Commands::submit() {
   KeptCommands* const kept = std::exchange(kept_, nullptr);
   if (kept) begun_ = false;  // its buffer may be gone by the time that a submission that fails is tried again
   gpu_.require_alive();
-  barrier(VK_PIPELINE_STAGE_HOST_BIT, VK_ACCESS_HOST_READ_BIT);
-  check(gpu_.call().vkEndCommandBuffer(buffer_), "ending a batch");
+  if (!ended_) {
+    barrier(VK_PIPELINE_STAGE_HOST_BIT, VK_ACCESS_HOST_READ_BIT);
+    const VkResult result = gpu_.call().vkEndCommandBuffer(buffer_);
+    if (result < 0) gpu_.give_up();  // its commands are gone, and what they were to write is never written
+    check(result, "ending a batch");
+  }
+  ended_ = !kept;
   gpu_.submit(buffer_, open_);
   if (kept) kept->batch = open_;
   ++open_;
-  begun_ = false;
+  begun_ = ended_ = false;
   count_ = 0;
 }
 

@@ -80,6 +80,7 @@ class Commands {
   std::uint64_t open_ = 1;  // the batch that is being recorded
   std::uint64_t host_writes_until_ = 0;
   bool begun_ = false;
+  bool ended_ = false;                // it waits to be submitted, and takes no more
   VkCommandBuffer buffer_ = nullptr;  // of that batch, once it has begun
   KeptCommands* kept_ = nullptr;      // whose buffer that is; null: a slot's
   VkPipeline bound_ = nullptr;        // in that batch

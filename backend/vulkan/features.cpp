@@ -119,9 +119,16 @@ Features probe_features(VkPhysicalDevice device) {
   Features found;
   VkPhysicalDeviceVulkan11Properties v11{};
   v11.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_PROPERTIES;
+  VkPhysicalDeviceFloatControlsProperties floats{};
+  floats.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FLOAT_CONTROLS_PROPERTIES;
+  VkPhysicalDeviceMaintenance4PropertiesKHR buffers{};
+  buffers.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_PROPERTIES_KHR;
+  buffers.maxBufferSize = ~VkDeviceSize{0};
   VkPhysicalDeviceProperties2 properties{};
   properties.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2;
   properties.pNext = &v11;
+  v11.pNext = &floats;
+  if (has_extension(device, VK_KHR_MAINTENANCE_4_EXTENSION_NAME)) floats.pNext = &buffers;
   vkGetPhysicalDeviceProperties(device, &properties.properties);
   if (properties.properties.apiVersion < VK_API_VERSION_1_2) {
     found.lacking.emplace_back("Vulkan 1.2");
@@ -131,9 +138,10 @@ Features probe_features(VkPhysicalDevice device) {
   const VkPhysicalDeviceLimits& limits = properties.properties.limits;
   found.subgroup_size = std::max(v11.subgroupSize, 1u);
   found.shared_memory_bytes = limits.maxComputeSharedMemorySize;
-  found.largest_workgroup = limits.maxComputeWorkGroupInvocations;
-  found.most_workgroups = limits.maxComputeWorkGroupCount[0];
-  found.largest_allocation = v11.maxMemoryAllocationSize;
+  found.largest_workgroup = std::min(limits.maxComputeWorkGroupInvocations, limits.maxComputeWorkGroupSize[0]);
+  found.most_workgroups = std::min(limits.maxComputeWorkGroupCount[0], limits.maxComputeWorkGroupCount[1]);
+  found.largest_buffer = buffers.maxBufferSize;
+  found.strict_floats = floats.shaderSignedZeroInfNanPreserveFloat32 != VK_FALSE;
   const bool computes = (v11.subgroupSupportedStages & VK_SHADER_STAGE_COMPUTE_BIT) != 0;
   if (!computes || (v11.subgroupSupportedOperations & kSubgroupUses) != kSubgroupUses) {
     found.lacking.emplace_back("subgroup arithmetic");

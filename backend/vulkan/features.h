@@ -22,9 +22,10 @@ struct Features {
 
   std::uint32_t subgroup_size = 1;
   std::uint32_t shared_memory_bytes = 0;
-  std::uint32_t largest_workgroup = 0;
-  std::uint32_t most_workgroups = 0;  ///< along one dimension
-  std::uint64_t largest_allocation = 0;
+  std::uint32_t largest_workgroup = 0;  ///< of one dimension
+  std::uint32_t most_workgroups = 0;    ///< along each of the first two dimensions
+  std::uint64_t largest_buffer = 0;
+  bool strict_floats = false;  ///< shaders may ask that NaNs, infinities and signed zeros are computed with
   /// Whether products read through texel views (shaders/texels.glsl), and how much of a buffer one of 32 bits covers.
   bool texels = false;
   std::uint64_t texel_view_bytes = 0;

@@ -62,9 +62,8 @@ void Gpu::require(VkResult result, std::string_view what) {
 
 void Gpu::submit(VkCommandBuffer commands, std::uint64_t batch) {
   require_alive();
-  signal_after_next({timeline_, batch});
-  std::vector<VkSemaphore> waits, signals;
-  std::vector<std::uint64_t> awaited, reached;
+  std::vector<VkSemaphore> waits, signals{timeline_};
+  std::vector<std::uint64_t> awaited, reached{batch};
   for (const Moment& moment : waits_) {
     waits.push_back(moment.timeline);
     awaited.push_back(moment.value);
@@ -74,8 +73,6 @@ void Gpu::submit(VkCommandBuffer commands, std::uint64_t batch) {
     reached.push_back(moment.value);
   }
   const std::vector<VkPipelineStageFlags> stages(waits.size(), VK_PIPELINE_STAGE_ALL_COMMANDS_BIT);
-  waits_.clear();
-  signals_.clear();
   VkTimelineSemaphoreSubmitInfo values{};
   values.sType = VK_STRUCTURE_TYPE_TIMELINE_SEMAPHORE_SUBMIT_INFO;
   values.waitSemaphoreValueCount = static_cast<std::uint32_t>(awaited.size());
@@ -94,6 +91,8 @@ void Gpu::submit(VkCommandBuffer commands, std::uint64_t batch) {
   info.pSignalSemaphores = signals.data();
   const auto alone = queue_in_use_ ? std::unique_lock(*queue_in_use_) : std::unique_lock<std::mutex>();
   require(table_.vkQueueSubmit(queue_, 1, &info, nullptr), "submitting");
+  waits_.clear();
+  signals_.clear();
 }
 
 bool Gpu::reached(std::uint64_t batch) {

@@ -37,8 +37,11 @@ class Gpu {
   /// Throws Error(device_lost) once the device was lost: it stays so.
   void require_alive() const;
   bool is_lost() const { return lost_; }
+  /// What was recorded there can no longer run.
+  void give_up() { lost_ = true; }
 
-  /// Submits; the timeline reaches `batch` when the commands are done. Batches are submitted in order.
+  /// Submits; the timeline reaches `batch` when the commands are done. Batches are submitted in order. What throws has
+  /// changed nothing, unless the device is lost.
   void submit(VkCommandBuffer commands, std::uint64_t batch);
   /// Whether the batch is done.
   bool reached(std::uint64_t batch);

@@ -19,6 +19,11 @@ double mebibytes(std::uint64_t bytes) { return static_cast<double>(bytes) / (1 <
 constexpr VkMemoryPropertyFlags kLocal = VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT;
 constexpr VkMemoryPropertyFlags kSeen = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
 constexpr VkMemoryPropertyFlags kCached = VK_MEMORY_PROPERTY_HOST_CACHED_BIT;
+/// What wants features that are not asked for, or is no memory of buffers, or is slow.
+constexpr VkMemoryPropertyFlags kOdd = VK_MEMORY_PROPERTY_PROTECTED_BIT | VK_MEMORY_PROPERTY_LAZILY_ALLOCATED_BIT |
+                                       VK_MEMORY_PROPERTY_DEVICE_COHERENT_BIT_AMD |
+                                       VK_MEMORY_PROPERTY_DEVICE_UNCACHED_BIT_AMD |
+                                       VK_MEMORY_PROPERTY_RDMA_CAPABLE_BIT_NV;
 /// What is asked for, best first.
 constexpr VkMemoryPropertyFlags kDeviceWishes[] = {kLocal | kSeen, kLocal, kSeen, 0};
 constexpr VkMemoryPropertyFlags kHostWishes[] = {kSeen | kCached, kSeen};
@@ -40,7 +45,8 @@ std::uint32_t Memory::memory_type(std::uint32_t allowed, Kind kind) const {
     for (std::uint32_t t = 0; t < memory.memoryTypeCount; ++t) {
       const VkMemoryType& type = memory.memoryTypes[t];
       const bool window = (wish & kLocal) && memory.memoryHeaps[type.heapIndex].size < largest;
-      if ((allowed >> t & 1u) && (type.propertyFlags & wish) == wish && !window) return t;
+      const bool plain = (type.propertyFlags & kOdd) == 0;
+      if ((allowed >> t & 1u) && (type.propertyFlags & wish) == wish && plain && !window) return t;
     }
   }
   throw Error(ErrorCode::unsupported, fmt::format("[vulkan] {}: no memory for buffers", gpu_.found().name));
@@ -127,6 +133,11 @@ bool Memory::take(Block& block, std::uint64_t bytes, Region* out) {
 Region Memory::allocate(std::uint64_t bytes, Kind kind) {
   const std::uint64_t size = std::max((bytes + kAlignment - 1) / kAlignment * kAlignment, kAlignment);
   std::list<Block>& blocks = blocks_[static_cast<std::size_t>(kind)];
+  if (const std::uint64_t most = gpu_.found().features.largest_buffer; size > most) {
+    throw Error(ErrorCode::out_of_memory,
+                fmt::format("[allocate] {:.1f} MiB on {}: no buffer there is larger than {:.1f} MiB", mebibytes(size),
+                            gpu_.found().name, mebibytes(most)));
+  }
   Region region;
   bool found = std::any_of(blocks.begin(), blocks.end(), [&](Block& block) { return take(block, size, &region); });
   if (!found) {

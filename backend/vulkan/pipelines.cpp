@@ -49,10 +49,13 @@ CacheFile cache_file(const FoundDevice& found) {
   return {folder.empty() ? folder : folder / fmt::format("pipelines-{}.bin", found.uuid), key.value()};
 }
 
-/// Whether a module declares the capability CooperativeMatrixKHR: its first instructions, behind five words, say.
+constexpr std::size_t kHeaderWords = 5;  // of a module
+constexpr std::uint32_t kOpCapability = 2u << 16 | 17u;
+
+/// Whether a module declares the capability CooperativeMatrixKHR: its first instructions say.
 bool multiplies_matrices(std::span<const std::uint32_t> words) {
-  constexpr std::uint32_t kOpCapability = 2u << 16 | 17u, kCooperativeMatrix = 6022;
-  for (std::size_t i = 5; i + 1 < words.size() && words[i] == kOpCapability; i += 2) {
+  constexpr std::uint32_t kCooperativeMatrix = 6022;
+  for (std::size_t i = kHeaderWords; i + 1 < words.size() && words[i] == kOpCapability; i += 2) {
     if (words[i + 1] == kCooperativeMatrix) return true;
   }
   return false;
@@ -62,6 +65,18 @@ bool multiplies_matrices(std::span<const std::uint32_t> words) {
 constexpr std::chrono::seconds kBetweenSaves{2};
 
 }  // namespace
+
+std::vector<std::uint32_t> with_strict_floats(std::span<const std::uint32_t> words) {
+  constexpr std::uint32_t kOpEntryPoint = 15, kStrict = 4466, kStrictMode = 4461;
+  std::vector<std::uint32_t> out(words.begin(), words.begin() + kHeaderWords);
+  out.insert(out.end(), {kOpCapability, kStrict});
+  for (std::size_t i = kHeaderWords; i < words.size(); i += words[i] >> 16) {
+    const auto instruction = words.subspan(i, words[i] >> 16);
+    out.insert(out.end(), instruction.begin(), instruction.end());
+    if ((words[i] & 0xffffu) == kOpEntryPoint) out.insert(out.end(), {4u << 16 | 16u, words[i + 2], kStrictMode, 32});
+  }
+  return out;
+}
 
 Pipelines::Pipelines(Gpu& gpu) : gpu_(gpu), file_(cache_file(gpu.found())) {
   const VkPushConstantRange arguments{VK_SHADER_STAGE_COMPUTE_BIT, 0, kPushBytes};
@@ -131,8 +146,11 @@ VkPipeline Pipelines::make(const Variant& variant) {
   if (!shader) throw Error(ErrorCode::unsupported, fmt::format("[vulkan] there is no shader {}", variant.shader));
   VkShaderModuleCreateInfo code{};
   code.sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO;
-  code.codeSize = shader->words.size_bytes();
-  code.pCode = shader->words.data();
+  std::vector<std::uint32_t> strict;
+  if (gpu_.found().features.strict_floats) strict = with_strict_floats(shader->words);
+  const std::span<const std::uint32_t> words = strict.empty() ? shader->words : std::span<const std::uint32_t>(strict);
+  code.codeSize = words.size_bytes();
+  code.pCode = words.data();
   VkShaderModule module = nullptr;
   check(call.vkCreateShaderModule(gpu_.handle(), &code, nullptr, &module), shader->name);
 

@@ -5,6 +5,7 @@
 #include <span>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "backend/vulkan/cache_file.h"
 #include "backend/vulkan/gpu.h"
@@ -28,6 +29,10 @@ struct Variant {
   /// What tells it from all others.
   std::uint64_t digest() const;
 };
+
+/// A module with the execution mode SignedZeroInfNanPreserve for 32 bits, and the capability that it takes: without it
+/// a device may compute as if there were no NaN.
+std::vector<std::uint32_t> with_strict_floats(std::span<const std::uint32_t> words);
 
 /// Bytes of arguments that a dispatch may take: what every device has.
 inline constexpr std::size_t kPushBytes = 128;

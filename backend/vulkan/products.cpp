@@ -23,6 +23,7 @@ struct ProductArguments {
   std::uint32_t parts = 1;
   std::uint64_t rows = 0;
   std::uint64_t x_made = 0;
+  std::uint32_t part_k = 0;
 
   explicit ProductArguments(const MatmulArgs& args)
       : x(address_of(args.x)),
@@ -33,7 +34,8 @@ struct ProductArguments {
         x_row(stride(args.x, 0)),
         x_column(stride(args.x, 1)),
         y_row(stride(args.y, 0)),
-        y_column(stride(args.y, 1)) {
+        y_column(stride(args.y, 1)),
+        part_k(k) {
     const TensorImpl& w = args.w.impl();
     if (!w.packing) {
       component[0] = address_of(args.w);
@@ -56,9 +58,10 @@ static_assert(sizeof(ProductArguments) <= kPushBytes);
 
 bool on_16_bytes(std::uint64_t begin, std::int64_t pitch) { return begin % 16 == 0 && pitch % 16 == 0; }
 
-/// The rows of x and of w that a workgroup has.
+/// The rows of x and of w that shaders are told of, and how many times as many a workgroup has.
 struct Tile {
   std::uint32_t m = 0, n = 0;
+  std::uint32_t times_m = 1, times_n = 1;
 };
 
 /// What shaders/halves_of_x.glsl is specialized by; nothing for other kernels.
@@ -66,12 +69,12 @@ struct Matrices {
   MatrixShape shape = {};
   std::uint32_t halves = 0, fold = 0;
 
-  Tile tile() const { return {4 * shape.m, 4 * shape.n}; }
+  Tile tile() const { return {shape.m, shape.n, 4, 4}; }
 };
 
 /// One product: its operands, its arguments, and how shaders read the operands.
 struct Product {
-  const MatmulArgs& operands;
+  MatmulArgs operands;
   ProductArguments arguments{operands};
   Tensor rows = {};    ///< where rows lie anywhere, on the device: their places in x and y
   Tensor x_made = {};  ///< x as another kernel left it: shaders/bytes_of_x.glsl, halves_of_x.glsl
@@ -79,22 +82,6 @@ struct Product {
   CachedVector<VkBufferView> texels = {};  ///< by binding; empty where operands are read at addresses
 
   explicit Product(const MatmulArgs& args) : operands(args) {}
-
-  /// Leaves `size` places of k, from `begin` on.
-  void begin_at(std::uint32_t begin, std::uint32_t size) {
-    const auto bytes = [](std::int64_t elements, DType dtype) {
-      return static_cast<std::uint64_t>(elements * static_cast<std::int64_t>(itemsize(dtype)));
-    };
-    const Packing* packing = operands.w.packing();
-    arguments.k = size;
-    arguments.x += bytes(std::int64_t{begin} * arguments.x_column, operands.x.dtype());
-    if (!packing) arguments.component[0] += bytes(std::int64_t{begin} * arguments.w_column, operands.w.dtype());
-    for (std::size_t c = 0; packing && c < packing->components.size(); ++c) {
-      if (packing->format->components[c].of_row) continue;
-      const std::int64_t skipped = packing->format->width(static_cast<int>(c), begin);
-      arguments.component[c] += bytes(skipped, packing->components[c].dtype());
-    }
-  }
 
   /// Whether rows begin at multiples of 16 bytes and are whole, as shaders/product_x.glsl and reads.glsl ask.
   bool wide_x() const {
@@ -160,19 +147,23 @@ Variant variant_of(const Product& product, std::string shader, Tile tile, std::u
   return variant;
 }
 
+/// Tiles of so many rows and columns that y has.
+std::uint64_t tiles(const Product& product, Tile tile) {
+  return std::uint64_t{pieces(product.arguments.n, tile.times_n * tile.n)} *
+         pieces(product.arguments.m, tile.times_m * tile.m);
+}
+
+/// Records so many workgroups for each part along k.
 void run(Context& context, const Product& product, std::string_view algorithm, Tile tile, std::uint32_t workgroup,
-         Commands::Groups groups) {
+         std::uint64_t count) {
   const MatmulArgs& args = product.operands;
   const Format* format = args.w.is_quantized() ? args.w.packing()->format : nullptr;
   CachedVector<Tensor> reads = parts_of(args.w);
   reads.insert(reads.end(), {args.x, product.rows, product.x_made});
+  Commands::Groups groups = context.spread(count);
+  groups[2] = product.arguments.parts;
   context.dispatch(variant_of(product, shader_for(algorithm, format), tile, workgroup),
                    std::as_bytes(std::span(&product.arguments, 1)), groups, reads, {&args.y, 1}, product.texels);
-}
-
-/// A workgroup for each tile of y, those of the same rows of x one after another.
-Commands::Groups tiles(const Product& product, Tile tile) {
-  return {pieces(product.arguments.n, tile.n), pieces(product.arguments.m, tile.m), 1};
 }
 
 /// What fills a device, and the least of k that is worth a part of its own. Parts begin where blocks of all formats do.
@@ -182,33 +173,31 @@ constexpr std::uint32_t kFilling = 256, kLeastPart = 1024, kPartStep = 256;
 /// so that deterministic products have one.
 std::uint32_t parts_of_k(const Product& product, Tile tile) {
   if (product.operands.deterministic || product.rows.defined()) return 1;
-  const auto [along_w, along_x, one] = tiles(product, tile);
-  const std::uint64_t wanted = kFilling / std::max(std::uint64_t{along_w} * along_x, std::uint64_t{1});
+  const std::uint64_t wanted = kFilling / std::max(tiles(product, tile), std::uint64_t{1});
   return static_cast<std::uint32_t>(
       std::clamp<std::uint64_t>(product.arguments.k / kLeastPart, 1, std::max<std::uint64_t>(wanted, 1)));
 }
 
-/// Runs a product of tiles as parts along k, which do not wait for one another, and sums those in their order.
+/// Runs a product of tiles, or parts of it along k, which do not wait for one another and are summed in their order.
 void run_in_parts(Context& context, const Product& product, std::string_view algorithm, Tile tile,
                   std::uint32_t workgroup) {
   const std::uint32_t k = product.arguments.k, wanted = parts_of_k(product, tile);
   if (wanted == 1) return run(context, product, algorithm, tile, workgroup, tiles(product, tile));
-  const std::uint32_t step = pieces(pieces(k, wanted), kPartStep) * kPartStep;
   const std::int64_t m = product.arguments.m, n = product.arguments.n;
+  Product part = product;
+  part.arguments.part_k = pieces(pieces(k, wanted), kPartStep) * kPartStep;
+  part.arguments.parts = pieces(k, part.arguments.part_k);
+  part.operands.y = context.allocate({part.arguments.parts, m, n}, DType::f32);
+  part.arguments.y = address_of(part.operands.y);
+  part.arguments.y_row = static_cast<std::int32_t>(n);
+  part.arguments.y_column = 1;
+  run(context, part, algorithm, tile, workgroup, tiles(product, tile));
   Product whole = product;
-  whole.arguments.parts = pieces(k, step);
-  const Tensor parts = context.allocate({whole.arguments.parts, m, n}, DType::f32);
-  whole.arguments.x = address_of(parts);
-  for (std::uint32_t p = 0; p < whole.arguments.parts; ++p) {
-    MatmulArgs operands = product.operands;
-    operands.y = make_view(parts, {m, n}, {n, 1}, p * m * n);
-    Product part(operands);
-    part.begin_at(p * step, std::min(step, k - p * step));
-    run(context, part, algorithm, tile, workgroup, tiles(product, tile));
-  }
+  whole.arguments.x = part.arguments.y;
+  whole.arguments.parts = part.arguments.parts;
   context.dispatch(
       variant_of(product, "sum_parts", {}, kElementWorkgroup), std::as_bytes(std::span(&whole.arguments, 1)),
-      context.spread(workgroups(static_cast<std::uint64_t>(m * n))), {&parts, 1}, {&product.operands.y, 1});
+      context.spread(workgroups(static_cast<std::uint64_t>(m * n))), {&part.operands.y, 1}, {&product.operands.y, 1});
 }
 
 /// Numbers of rows are powers of two, so that few pipelines serve all sizes.
@@ -237,17 +226,15 @@ void launch_lanes(Context& context, const Product& product) {
   const std::uint32_t lanes = context.found().features.subgroup_size;
   // What is read of x serves all of a lane's rows of w; but each of them is as much more to compile.
   const std::uint32_t m = rows_at_a_time(product, 16);
-  const Tile tile{m, m == 16 ? 8u : 4u};
-  // Those of the same rows of w follow one another: they find them in a cache.
-  const auto [along_w, along_x, one] = tiles(product, {tile.m, tile.n * lanes});
-  run(context, through_texels, "lanes", tile, lanes, {along_x, along_w, one});
+  const Tile tile{m, m == 16 ? 8u : 4u, 1, lanes};
+  run(context, through_texels, "lanes", tile, lanes, tiles(product, tile));
 }
 
 void launch_across(Context& context, const Product& product) {
   const std::uint32_t lanes = context.found().features.subgroup_size;
-  const Tile tile{rows_at_a_time(product, 4), 0};
+  const Tile tile{rows_at_a_time(product, 4)};
   run(context, product, "across", tile, lanes,
-      {pieces(product.arguments.k, 32 * lanes), pieces(product.arguments.m, tile.m), 1});
+      std::uint64_t{pieces(product.arguments.k, 32 * lanes)} * pieces(product.arguments.m, tile.m));
 }
 
 /// Records that x becomes bytes, and gives the product that has them.
@@ -264,12 +251,11 @@ Product with_bytes_of_x(Context& context, const Product& product) {
 
 void launch_gemv_bytes(Context& context, const Product& product) {
   const Tile tile{rows_at_a_time(product, kMostGemvRows), 4};
-  run(context, with_bytes_of_x(context, product), "gemv_bytes", tile, context.found().features.subgroup_size,
-      tiles(product, tile));
+  run_in_parts(context, with_bytes_of_x(context, product), "gemv_bytes", tile, context.found().features.subgroup_size);
 }
 
 void launch_gemm_bytes(Context& context, const Product& product) {
-  run(context, with_bytes_of_x(context, product), "gemm_bytes", kGemmTile, 64, tiles(product, kGemmTile));
+  run_in_parts(context, with_bytes_of_x(context, product), "gemm_bytes", kGemmTile, 64);
 }
 
 /// Records that x becomes numbers of f16 that cooperative matrices multiply, and gives the product that has them.
@@ -278,8 +264,8 @@ Product with_halves_of_x(Context& context, const Product& product, std::uint32_t
   const MatrixShape shape = context.found().features.matrices;
   const auto group = static_cast<std::uint32_t>(product.operands.w.packing()->format->group_size);
   out.matrices = {shape, halves, std::bit_floor(std::clamp(group, 16u, 128u))};
-  const Tile tile = out.matrices.tile();
-  const std::int64_t m = std::int64_t{pieces(out.arguments.m, tile.m)} * tile.m;
+  const std::uint32_t tile = 4 * shape.m;
+  const std::int64_t m = std::int64_t{pieces(out.arguments.m, tile)} * tile;
   const std::int64_t k = std::int64_t{pieces(out.arguments.k, 128)} * 128;
   out.x_made = context.allocate({m * (k * halves * 2 + 4 + k / out.matrices.fold * 4)}, DType::u8);
   out.arguments.x_made = address_of(out.x_made);
@@ -295,9 +281,7 @@ template <Precision precision>
 void launch_matrices(Context& context, const Product& product) {
   const bool wide = precision == Precision::standard && product.operands.x.dtype() == DType::f32;
   const Product halves = with_halves_of_x(context, product, wide ? 2 : 1);
-  const MatrixShape shape = halves.matrices.shape;
-  run(context, halves, "gemm_matrices", {shape.m, shape.n}, 4 * context.found().features.subgroup_size,
-      tiles(product, halves.matrices.tile()));
+  run_in_parts(context, halves, "gemm_matrices", halves.matrices.tile(), 4 * context.found().features.subgroup_size);
 }
 
 /// The places of rows that lie anywhere, for shaders/product_x.glsl.

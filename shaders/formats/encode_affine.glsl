@@ -15,12 +15,12 @@ void encode_group(uint row, uint k) {
     has_nan = has_nan || isnan(w);
   }
   const bool from_low = abs(low) > abs(high);
-  const float step = max((high - low) / top, 1e-7);
+  const float step = max(quotient(high - low, top), 1e-7);
   const float edge = from_low ? low : high;
   float scale = from_low ? step : -step, bias = 0.0;
-  const float edge_code = roundEven(edge / scale);
+  const float edge_code = roundEven(quotient(edge, scale));
   if (edge_code != 0.0) {
-    scale = edge / edge_code;
+    scale = quotient(edge, edge_code);
     bias = edge;
   }
   if (has_nan) scale = bias = uintBitsToFloat(0x7fc00000u);
@@ -31,7 +31,7 @@ void encode_group(uint row, uint k) {
   uint64_t codes = component(0, row) + uint64_t(k / 32 * kBits * 4);
   uint word = 0, filled = 0;
   for (uint i = 0; i < kGroupSize; ++i) {
-    const float value = (weight(i) - bias) / scale;
+    const float value = quotient(weight(i) - bias, scale);
     const uint code = value > 0.0 ? uint(roundEven(min(value, top))) : 0u;
     word |= code << filled;
     filled += kBits;

@@ -10,7 +10,7 @@ float largest_by_magnitude() {
   }
   return largest;
 }
-float reciprocal_or_zero(float d) { return d == 0.0 ? 0.0 : 1.0 / d; }
+float reciprocal_or_zero(float d) { return d == 0.0 ? 0.0 : quotient(1.0, d); }
 void store_word(uint64_t at, uint word) {
   Half(at).value = uint16_t(word & 0xffffu);
   Half(at + 2).value = uint16_t(word >> 16);
@@ -30,9 +30,9 @@ void encode_nibbles(uint64_t block, uint code_bits, bool has_offset) {
       high = w > high ? w : high;
     }
     m = has_nan ? uintBitsToFloat(0x7fc00000u) : low;
-    d = has_nan ? m : (high - low) / top;
+    d = has_nan ? m : quotient(high - low, top);
   } else {
-    d = largest_by_magnitude() / -zero;
+    d = largest_by_magnitude() * (-1.0 / zero);  // a power of two
   }
   const float inverse = reciprocal_or_zero(d), rounding = has_offset ? 0.5 : zero + 0.5;
   uint nibbles[4] = uint[](0u, 0u, 0u, 0u), fifth = 0;

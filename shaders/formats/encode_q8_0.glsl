@@ -1,7 +1,7 @@
 // Into GGUF Q8_0: an f16 scale, 32 signed bytes, rounded half away from zero.
 void encode_group(uint row, uint k) {
   const uint64_t block = component(0, row) + uint64_t(k / 32 * 34);
-  const float d = abs(largest_by_magnitude()) / 127.0, inverse = reciprocal_or_zero(d);
+  const float d = quotient(abs(largest_by_magnitude()), 127.0), inverse = reciprocal_or_zero(d);
   Half(block).value = uint16_t(half_of_float(d));
   for (uint i = 0; i < 32; i += 4) {
     uint word = 0;

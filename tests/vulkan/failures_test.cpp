@@ -22,6 +22,14 @@ VkResult allocate_or_refuse(VkDevice device, const VkMemoryAllocateInfo* info, c
   }
   return allocate_really(device, info, callbacks, memory);
 }
+PFN_vkQueueSubmit submit_really = nullptr;
+VkResult refuse_once(VkQueue queue, std::uint32_t count, const VkSubmitInfo* infos, VkFence fence) {
+  if (refusals > 0) {
+    --refusals;
+    return VK_ERROR_OUT_OF_HOST_MEMORY;
+  }
+  return submit_really(queue, count, infos, fence);
+}
 VkResult lose_at_submission(VkQueue, std::uint32_t, const VkSubmitInfo*, VkFence) { return VK_ERROR_DEVICE_LOST; }
 VkResult lose_at_wait(VkDevice, const VkSemaphoreWaitInfo*, std::uint64_t) { return VK_ERROR_DEVICE_LOST; }
 
@@ -52,6 +60,25 @@ TEST_F(Failures, OutOfMemoryNamesSizesAndPasses) {
   refusals = 2;
   expect_error(ErrorCode::out_of_memory, "[allocate] 120.0 MiB on ", [] { zeros({30 << 20}); });
   EXPECT_THAT((x + 1).to_vector<float>(), testing::Each(2));
+}
+
+TEST_F(Failures, WhatNoBufferHoldsIsOutOfMemory) {
+  auto& backend = static_cast<detail::vulkan::VulkanBackend&>(detail::vulkan_backend(device_.index));
+  auto& features = const_cast<detail::vulkan::Features&>(backend.context().found().features);
+  features.largest_buffer = std::uint64_t{64} << 20;
+  const with in_force(there());
+  EXPECT_EQ(zeros({15 << 20}).numel(), 15 << 20);
+  expect_error(ErrorCode::out_of_memory, "no buffer there is larger than 64.0 MiB", [] { zeros({20 << 20}); });
+}
+
+TEST_F(Failures, ABatchThatIsRefusedIsSubmittedAgain) {
+  const with in_force(there());
+  const Tensor x = ones({1000}), y = x + 1;
+  submit_really = std::exchange(functions().vkQueueSubmit, refuse_once);
+  refusals = 2;
+  expect_error(ErrorCode::out_of_memory, "submitting", [&] { y.to_vector<float>(); });
+  expect_error(ErrorCode::out_of_memory, "submitting", [&] { x + 2; });  // which nothing is lost of
+  EXPECT_THAT((y + 3).to_vector<float>(), testing::Each(5));
 }
 
 TEST_F(Failures, ADeviceThatIsLostStaysSo) {
