@@ -142,9 +142,11 @@ Tensor DecoderModel::attend(const DecoderLayer& layer, std::int64_t index, const
                             KvCache& cache) const {
   const Attention& a = layer.attention;
   const auto rotate = [&](const Tensor& heads) { return rope(heads, step.positions, step.frequencies); };
-  const Tensor q = rotate(to_heads(a.query(x), config_.num_attention_heads, a.query_norm, config_.rms_norm_eps));
-  const Tensor k = rotate(to_heads(a.key(x), config_.num_key_value_heads, a.key_norm, config_.rms_norm_eps));
-  const Tensor v = to_heads(a.value(x), config_.num_key_value_heads, {}, 0);
+  // None of the products waits for another: a device computes them at once.
+  const Tensor queries = a.query(x), keys = a.key(x), values = a.value(x);
+  const Tensor q = rotate(to_heads(queries, config_.num_attention_heads, a.query_norm, config_.rms_norm_eps));
+  const Tensor k = rotate(to_heads(keys, config_.num_key_value_heads, a.key_norm, config_.rms_norm_eps));
+  const Tensor v = to_heads(values, config_.num_key_value_heads, {}, 0);
 
   // Padding at a row's right end writes keys too: the causal mask hides them from the row's own tokens, and the next
   // call writes over them.

@@ -19,7 +19,10 @@ struct FeedForward {
   Linear gate, up, down;
   Activation activation = nullptr;
 
-  Tensor operator()(const Tensor& x) const { return down(activation(gate(x)) * up(x)); }
+  Tensor operator()(const Tensor& x) const {
+    const Tensor gated = gate(x), wide = up(x);  // neither of which waits for the other
+    return down(activation(gated) * wide);
+  }
   std::uint64_t nbytes() const { return gate.nbytes() + up.nbytes() + down.nbytes(); }
 };
 
