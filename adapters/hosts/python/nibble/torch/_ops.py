@@ -6,13 +6,14 @@ the size of the packed axis, the last as it is stored; `turned` exchanges the la
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, Sequence
+from typing import Any, Sequence, cast
 
 import torch
-from torch.utils.dlpack import from_dlpack, to_dlpack
+from torch.utils.dlpack import from_dlpack
+from torch.utils.dlpack import to_dlpack  # type: ignore[attr-defined]  # public by its page, not by its __all__
 from torch.utils.weak import WeakIdKeyDictionary
 
-from .. import _nibble
+from .. import Tensor, _nibble
 
 _WEIGHT = "Tensor[] parts, str format, ScalarType dtype, int columns"
 _library = torch.library.Library("nibble", "DEF")
@@ -30,11 +31,11 @@ DTYPES = {
 }
 
 
-def to_nibble(x: torch.Tensor) -> Any:
+def to_nibble(x: torch.Tensor) -> Tensor:
     return _nibble.from_capsule(to_dlpack(x.detach() if x.requires_grad else x))
 
 
-def to_torch(x: Any) -> torch.Tensor:
+def to_torch(x: Tensor) -> torch.Tensor:
     return from_dlpack(_nibble.give_dlpack(x).__dlpack__())  # a capsule, of which torch asks nothing first
 
 
@@ -43,15 +44,15 @@ def component_names(format: str) -> tuple[str, ...]:
     return tuple(_nibble.component_names(format))
 
 
-_packed = WeakIdKeyDictionary()  # by a weight's first part: where it lay, and the tensor over its parts
+_packed: Any = WeakIdKeyDictionary()  # by a weight's first part: where it lay, and the tensor over its parts
 
 
-def packed_of(parts: Sequence[torch.Tensor], format: str, dtype: torch.dtype, columns: int) -> Any:
+def packed_of(parts: Sequence[torch.Tensor], format: str, dtype: torch.dtype, columns: int) -> Tensor:
     """The tensor over these parts, made once: a weight is used many times, and its parts stay where they are."""
     places = (dtype, parts[0].data_ptr())
     known = _packed.get(parts[0])
     if known is not None and known[0] == places:
-        return known[1]
+        return cast(Tensor, known[1])
     # torch computes little with unsigned words, so codes are kept as signed ones.
     words = _nibble.DType.uint32
     components = [
@@ -63,12 +64,22 @@ def packed_of(parts: Sequence[torch.Tensor], format: str, dtype: torch.dtype, co
     return packed
 
 
-def matmul(x, parts, format, dtype, columns, turned):
+def matmul(
+    x: torch.Tensor, parts: Sequence[torch.Tensor], format: str, dtype: torch.dtype, columns: int, turned: bool
+) -> torch.Tensor:
     w = packed_of(parts, format, dtype, columns)
     return to_torch(_run(_nibble.matmul, to_nibble(x), w.mT if turned else w))
 
 
-def grouped_matmul(x, parts, format, dtype, columns, turned, offsets):
+def grouped_matmul(
+    x: torch.Tensor,
+    parts: Sequence[torch.Tensor],
+    format: str,
+    dtype: torch.dtype,
+    columns: int,
+    turned: bool,
+    offsets: torch.Tensor,
+) -> torch.Tensor:
     w = packed_of(parts, format, dtype, columns)
     w = w.mT if turned else w
     y = x.new_empty(x.shape[0], w.shape[-1], dtype=torch.promote_types(x.dtype, dtype))
@@ -80,11 +91,13 @@ def grouped_matmul(x, parts, format, dtype, columns, turned, offsets):
     return y
 
 
-def take(parts, format, dtype, columns, indices):
+def take(
+    parts: Sequence[torch.Tensor], format: str, dtype: torch.dtype, columns: int, indices: torch.Tensor
+) -> torch.Tensor:
     return to_torch(_run(_nibble.take, packed_of(parts, format, dtype, columns), to_nibble(indices), 0))
 
 
-def decode(parts, format, dtype, columns):
+def decode(parts: Sequence[torch.Tensor], format: str, dtype: torch.dtype, columns: int) -> torch.Tensor:
     # Counted, and refused where fallbacks are forbidden: a copy of a packed tensor's values is one.
     return to_torch(_run(_nibble.contiguous, packed_of(parts, format, dtype, columns)))
 
@@ -96,40 +109,57 @@ for _function in (matmul, grouped_matmul, take, decode):
 # ---- what they give, without computing it ----------------------------------------------------------------------------
 
 
-def _outputs(parts, columns, turned):
+def _outputs(parts: Sequence[torch.Tensor], columns: int, turned: bool) -> int:
     return parts[0].shape[-2] if turned else columns
 
 
-@torch.library.register_fake("nibble::matmul")
-def _(x, parts, format, dtype, columns, turned):
+def _like_matmul(
+    x: torch.Tensor, parts: Sequence[torch.Tensor], format: str, dtype: torch.dtype, columns: int, turned: bool
+) -> torch.Tensor:
     return x.new_empty(*x.shape[:-1], _outputs(parts, columns, turned), dtype=torch.promote_types(x.dtype, dtype))
 
 
-@torch.library.register_fake("nibble::grouped_matmul")
-def _(x, parts, format, dtype, columns, turned, offsets):
+def _like_grouped_matmul(
+    x: torch.Tensor,
+    parts: Sequence[torch.Tensor],
+    format: str,
+    dtype: torch.dtype,
+    columns: int,
+    turned: bool,
+    offsets: torch.Tensor,
+) -> torch.Tensor:
     return x.new_empty(x.shape[0], _outputs(parts, columns, turned), dtype=torch.promote_types(x.dtype, dtype))
 
 
-@torch.library.register_fake("nibble::take")
-def _(parts, format, dtype, columns, indices):
+def _like_take(
+    parts: Sequence[torch.Tensor], format: str, dtype: torch.dtype, columns: int, indices: torch.Tensor
+) -> torch.Tensor:
     return parts[0].new_empty(*indices.shape, *parts[0].shape[1:-1], columns, dtype=dtype)
 
 
-@torch.library.register_fake("nibble::decode")
-def _(parts, format, dtype, columns):
+def _like_decode(parts: Sequence[torch.Tensor], format: str, dtype: torch.dtype, columns: int) -> torch.Tensor:
     return parts[0].new_empty(*parts[0].shape[:-1], columns, dtype=dtype)
+
+
+for _name, _like in (
+    ("matmul", _like_matmul),
+    ("grouped_matmul", _like_grouped_matmul),
+    ("take", _like_take),
+    ("decode", _like_decode),
+):
+    torch.library.register_fake(f"nibble::{_name}", _like)
 
 
 # ---- gradients: of x alone, by the kernel across the packed axis -----------------------------------------------------
 
 
-def _keep_weight(ctx, inputs, output):
+def _keep_weight(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
     x, parts, *ctx.weight, ctx.turned = inputs
     ctx.save_for_backward(*parts)
     ctx.dtype = x.dtype
 
 
-def _matmul_backward(ctx, grad):
+def _matmul_backward(ctx: Any, grad: torch.Tensor) -> tuple[Any, ...]:
     grad_x = torch.ops.nibble.matmul(grad, list(ctx.saved_tensors), *ctx.weight, not ctx.turned)
     return grad_x.to(ctx.dtype), [None] * len(ctx.saved_tensors), None, None, None, None
 

@@ -26,7 +26,7 @@ _torch = _nibble.Torch(
 )
 # Views of ordinary tensors are ordinary ones, in inference mode too.
 _NORMAL, _AS_IT_IS = torch.inference_mode(False), contextlib.nullcontext()
-_IMPLEMENTATIONS: dict[Any, Callable[..., Any]] = {}
+_IMPLEMENTATIONS: dict[Any, Callable[..., Any]] = {}  # by operation of aten, which comes first in the call
 _loading = contextvars.ContextVar("loading", default=False)
 
 
@@ -76,7 +76,7 @@ class PackedTensor(torch.Tensor):
         return [getattr(self, name) for name in component_names(self.format)]
 
     @property
-    def weight(self) -> tuple[Any, ...]:
+    def weight(self) -> tuple[list[torch.Tensor], str, torch.dtype, int]:
         """What nibble's operations take for a weight."""
         return self.parts, self.format, self.label, self.columns
 
@@ -89,7 +89,7 @@ class PackedTensor(torch.Tensor):
 
     def dequantize(self) -> torch.Tensor:
         """The values, dense."""
-        values = torch.ops.nibble.decode(*self.weight)
+        values: torch.Tensor = torch.ops.nibble.decode(*self.weight)
         return values.mT if self.turned else values
 
     def take_in_hand(self) -> _nibble.LinearWeight | None:
@@ -105,7 +105,7 @@ class PackedTensor(torch.Tensor):
             )
         return self
 
-    def __repr__(self, *, tensor_contents: Any = None) -> str:
+    def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]  # torch's own has no types
         return f"PackedTensor(shape={tuple(self.shape)}, dtype={self.dtype}, format={self.format})"
 
     def __tensor_flatten__(self) -> tuple[list[str], tuple[Any, ...]]:
@@ -132,7 +132,9 @@ class PackedTensor(torch.Tensor):
             return func(*args, **(kwargs or {}))
 
     @classmethod
-    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(  # type: ignore[override]  # torch.Tensor has a function there that is no method
+        cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
         kwargs = kwargs or {}
         implementation = _IMPLEMENTATIONS.get(func)
         if implementation is not None:
@@ -176,20 +178,22 @@ def _implements(*functions: Any) -> Callable[[Callable[..., Any]], Callable[...,
 def _product(x: torch.Tensor, w: PackedTensor, turned: bool) -> torch.Tensor:
     if type(x) is torch.Tensor and torch._C._len_torch_dispatch_stack() == 0:  # nobody traces: the dispatcher is spared
         return matmul(x, *w.weight, turned)
-    return torch.ops.nibble.matmul(x, *w.weight, turned)
+    y: torch.Tensor = torch.ops.nibble.matmul(x, *w.weight, turned)
+    return y
 
 
 @_implements(aten.mm.default, aten.bmm.default)
-def _mm(func, a, b):
-    if not isinstance(a, PackedTensor):
-        return _product(a, b, b.turned)
-    if isinstance(b, PackedTensor):
-        b = b.dequantize()
-    return _product(b.mT, a, not a.turned).mT
+def _mm(func: Any, a: torch.Tensor, b: torch.Tensor) -> Any:
+    if isinstance(a, PackedTensor):
+        b = b.dequantize() if isinstance(b, PackedTensor) else b
+        return _product(b.mT, a, not a.turned).mT
+    return _product(a, b, b.turned) if isinstance(b, PackedTensor) else NotImplemented
 
 
 @_implements(aten.addmm.default, aten.baddbmm.default)
-def _addmm(func, bias, a, b, *, beta=1, alpha=1):
+def _addmm(
+    func: Any, bias: torch.Tensor, a: torch.Tensor, b: torch.Tensor, *, beta: float = 1, alpha: float = 1
+) -> Any:
     if isinstance(bias, PackedTensor):
         return NotImplemented
     y = _mm(func, a, b)
@@ -197,7 +201,7 @@ def _addmm(func, bias, a, b, *, beta=1, alpha=1):
 
 
 @_implements(aten.linear.default)
-def _linear(func, x, w, bias=None):
+def _linear(func: Any, x: torch.Tensor, w: torch.Tensor, bias: torch.Tensor | None = None) -> Any:
     if not isinstance(w, PackedTensor) or isinstance(x, PackedTensor):
         return NotImplemented
     y = _product(x[None], w, not w.turned)[0] if x.dim() == 1 else _product(x, w, not w.turned)
@@ -205,7 +209,14 @@ def _linear(func, x, w, bias=None):
 
 
 @_implements(aten._grouped_mm.default)
-def _grouped_mm(func, x, w, offs=None, bias=None, out_dtype=None):
+def _grouped_mm(
+    func: Any,
+    x: torch.Tensor,
+    w: torch.Tensor,
+    offs: torch.Tensor | None = None,
+    bias: torch.Tensor | None = None,
+    out_dtype: torch.dtype | None = None,
+) -> Any:
     if not isinstance(w, PackedTensor) or isinstance(x, PackedTensor):
         return NotImplemented
     if x.dim() != 2 or w.dim() != 3 or bias is not None:
@@ -215,7 +226,7 @@ def _grouped_mm(func, x, w, offs=None, bias=None, out_dtype=None):
 
 
 @_implements(aten.embedding.default)
-def _embedding(func, w, indices, *unused):
+def _embedding(func: Any, w: PackedTensor, indices: torch.Tensor, *unused: Any) -> Any:
     return NotImplemented if w.turned else torch.ops.nibble.take(*w.weight, indices)
 
 
@@ -223,19 +234,19 @@ def _embedding(func, w, indices, *unused):
 
 
 @_implements(aten.t.default)
-def _t(func, w):
+def _t(func: Any, w: PackedTensor) -> Any:
     return w.turn() if w.dim() == 2 else NotImplemented
 
 
 @_implements(aten.transpose.int)
-def _transpose(func, w, a, b):
+def _transpose(func: Any, w: PackedTensor, a: int, b: int) -> Any:
     if sorted((a % w.dim(), b % w.dim())) != [w.dim() - 2, w.dim() - 1]:
         return NotImplemented
     return w.turn()
 
 
 @_implements(aten.permute.default, aten.numpy_T.default)
-def _permute(func, w, order=None):
+def _permute(func: Any, w: PackedTensor, order: Sequence[int] | None = None) -> Any:
     axes = list(range(w.dim()))
     order = axes[::-1] if order is None else [axis % w.dim() for axis in order]
     if w.dim() < 2 or order != axes[:-2] + axes[:-3:-1]:
@@ -244,17 +255,19 @@ def _permute(func, w, order=None):
 
 
 @_implements(aten.detach.default, aten.alias.default)
-def _same(func, w):
+def _same(func: Any, w: PackedTensor) -> PackedTensor:
     return w.with_parts(w.parts)
 
 
 @_implements(aten.clone.default)
-def _clone(func, w, *, memory_format=None):
+def _clone(func: Any, w: PackedTensor, *, memory_format: torch.memory_format | None = None) -> PackedTensor:
     return w.with_parts([part.clone() for part in w.parts])
 
 
 @_implements(aten._to_copy.default)
-def _to_copy(func, w, *, dtype=None, device=None, **unused):
+def _to_copy(
+    func: Any, w: PackedTensor, *, dtype: torch.dtype | None = None, device: Any = None, **unused: Any
+) -> Any:
     """Another dtype of the values is another label: what is stored stays."""
     dtype = w.dtype if dtype is None else dtype
     if dtype not in (torch.float32, torch.float16, torch.bfloat16) or torch.device(device or w.device) != w.device:
@@ -263,7 +276,7 @@ def _to_copy(func, w, *, dtype=None, device=None, **unused):
 
 
 @_implements(aten.copy_.default)
-def _copy(func, w, source, non_blocking=False):
+def _copy(func: Any, w: torch.Tensor, source: PackedTensor, non_blocking: bool = False) -> torch.Tensor:
     if not isinstance(w, PackedTensor):
         return w.copy_(source.dequantize())
     like = isinstance(source, PackedTensor) and source.format == w.format and source.turned == w.turned
@@ -278,7 +291,7 @@ def _copy(func, w, source, non_blocking=False):
 # ---- rows and experts: what is done to each part ---------------------------------------------------------------------
 
 
-def _each_part(func, w, dim, *args):
+def _each_part(func: Any, w: PackedTensor, dim: int, *args: Any) -> Any:
     if dim % w.dim() >= w.dim() - (2 if w.turned else 1):
         return NotImplemented  # within rows
     done = [func(part, *args) for part in w.parts]
@@ -286,12 +299,12 @@ def _each_part(func, w, dim, *args):
 
 
 @_implements(aten.select.int, aten.slice.Tensor, aten.unbind.int, aten.index_select.default)
-def _by_axis(func, w, dim=0, *rest):
+def _by_axis(func: Any, w: PackedTensor, dim: int = 0, *rest: Any) -> Any:
     return _each_part(func, w, dim, dim % w.dim(), *rest)
 
 
 @_implements(aten.view.default, aten._unsafe_view.default, aten.expand.default)
-def _view(func, w, shape, **unused):
+def _view(func: Any, w: PackedTensor, shape: Sequence[int], **unused: Any) -> Any:
     """Other leading axes, before those of one matrix."""
     if w.dim() < 2 or len(shape) < 2 or any(s not in (-1, t) for s, t in zip(shape[-2:], w.shape[-2:])):
         return NotImplemented
@@ -299,29 +312,29 @@ def _view(func, w, shape, **unused):
 
 
 @_implements(aten.unsqueeze.default)
-def _unsqueeze(func, w, dim):
+def _unsqueeze(func: Any, w: PackedTensor, dim: int) -> Any:
     dim = dim % (w.dim() + 1)
     return NotImplemented if dim > w.dim() - 2 else w.with_parts([func(part, dim) for part in w.parts])
 
 
 @_implements(aten.cat.default, aten.stack.default)
-def _join(func, weights, dim=0):
+def _join(func: Any, weights: Sequence[torch.Tensor], dim: int = 0) -> Any:
     """Rows of one matrix after another's, or matrices along an axis before theirs."""
-    first = weights[0]
-    alike = {(w.format, w.dtype, w.columns, w.turned) if isinstance(w, PackedTensor) else None for w in weights}
-    axes = first.dim() + (func is aten.stack.default)
-    if len(alike) != 1 or None in alike or dim % axes >= axes - (2 if first.turned else 1):
+    packed = [w for w in weights if isinstance(w, PackedTensor)]
+    alike = {(w.format, w.dtype, w.columns, w.turned) for w in packed}
+    first, axes = packed[0], packed[0].dim() + (func is aten.stack.default)
+    if len(packed) != len(weights) or len(alike) != 1 or dim % axes >= axes - (2 if first.turned else 1):
         return NotImplemented
-    return first.with_parts([func(list(parts), dim % axes) for parts in zip(*(w.parts for w in weights))])
+    return first.with_parts([func(list(parts), dim % axes) for parts in zip(*(w.parts for w in packed))])
 
 
 @_implements(aten.split.Tensor, aten.split_with_sizes.default)
-def _split(func, w, sizes, dim=0):
+def _split(func: Any, w: PackedTensor, sizes: int | Sequence[int], dim: int = 0) -> Any:
     return _each_part(func, w, dim, sizes, dim % w.dim())
 
 
 @_implements(aten.index.Tensor)
-def _index(func, w, indices):
+def _index(func: Any, w: torch.Tensor, indices: Sequence[torch.Tensor]) -> Any:
     if len(indices) != 1 or not isinstance(w, PackedTensor):
         return NotImplemented
     if indices[0].dim() == 0 and indices[0].dtype != torch.bool and type(indices[0]) is torch.Tensor:

@@ -23,7 +23,7 @@ def _config(path: str | os.PathLike[str]) -> Any:
 
     settings = {k: v for k, v in json.loads(_nibble.model_config(path)).items() if k not in _PACKING}
     kind = settings.get("model_type")
-    if kind not in CONFIG_MAPPING:
+    if not isinstance(kind, str) or kind not in CONFIG_MAPPING:
         raise UnsupportedError(f"{os.fspath(path)}: transformers knows no model_type {kind!r}")
     return CONFIG_MAPPING[kind].from_dict(settings)
 
