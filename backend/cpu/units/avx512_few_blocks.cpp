@@ -188,6 +188,7 @@ template <int kBits>
 using Fast = Bytes;
 
 #include "backend/cpu/units/few_blocks.inl.h"
+#include "backend/cpu/units/avx512_grids.inl.h"
 #include "backend/cpu/units/few_floats.inl.h"
 #include "backend/cpu/units/few_streams.inl.h"
 

@@ -162,6 +162,19 @@ class CodeColumns<Block> {
   const unsigned char* in_;
 };
 
+/// Codes of a block of each row; a unit may have something better for some formats, which sees all rows at once.
+template <class Block>
+class BlockColumns {
+ public:
+  [[gnu::always_inline]] void read(const unsigned char* const (&in)[kPackedRows]) {
+    each<kPackedRows>([&](auto r) __attribute__((always_inline)) { rows_[r].read(in[r]); });
+  }
+  [[gnu::always_inline]] void part(int r, int p, Columns (&codes)[4]) const { rows_[r].part(p, codes); }
+
+ private:
+  CodeColumns<Block> rows_[kPackedRows];
+};
+
 /// The scale of the group of each lane, and its bias where it has one.
 template <class Block>
 class LaneScales {
@@ -324,15 +337,13 @@ template <class Scheme, bool kOne, int kProducts, Less kLess, class Take>
 template <class Block, class Scheme, bool kOne>
 [[gnu::always_inline]] inline void multiply_block(const unsigned char* const (&in)[kPackedRows], const unsigned char* x,
                                                   std::int64_t x_rows, float* const* sums, F (&y)[kPackedRows]) {
-  CodeColumns<Block> codes[kPackedRows];
+  BlockColumns<Block> codes;
   LaneScales<Block> scales[kPackedRows];
-  each<kPackedRows>([&](auto r) __attribute__((always_inline)) {
-    codes[r].read(in[r]);
-    scales[r].read(in[r]);
-  });
+  codes.read(in);
+  each<kPackedRows>([&](auto r) __attribute__((always_inline)) { scales[r].read(in[r]); });
   constexpr Less kLess = zero_of<Block> == 0 ? Less::bias : Less::zero;
   const auto take = [&](auto, auto r, int p, Part& part) __attribute__((always_inline)) {
-    codes[r].part(p, part.codes);
+    codes.part(r, p, part.codes);
     part.scale = scales[r].scale(p);
     if constexpr (kLess == Less::bias) part.bias = scales[r].bias(p);
   };

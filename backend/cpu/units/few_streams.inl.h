@@ -165,6 +165,7 @@ class StreamBlock {
     }
     const F scale = scales_.at(p);
     if constexpr (has_names<Stream>) {
+#pragma GCC unroll 4
       for (Columns& code : w.codes) code = code.numbers(kHalvesOf<Stream>.half[kProduct]);
       w.scale = mul(scale, broadcast((kProduct == 0 ? 256.f : 1.f) / Stream::kUnits));
     } else {

@@ -21,6 +21,7 @@ struct NVFP4 {
     const V a = V::load(block + 4, kBytes, 2 * kBytes, p), b = V::load(block + 20, kBytes, 2 * kBytes, p);
     const V even = V::even_words(a, b), odd = V::odd_words(a, b);
     const V nibbles[4] = {even, odd, even.template down<4>(), odd.template down<4>()};
+#pragma GCC unroll 4
     for (int t = 0; t < 4; ++t) codes[t] = nibbles[t].bits(15).numbers(kNumbers);
   }
   static void scales(const unsigned char* block, float* __restrict scale) {
