@@ -28,8 +28,7 @@ struct NVFP4 {
     for (int g = 0; g < 4; ++g) scale[g] = half_of_e4m3(block[g]);
   }
 
-  static constexpr int kFloatBit = 20;  ///< of the lowest bit of E4M3's mantissa, whose exponent then is 120 too small
-  static constexpr float kFloatUnit = 0x1p119f;
+  static constexpr float kHalfUnit = 0x1p7f;  ///< E4M3's exponent is 8 too small for f16
   template <class S>
   static void lane_scales(const unsigned char* block, S& scale) {
     scale = S::words(block, kBytes).bits(127).unless(127);
