@@ -140,6 +140,40 @@ def test_weights_are_not_trained():
         W.copy_(D)
 
 
+def test_what_cannot_be_packed_is_told():
+    layer = torch.nn.Linear(64, 4)
+    for wrong in ({"bits": 9}, {"group_size": 48}, {"format": "nope"}):
+        with pytest.raises(nb.ArgumentError, match=r"\[quantize\]"):
+            nt.quantize_(layer, **wrong)
+    assert not isinstance(layer.weight, nt.PackedTensor)
+    assert not isinstance(nt.quantize_(torch.nn.Linear(65, 4)).weight, nt.PackedTensor)
+    elsewhere = torch.Tensor._make_wrapper_subclass(ValuesElsewhere, (4, 64), dtype=torch.float32)
+    with pytest.raises(NotImplementedError, match="no memory of its own"):
+        nt.quantize(elsewhere)
+
+
+class ValuesElsewhere(torch.Tensor):
+    @classmethod
+    def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
+        raise AssertionError("nobody computes with it")
+
+
+def test_packed_weights_are_packed_anew_and_do_not_change():
+    dense = torch.randn(8, 64)
+    w = nt.quantize(dense, bits=8)
+    with pytest.raises(nb.ForbiddenError):
+        nt.quantize(w, bits=4)
+    with nb.options(fallback="allow"):
+        values = w.dequantize()
+        anew, same = nt.quantize(w, bits=4), nt.quantize(values, bits=4)
+        assert anew.format == "affine4-g64" and torch.equal(anew.dequantize(), same.dequantize())
+        for place in (0, (0, 0), slice(1, 3)):
+            with pytest.raises(RuntimeError, match="does not change"):
+                w[place] = 1.0
+        dense[:2] = w[:2]
+    assert torch.equal(dense[:2], values[:2])
+
+
 def test_embedding_rows_and_experts():
     ids = torch.tensor([[0, 5], [127, 5]])
     close(F.embedding(ids, W), F.embedding(ids, D))

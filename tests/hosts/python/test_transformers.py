@@ -220,6 +220,15 @@ def test_folders_that_cannot_be_read(tmp_path):
             nt.from_pretrained(transformers.AutoModelForCausalLM, tmp_path)
 
 
+def test_dtypes_by_name(tmp_path):
+    random_model("llama").save_pretrained(tmp_path)
+    model = nt.from_pretrained(transformers.AutoModelForCausalLM, tmp_path, dtype="bfloat16")
+    assert model.dtype == torch.bfloat16
+    for wrong in ("float99", "nn"):
+        with pytest.raises(nb.ArgumentError, match="no such dtype"):
+            nt.from_pretrained(transformers.AutoModelForCausalLM, tmp_path, dtype=wrong)
+
+
 def test_what_a_file_lacks_may_be_made_up_and_told(tmp_path):
     random_model("llama").save_pretrained(tmp_path)
     tensors = nb.load(tmp_path)

@@ -145,6 +145,8 @@ class PackedTensor(torch.Tensor):
                 y = _torch.linear(args[0], w.at_hand or w.take_in_hand())
                 if y is not None:
                     return y if len(args) < 3 or args[2] is None else y + args[2]
+        if func is torch.Tensor.__setitem__ and isinstance(args[0], PackedTensor):  # else a decoded copy would change
+            raise RuntimeError(f"{args[0]!r} does not change")
         with torch._C.DisableTorchFunctionSubclass():
             return func(*args, **(kwargs or {}))
 
