@@ -57,9 +57,8 @@ Precision parse_precision(const std::string& text) {
 
 void check_kv_storage(const std::string& text) {
   const std::optional<DType> dtype = parse_dtype(text);
-  const std::vector<FormatInfo> packed = formats();
-  const bool known = dtype ? *dtype == DType::f32 || *dtype == DType::f16 || *dtype == DType::bf16
-                           : std::any_of(packed.begin(), packed.end(), [&](const auto& f) { return f.name == text; });
+  const bool known =
+      dtype ? *dtype == DType::f32 || *dtype == DType::f16 || *dtype == DType::bf16 : format_info(text).has_value();
   if (!known && !text.empty()) refuse(fmt::format("--kv-dtype {}: f32, f16, bf16 or a packed format, as q8_0", text));
 }
 

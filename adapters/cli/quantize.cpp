@@ -1,6 +1,5 @@
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "adapters/cli/command.h"
@@ -18,8 +17,8 @@ class Quantize final : public Command {
     arguments.option("--bits", &bits_, "of a weight: 2, 3, 4, 5, 6 or 8");
     arguments.option("--group-size", &group_size_, "weights that share a scale: 32, 64 or 128");
     arguments.option("--format", &format_,
-                     "mxfp4, nf4, fp8_e4m3, int8, affine4-g64, ...; into a .gguf file q4_k, q8_0, ...; in place of "
-                     "these two");
+                     "mxfp4, nf4, fp8-e4m3, int8, affine4-g64, ...; into a .gguf file q4_K, q8_0, mxfp4, ...; in place "
+                     "of these two");
     arguments.option("--per-module", &modules_,
                      "a JSON file: globs of tensors or modules, the format of each or false");
     arguments.option("--keep", &keep_, "a glob of tensors or modules that stay dense; may be repeated");
@@ -37,10 +36,8 @@ class Quantize final : public Command {
 
  private:
   void require_format() const {
-    const std::vector<FormatInfo> known = formats();
-    const auto exists = [&](int bits, int group_size) {
-      const std::string name = fmt::format("affine{}-g{}", bits, group_size);
-      return std::ranges::any_of(known, [&](const FormatInfo& format) { return format.name == name; });
+    const auto exists = [](int bits, int group_size) {
+      return format_info(fmt::format("affine{}-g{}", bits, group_size)).has_value();
     };
     constexpr int kUsualGroup = 64;
     if (!exists(bits_, kUsualGroup)) refuse(fmt::format("--bits {}: 2, 3, 4, 5, 6 or 8", bits_));

@@ -91,7 +91,7 @@ class FolderWriter {
         source_(CheckpointAccess::source(checkpoint)),
         options_(options),
         out_(replaceable(out, checkpoint), options.force) {
-    require_said(options, options.plan ? kModelFolder : container());
+    say_in(options.plan ? kModelFolder : container(), out, &options_);
   }
 
   std::vector<std::string> write() {
@@ -357,7 +357,7 @@ class FolderWriter {
 
   const Checkpoint& checkpoint_;
   const WeightSource& source_;
-  const FolderOptions& options_;
+  FolderOptions options_;
   AtomicFolder out_;
   std::vector<Storage> decisions_;
   bool is_packed_ = false;  // any tensor

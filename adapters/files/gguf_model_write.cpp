@@ -42,7 +42,7 @@ class GgufModelWriter {
         row_(gguf_architecture_of(config_.architecture)),
         options_(options),
         out_(replaceable(out, options.force)) {
-    require_said(options, kGgufContainer);
+    say_in(kGgufContainer, out, &options_);
   }
 
   std::vector<std::string> write() {
@@ -149,7 +149,7 @@ class GgufModelWriter {
   const WeightSource& source_;
   const ModelConfig& config_;
   const GgufArchitecture& row_;
-  const WriteOptions& options_;
+  WriteOptions options_;
   const fs::path& out_;
   std::vector<Entry> entries_;
   std::vector<GgufDeclaration> declarations_;

@@ -44,9 +44,9 @@ const FormatInfo* PackPlan::becomes(const TensorInfo& tensor) const {
   return packs(tensor) && (tensor.format != wanted || tensor.reordered) ? find_format_info(wanted) : nullptr;
 }
 
-std::vector<std::string> PackPlan::formats() const {
-  std::vector<std::string> all{format};
-  for (const auto& [glob, other] : modules) all.push_back(other);
+std::vector<std::string*> PackPlan::formats() {
+  std::vector<std::string*> all{&format};
+  for (auto& [glob, other] : modules) all.push_back(&other);
   return all;
 }
 
@@ -81,8 +81,7 @@ const FormatInfo& required_format(const std::string& format) {
 }  // namespace
 
 PackPlan make_pack_plan(const std::string& format, std::vector<std::string> keep) {
-  required_format(format);
-  return {format, std::move(keep)};
+  return {required_format(format).name, std::move(keep)};
 }
 
 void read_modules(const std::filesystem::path& file, PackPlan* plan) {

@@ -22,7 +22,7 @@ struct PackPlan {
   std::map<std::string, std::string> modules = {};
 
   /// Every format that it names.
-  std::vector<std::string> formats() const;
+  std::vector<std::string*> formats();
   const std::string& format_of(std::string_view name) const;
 
   /// Whether the plan packs this tensor: a floating `….weight` of two or three axes whose last one the group divides (a
@@ -37,7 +37,7 @@ struct PackPlan {
   static bool fits(std::string_view name, const std::string& glob);
 };
 
-/// Throws Error(invalid_argument) for a format that cannot be made.
+/// Names of formats in either case, with '-' or '_'. Throws Error(invalid_argument) for one that cannot be made.
 PackPlan make_pack_plan(const std::string& format, std::vector<std::string> keep = {});
 
 /// Reads an object of globs, each with the name of a format, or false: to be kept. Throws Error(invalid_file |

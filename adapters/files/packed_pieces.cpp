@@ -62,8 +62,8 @@ const std::vector<FormatInfo>& known_formats() {
 }
 
 const FormatInfo* find_format_info(std::string_view format) {
-  const auto found = std::ranges::find(known_formats(), format, &FormatInfo::name);
-  return found == known_formats().end() ? nullptr : &*found;
+  const std::optional<FormatInfo> info = format_info(format);
+  return info ? &*std::ranges::find(known_formats(), info->name, &FormatInfo::name) : nullptr;
 }
 
 std::vector<const FormatInfo*> mlx_formats(std::string_view mode) {

@@ -22,6 +22,7 @@ namespace {
 struct SameNumbers {
   std::string_view from, to;
   std::optional<DType> scales = {};  ///< which alone the other can hold
+  bool same_bytes = false;           ///< that only lie otherwise: whoever asks for one means the other
 };
 constexpr SameNumbers kSameNumbers[] = {
     {"q4_0", "affine4-g32"},
@@ -35,13 +36,27 @@ constexpr SameNumbers kSameNumbers[] = {
     {"affine5-g32", "q5_1", DType::f16},
     {"affine5-g64", "q5_1", DType::f16},
     {"affine5-g128", "q5_1", DType::f16},
+    {.from = "mxfp4", .to = "mxfp4_gguf", .same_bytes = true},
+    {.from = "mxfp4_gguf", .to = "mxfp4", .same_bytes = true},
+    {.from = "nvfp4", .to = "nvfp4_gguf", .same_bytes = true},
+    {.from = "nvfp4_gguf", .to = "nvfp4", .same_bytes = true},
 };
 
 const FormatInfo* same_numbers(const TensorInfo& tensor, const Container& container) {
   for (const SameNumbers& row : kSameNumbers) {
     if (row.from != tensor.format || (row.scales && tensor.dtype != *row.scales)) continue;
     const FormatInfo* format = find_format_info(row.to);
-    if (container.says(*format)) return format;
+    if (container.says(*format) && tensor.shape.back() % format->block == 0) return format;
+  }
+  return nullptr;
+}
+
+/// What the container calls a format that a plan asks for; null where it cannot say it.
+const FormatInfo* said(const std::string& format, const Container& container) {
+  if (const FormatInfo* itself = find_format_info(format); container.says(*itself)) return itself;
+  for (const SameNumbers& row : kSameNumbers) {
+    const FormatInfo* other = find_format_info(row.to);
+    if (row.same_bytes && row.from == format && container.says(*other)) return other;
   }
   return nullptr;
 }
@@ -76,12 +91,14 @@ Storage lossless_storage(const Checkpoint& checkpoint, const TensorInfo& tensor,
                      options.requantize ? fmt::format(", and is no {}", options.requantize->format) : ""));
 }
 
-void require_said(const WriteOptions& options, const Container& container) {
-  for (const auto& plan : {options.plan, options.requantize}) {
-    if (!plan) continue;
-    for (const std::string& format : plan->formats()) {
-      if (!container.says(*find_format_info(format)))
-        throw Error(ErrorCode::unsupported, fmt::format("[write] {} cannot be stored in {}", format, container.name));
+void say_in(const Container& container, const std::filesystem::path& out, WriteOptions* options) {
+  for (std::optional<PackPlan>* plan : {&options->plan, &options->requantize}) {
+    if (!*plan) continue;
+    for (std::string* format : (*plan)->formats()) {
+      const FormatInfo* info = said(*format, container);
+      if (!info)
+        refuse(ErrorCode::unsupported, out, "", fmt::format("{} cannot be stored in {}", *format, container.name));
+      *format = info->name;
     }
   }
 }

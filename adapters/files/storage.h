@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <optional>
 #include <string_view>
@@ -51,8 +52,9 @@ struct Container {
 /// Throws Error(unsupported) where the container cannot say what the tensor is and nothing else was asked for.
 Storage lossless_storage(const Checkpoint& checkpoint, const TensorInfo& tensor, const Container& container,
                          const WriteOptions& options);
-/// Throws Error(unsupported) where a plan asks for a format that the container cannot say.
-void require_said(const WriteOptions& options, const Container& container);
+/// Puts the plans in the container's words: it may keep a format's bytes in another order, under another name. Throws
+/// Error(unsupported), naming `out`, where a plan asks for a format that the container cannot say.
+void say_in(const Container& container, const std::filesystem::path& out, WriteOptions* options);
 
 /// Some rows of a tensor as they are written.
 Tensor stored(const Tensor& rows, const Storage& storage);

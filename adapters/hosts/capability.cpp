@@ -27,9 +27,7 @@ const Row& row_of(std::string_view op) {
 }
 
 FormatInfo format_of(std::string_view name) {
-  for (FormatInfo& info : formats()) {
-    if (info.name == name) return std::move(info);
-  }
+  if (std::optional<FormatInfo> info = format_info(name)) return *std::move(info);
   throw Error(ErrorCode::invalid_argument, fmt::format("[capability] '{}': there is no such format", name));
 }
 

@@ -44,6 +44,9 @@ struct FormatInfo {
 };
 /// Every format that this build reads and computes with.
 NIBBLE_API std::vector<FormatInfo> formats();
+/// The one of that name, if there is one. Here and wherever a format is asked for, "Q4_K" is q4_k and "fp8-e4m3" is
+/// fp8_e4m3: capitals, and '-' for '_' or the other way round, make no difference.
+NIBBLE_API std::optional<FormatInfo> format_info(std::string_view name);
 
 /// Named buffers that together hold a packed tensor: codes, scales, biases; for GGUF formats only blocks. One more is
 /// there, last, where rows are stored in another order than that of their axis, so that groups are not of neighbours
@@ -101,7 +104,8 @@ inline bool is_quantized(const Tensor& w) { return w.is_quantized(); }
 
 /// The same numbers in another format without any loss: q4_0, q4_1 → affine4-g32, q5_0, q5_1 → affine5-g32, q8_0 →
 /// affine8-g32 (scales f16, or f32 where a bias has no exact f16), and affine4-g32 with f16 scales → q4_1, affine5-g32
-/// → q5_1. Throws Error(unsupported) where no lossless re-expression exists.
+/// → q5_1; mxfp4 ↔ mxfp4_gguf and nvfp4 ↔ nvfp4_gguf, whose bytes lie otherwise. Throws Error(unsupported) where no
+/// lossless re-expression exists.
 NIBBLE_API Tensor reexpress(const Tensor& packed, std::string_view format);
 
 }  // namespace v0

@@ -295,6 +295,30 @@ struct BlockRow {
     }
   }
 
+  /// A block begins with the bytes of its groups' scales. Of each group, low halves of bytes are its first codes.
+  static constexpr int kHalf = Block::kGroup / 2;
+  static void take(const PackedRow& row, std::int64_t begin, std::int64_t count, std::uint8_t* codes,
+                   std::uint8_t* scales) {
+    const unsigned char* block = bytes_of(row.component[0]) + width(0, begin);
+    for (std::int64_t at = 0; at < count; at += Block::kWeights, block += Block::kBytes) {
+      for (int g = 0; g < kGroups<Block>; ++g) {
+        const unsigned char* in = block + kGroups<Block> + g * kHalf;
+        std::uint8_t* first = codes + at + g * Block::kGroup;
+        for (int i = 0; i < kHalf; ++i) first[i] = in[i] & 15, first[i + kHalf] = in[i] >> 4;
+        *scales++ = block[g];
+      }
+    }
+  }
+  static void put(const std::uint8_t* codes, const std::uint8_t* scales, std::int64_t k, const MutablePackedRow& row) {
+    unsigned char* block = bytes_of(row.component[0]);
+    for (std::int64_t at = 0; at < k; at += Block::kWeights, block += Block::kBytes) {
+      for (int g = 0; g < kGroups<Block>; ++g) {
+        block[g] = *scales++;
+        pack_nibbles(codes + at + g * Block::kGroup, kHalf, block + kGroups<Block> + g * kHalf);
+      }
+    }
+  }
+
   static void encode(const float* weights, std::int64_t k, const MutablePackedRow& row) {
     unsigned char* block = bytes_of(row.component[0]);
     for (std::int64_t i = 0; i < k; i += Block::kWeights, block += Block::kBytes) {
@@ -327,6 +351,11 @@ constexpr Format::Numbers numbers_of() {
   }
 }
 template <class Block>
+constexpr Format::StoredBytes stored_of() {
+  if constexpr (requires { Block::kKind; }) return {Block::kKind, BlockRow<Block>::take, BlockRow<Block>::put};
+  return {};
+}
+template <class Block>
 constexpr Format row_of() {
   using Row = BlockRow<Block>;
   return {.name = Block::kName,
@@ -342,6 +371,7 @@ constexpr Format row_of() {
           .rule = rule_of<Block>(),
           .codes = Row::codes,
           .zero = Block::kZero,
+          .stored = stored_of<Block>(),
           .numbers = numbers_of<Block>(),
           .bits_per_weight = Block::kBytes * 8.0 / Block::kWeights,
           .ggml_type = Block::kGgmlType,

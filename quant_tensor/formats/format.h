@@ -70,6 +70,15 @@ struct Format {
   /// rounding; false where a number has no exact place in the format. Null where there is none.
   bool (*assemble)(const std::uint8_t* codes, const float* scales, const float* biases, std::int64_t k,
                    const MutablePackedRow& row) = nullptr;
+  /// Formats of one kind have the same codes and the same bytes of scales, and differ only in where a row keeps them:
+  /// as they are stored, a byte each, taken out and put back. Both counts are multiples of `block`.
+  struct StoredBytes {
+    std::string_view kind = {};
+    void (*take)(const PackedRow& row, std::int64_t begin, std::int64_t count, std::uint8_t* codes,
+                 std::uint8_t* scales) = nullptr;
+    void (*put)(const std::uint8_t* codes, const std::uint8_t* scales, std::int64_t k,
+                const MutablePackedRow& row) = nullptr;
+  } stored = {};
   /// A block is one component: an f16 scale, then each weight as a signed byte.
   bool signed_bytes = false;
   /// Where codes name numbers, or rows of them: those, a byte each. Devices are given them beside the components.
@@ -85,7 +94,7 @@ struct Format {
 
 /// All rows of the format table.
 std::span<const Format* const> format_table();
-/// The row of that name; null if there is none.
+/// The row of that name, in either case and with '-' or '_'; null if there is none.
 const Format* find_format(std::string_view name);
 /// The same; where there is none, throws Error(invalid_argument) naming `op` and all there are.
 const Format& format_named(std::string_view op, std::string_view name);

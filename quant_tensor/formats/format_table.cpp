@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -29,9 +30,16 @@ std::span<const Format* const> format_table() {
   return table;
 }
 
+namespace {
+
+/// Names are of lower case, and '-' and '_' are one to whoever writes "Q4_K" or "fp8-e4m3".
+char plain(char c) { return c == '_' ? '-' : c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+
+}  // namespace
+
 const Format* find_format(std::string_view name) {
   for (const Format* format : format_table()) {
-    if (format->name == name) return format;
+    if (std::ranges::equal(format->name, name, {}, plain, plain)) return format;
   }
   return nullptr;
 }

@@ -89,6 +89,11 @@ std::vector<FormatInfo> formats() {
   return infos;
 }
 
+std::optional<FormatInfo> format_info(std::string_view name) {
+  const Format* format = detail::find_format(name);
+  return format ? std::optional(describe_format(*format)) : std::nullopt;
+}
+
 PackingView packing_of(const Tensor& packed) {
   const detail::TensorImpl& impl = packed.impl();
   if (!impl.packing) {

@@ -1,11 +1,13 @@
-// The same numbers in another affine format: codes and the scale and bias of each group, taken out of one and put into
-// the other. Nothing is rounded, and every row is decoded from both to be sure of it.
+// The same numbers in another format: codes and the scale and bias of each group, taken out of one and put into the
+// other; or, where these differ only in where they lie, their bytes. Nothing is rounded, and every row is decoded from
+// both to be sure of it.
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <functional>
 #include <memory>
 
 #include "nibble/quantization.h"
@@ -53,24 +55,48 @@ bool same_values(const std::vector<float>& a, const std::vector<float>& b) {
                     [](float x, float y) { return x == y || (std::isnan(x) && std::isnan(y)); });
 }
 
+/// Moves weights [begin, begin + length) of a row into another format; false where a number has no exact place there.
+using MoveRow = std::function<bool(const detail::PackedRow&, std::int64_t begin, const detail::MutablePackedRow&)>;
+
+MoveRow by_numbers(const Format& from, const Format& to, std::int64_t length) {
+  const auto floats = [&](int group) { return std::vector<float>(static_cast<std::size_t>(length / group)); };
+  return [&from, &to, length, codes = std::vector<std::uint8_t>(static_cast<std::size_t>(length)),
+          scales = floats(from.group_size), biases = floats(from.group_size), to_scales = floats(to.group_size),
+          to_biases = floats(to.group_size)](const auto& source, std::int64_t begin, const auto& target) mutable {
+    from.codes(source, begin, length, codes.data(), scales.data(), biases.data());
+    return regroup(scales, from.group_size, to.group_size, to_scales) &&
+           regroup(biases, from.group_size, to.group_size, to_biases) &&
+           to.assemble(codes.data(), to_scales.data(), to_biases.data(), length, target);
+  };
+}
+
+MoveRow by_bytes(const Format& from, const Format& to, std::int64_t length) {
+  return [&from, &to, length, codes = std::vector<std::uint8_t>(static_cast<std::size_t>(length)),
+          scales = std::vector<std::uint8_t>(static_cast<std::size_t>(length / from.group_size))](
+             const auto& source, std::int64_t begin, const auto& target) mutable {
+    from.stored.take(source, begin, length, codes.data(), scales.data());
+    to.stored.put(codes.data(), scales.data(), length, target);
+    return true;
+  };
+}
+
+/// Empty where no way leads from one to the other.
+MoveRow way(const Format& from, const Format& to, std::int64_t length) {
+  if (!from.stored.kind.empty() && from.stored.kind == to.stored.kind) return by_bytes(from, to, length);
+  return from.codes && to.assemble ? by_numbers(from, to, length) : MoveRow();
+}
+
 /// Rewrites all rows of `packed` into `components`; false at the first number that has no exact place there.
-bool rewrite(const Tensor& packed, const Extent& extent, const Format& to, std::span<const Tensor> components) {
+bool rewrite(const Tensor& packed, const Extent& extent, const Format& to, std::span<const Tensor> components,
+             const MoveRow& move_row) {
   const Packing& packing = *packed.packing();
   const Format& from = *packing.format;
-  const auto size = [&](int group) { return static_cast<std::size_t>(extent.length / group); };
-  std::vector<std::uint8_t> codes(size(1));
-  std::vector<float> scales(size(from.group_size)), biases(size(from.group_size));
-  std::vector<float> to_scales(size(to.group_size)), to_biases(size(to.group_size));
-  std::vector<float> before(size(1)), after(size(1));
+  std::vector<float> before(static_cast<std::size_t>(extent.length)), after(before.size());
 
   for (std::int64_t i = 0; i < extent.rows; ++i) {
     const detail::PackedRow source = detail::packed_row(packing, detail::storage_row(packed, i));
-    from.codes(source, packing.begin, extent.length, codes.data(), scales.data(), biases.data());
-    if (!regroup(scales, from.group_size, to.group_size, to_scales)) return false;
-    if (!regroup(biases, from.group_size, to.group_size, to_biases)) return false;
-
     const detail::MutablePackedRow target = detail::mutable_packed_row(to, components, i);
-    if (!to.assemble(codes.data(), to_scales.data(), to_biases.data(), extent.length, target)) return false;
+    if (!move_row(source, packing.begin, target)) return false;
 
     detail::PackedRow written{{}, target.scale_dtype};
     std::copy(target.component.begin(), target.component.end(), written.component.begin());
@@ -124,15 +150,15 @@ Tensor reexpress(const Tensor& tensor, std::string_view format_name) {
   const auto refuse = [&](std::string_view rule) {
     throw Error(ErrorCode::unsupported, fmt::format("[reexpress] {} as {}: {}", describe(tensor), to.name, rule));
   };
-  if (!from.codes || !to.assemble) refuse("no lossless re-expression exists");
-
   const Tensor packed = tensor.to(Device::cpu());
   const Packing& packing = *packed.packing();
   const Extent extent = extent_of(packed.impl());
+  const MoveRow move_row = way(from, to, extent.length);
+  if (!move_row) refuse("no lossless re-expression exists");
   if (extent.length % to.block != 0) refuse(fmt::format("group size {} does not divide {}", to.block, extent.length));
   for (const DType scale_dtype : scale_dtypes(packing)) {
     const std::vector<Tensor> components = detail::allocate_components(to, extent.shape, scale_dtype);
-    if (rewrite(packed, extent, to, components)) {
+    if (rewrite(packed, extent, to, components, move_row)) {
       const Tensor made = detail::make_packed(to, components, extent.shape, packed.dtype(), "reexpress");
       return with_packed_axis_at(detail::in_order_of(packed, made), packing.axis);
     }

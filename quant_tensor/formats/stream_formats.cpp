@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 #include "quant_tensor/formats/fit.h"
@@ -51,6 +52,11 @@ auto encode_group(const float* w, float global, bool is_finite, unsigned char* o
 }
 
 template <class Stream>
+constexpr bool has_kind = !Stream::kHasGlobal && requires {
+  Stream::kKind;
+};
+
+template <class Stream>
 struct StreamRow {
   static std::int64_t width(int component, std::int64_t k) {
     return component == kCodes    ? k * Stream::kBits / (Stream::kInWords ? 32 : 8)
@@ -81,6 +87,20 @@ struct StreamRow {
       scales[g] = Stream::scale(row, begin / Stream::kGroup + g) * Stream::kUnit;
       biases[g] = bias_of<Stream>(scales[g]);
     }
+  }
+
+  /// Of two codes in a byte the first one is low.
+  static void take(const PackedRow& row, std::int64_t begin, std::int64_t count, std::uint8_t* codes,
+                   std::uint8_t* scales) {
+    const unsigned char* in = codes_at(row, begin);
+    for (std::int64_t i = 0; i < count; ++i) codes[i] = in[i / 2] >> i % 2 * 4 & 15;
+    std::memcpy(scales, row.component[kScales] + begin / Stream::kGroup,
+                static_cast<std::size_t>(count / Stream::kGroup));
+  }
+  static void put(const std::uint8_t* codes, const std::uint8_t* scales, std::int64_t k, const MutablePackedRow& row) {
+    std::byte* out = stream(row, 0);
+    for (std::int64_t i = 0; i < k / 2; ++i) out[i] = static_cast<std::byte>(codes[2 * i] | codes[2 * i + 1] << 4);
+    std::memcpy(row.component[kScales], scales, static_cast<std::size_t>(k / Stream::kGroup));
   }
 
   static void encode(const float* weights, std::int64_t k, const MutablePackedRow& row) {
@@ -135,6 +155,7 @@ constexpr Format row_of() {
     format.codes = Row::codes;
     format.zero = Stream::kZero;
   }
+  if constexpr (has_kind<Stream>) format.stored = {Stream::kKind, Row::take, Row::put};
   if constexpr (has_names<Stream>) format.numbers = {Stream::kTable, sizeof Stream::kTable};
   return format;
 }

@@ -309,6 +309,37 @@ TEST(Convert, FormatsThatMlxDoesNotKnowGoIntoSafetensorsAlone) {
   EXPECT_EQ(read_file(scratch / "out/model.safetensors"), read_file(scratch / "nf4/model.safetensors"));
 }
 
+TEST(Convert, MinifloatsGoFromMlxsLayoutIntoGgufsAndBack) {
+  const TemporaryFolder scratch;
+  for (const std::string name : {"mxfp4", "nvfp4"}) {
+    SCOPED_TRACE(name);
+    const fs::path folder = scratch / name, gguf = scratch / (name + ".gguf"), back = scratch / (name + "_back");
+    answer({"quantize", models() / "llama", folder, "--format", name});
+    answer({"convert", folder, gguf, "--to", "gguf"});
+    EXPECT_EQ(formats_of(gguf).at("model.layers.0.mlp.up_proj.weight"), name + "_gguf");
+    answer({"convert", gguf, back, "--to", "mlx"});
+    EXPECT_EQ(formats_of(back), formats_of(folder));
+    const Json compared = answer({"compare", folder, back});
+    for (const Json& row : compared["tensors"]) {
+      if (row["formats"][0] != name) continue;
+      EXPECT_EQ(row["same_bytes"], true) << row;
+    }
+  }
+}
+
+TEST(Quantize, FormatsAreNamedAsTheyAreWritten) {
+  const TemporaryFolder scratch;
+  const char* up = "model.layers.0.mlp.up_proj.weight";
+  answer({"quantize", models() / "llama", scratch / "q.gguf", "--format", "Q4_0"});
+  EXPECT_EQ(formats_of(scratch / "q.gguf").at(up), "q4_0");
+  answer({"quantize", models() / "llama", scratch / "m.gguf", "--format", "MXFP4"});
+  EXPECT_EQ(formats_of(scratch / "m.gguf").at(up), "mxfp4_gguf");
+  answer({"quantize", models() / "llama", scratch / "folder", "--format", "affine4_g32"});
+  EXPECT_EQ(formats_of(scratch / "folder").at(up), "affine4-g32");
+  expect_failure({"quantize", models() / "llama", scratch / "n.gguf", "--format", "nf4"}, "unsupported",
+                 "n.gguf: nf4 cannot be stored in GGUF");
+}
+
 TEST(Quantize, SingleModulesGetWhatTheFileSays) {
   const TemporaryFolder scratch;
   write_file(scratch / "modules.json", R"({"*.mlp.*": "q8_0", "*.v_proj": false})");

@@ -19,6 +19,9 @@ TEST(FormatTable, NamesAreUniqueAndFound) {
     EXPECT_TRUE(names.insert(format->name).second) << format->name;
     EXPECT_EQ(nb::detail::find_format(format->name), format);
   }
+  for (const auto& [written, meant] :
+       {std::pair{"Q4_K", "q4_k"}, {"fp8-e4m3", "fp8_e4m3"}, {"AFFINE4_G64", "affine4-g64"}})
+    EXPECT_EQ(nb::detail::find_format(written), nb::detail::find_format(meant)) << written;
   EXPECT_EQ(nb::detail::find_format("affine7-g64"), nullptr);
   EXPECT_EQ(nb::detail::find_format(""), nullptr);
 }

@@ -65,6 +65,36 @@ TEST(Reexpress, AffineAsGgufAndBack) {
   }
 }
 
+TEST(Reexpress, MinifloatsBetweenMlxsLayoutAndGgufsByteForByte) {
+  const std::pair<const char*, const char*> pairs[] = {
+      {"mxfp4", "mxfp4_gguf"}, {"mxfp4_gguf", "mxfp4"}, {"nvfp4", "nvfp4_gguf"}};
+  for (const auto& [from, to] : pairs) {
+    SCOPED_TRACE(from);
+    const GoldenCase c = golden(from, DType::f32);
+    const Tensor other = nb::reexpress(c.packed(), to);
+    EXPECT_EQ(other.packing()->format->name, to);
+    EXPECT_EQ(other.to_vector<float>(), c.values);
+    expect_same_bytes(nb::reexpress(other, from), c);
+  }
+}
+
+/// What GGUF has no sign and no NaN for is not what MLX means by the same byte.
+TEST(Reexpress, AScaleThatGgufReadsOtherwiseIsALoss) {
+  const auto nvfp4 = [](std::uint8_t scale) {
+    const std::vector<std::uint8_t> scales{0x38, 0x38, 0x38, scale};
+    const std::vector<std::uint32_t> codes(8, 0x76543210);
+    return nb::from_components("nvfp4",
+                               {{"codes", nb::from_data(std::span<const std::uint32_t>(codes), {1, 8})},
+                                {"scales", nb::from_data(std::span<const std::uint8_t>(scales), {1, 4})}},
+                               {1, 64});
+  };
+  EXPECT_EQ(nb::reexpress(nvfp4(0x01), "nvfp4_gguf").to_vector<float>(), nvfp4(0x01).to_vector<float>());
+  for (const int scale : {0xb8, 0x7f, 0xff}) {
+    expect_refused(nvfp4(static_cast<std::uint8_t>(scale)), "nvfp4_gguf", "no exact place");
+  }
+  expect_refused(golden("nvfp4", DType::f32).packed(), "mxfp4_gguf", "no lossless re-expression exists");
+}
+
 TEST(Reexpress, ScalesAreF16WhereTheyCanBeAndF32WhereABiasNeedsIt) {
   const auto q8_0_block = [](float d) {
     std::vector<std::uint8_t> block(34);

@@ -34,9 +34,8 @@ std::vector<float> row_of(const Tensor& matrix, std::int64_t row) {
 
 /// Whether some component is stored in the weight's own float type.
 bool has_own_scales(std::string_view format) {
-  const std::vector<FormatInfo> known = formats();
-  const auto info = std::ranges::find(known, format, &FormatInfo::name);
-  return info != known.end() && std::ranges::any_of(info->components, [](const auto& c) { return !c.dtype; });
+  const std::optional<FormatInfo> info = format_info(format);
+  return info && std::ranges::any_of(info->components, [](const auto& c) { return !c.dtype; });
 }
 
 }  // namespace

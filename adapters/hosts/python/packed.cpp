@@ -43,13 +43,12 @@ void bind_packed(nb::module_& m) {
   m.def(
       "component_names",
       [](const std::string& format) {
+        const std::optional<FormatInfo> info = format_info(format);
+        if (!info)
+          throw Error(ErrorCode::invalid_argument, "[component_names] '" + format + "': there is no such format");
         std::vector<std::string> names;
-        for (const FormatInfo& info : formats()) {
-          if (info.name != format) continue;
-          for (const ComponentInfo& component : info.components) names.push_back(component.name);
-          return names;
-        }
-        throw Error(ErrorCode::invalid_argument, "[component_names] '" + format + "': there is no such format");
+        for (const ComponentInfo& component : info->components) names.push_back(component.name);
+        return names;
       },
       "format"_a);
   m.def(

@@ -9,6 +9,7 @@
 //   kTable                      what a stored code stands for, where it is not the code itself
 //   kZero                       the code that means zero: value = scale · (code − kZero); 0 where groups have a bias
 //                               of their own: value = scale · code + bias
+//   kKind                       of those that MLX has as a stream, see Format::stored
 //   codes(block, codes)         unsigned, one a byte
 //   scales(block, scale[, bias])  one a group
 // and what its encoder needs, see block_formats.cpp. Where few rows of x would wait for `codes`, it says how they come

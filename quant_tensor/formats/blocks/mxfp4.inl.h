@@ -8,6 +8,7 @@
 
 struct MXFP4 {
   static constexpr const char* kName = "mxfp4_gguf";
+  static constexpr const char* kKind = "mxfp4";
   static constexpr int kGgmlType = 39, kWeights = 32, kBytes = 17, kGroup = 32, kBits = 4, kCodeBits = 5, kZero = 12;
   static constexpr auto& kTable = kTwiceE2M1;
 

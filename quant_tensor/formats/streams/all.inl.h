@@ -4,6 +4,7 @@
 //   kName, kMode            "nvfp4_global", and what MLX, or else a folder of our own, calls it
 //   kBits, kGroup           of a code as stored; weights that share a scale
 //   kSpecification
+//   kKind                   of formats that GGUF has in blocks, see Format::stored
 //   kInWords                whether codes stand in words, as MLX's, or in bytes
 //   kHasOwnScales           whether scales have the weight's own float type, or are bytes
 //   kHasGlobal              whether rows have a scale of their own besides, an f32
@@ -36,7 +37,6 @@ inline float float_of(const Row& row, int component, std::int64_t i) {
 }
 
 #include "quant_tensor/formats/centred.inl.h"
-#include "quant_tensor/formats/streams/bnb_fp4.inl.h"
 #include "quant_tensor/formats/streams/fp4.inl.h"
 #include "quant_tensor/formats/streams/fp8.inl.h"
 #include "quant_tensor/formats/streams/int2.inl.h"
@@ -50,7 +50,7 @@ inline float float_of(const Row& row, int component, std::int64_t i) {
 /// List<all of them>.
 template <template <class...> class List>
 using AllStreams =
-    List<Mxfp4, Mxfp8, Nvfp4, GlobalNvfp4, DividedNvfp4, Nf4, Nf3, BnbFp4, Fp4, Fp8<E4M3>, Fp8<E5M2>, Int2, Int3, Int8>;
+    List<Mxfp4, Mxfp8, Nvfp4, GlobalNvfp4, DividedNvfp4, Nf4, Nf3, Fp4, Fp8<E4M3>, Fp8<E5M2>, Int2, Int3, Int8>;
 
 template <class Stream>
 constexpr bool has_codes = requires {

@@ -7,6 +7,7 @@
 struct Nvfp4 : E2M1Stream {
   static constexpr const char* kName = "nvfp4";
   static constexpr const char* kMode = "nvfp4";
+  static constexpr const char* kKind = "nvfp4";
   static constexpr int kGroup = 16;
   static constexpr bool kHasGlobal = false, kHasE4M3Scales = true;
 
