@@ -105,6 +105,59 @@ static const char* packed_from_parts(const nibble_api* nb) {
   return NULL;
 }
 
+/* As GPTQ's desc_act has them: stored weight j is entry order[j], here 31 - j. */
+static const char* rows_in_an_order_of_their_own(const nibble_api* nb) {
+  static const unsigned char blocks[18] = {0, 0x3c, 0x98}; /* as above: stored weights 0, -8 ... and, the 16th, 1 */
+  const int64_t bytes_shape[] = {1, 18}, order_shape[] = {32}, shape[] = {1, 32};
+  int32_t order[32];
+  float x[32] = {0}, values[32], y = -1;
+  nibble_buffer buffer = dense((const float*)blocks, bytes_shape, 2), x_buffer = dense(x, shape, 2);
+  nibble_component components[2];
+  nibble_packed packed;
+  nibble_tensor *bytes = NULL, *places = NULL, *w = NULL, *part = NULL, *own = NULL;
+  nibble_tensor *xt = NULL, *turned = NULL, *yt = NULL;
+  const char* name = NULL;
+  int i;
+  for (i = 0; i < 32; ++i) order[i] = 31 - i;
+  buffer.dtype = NIBBLE_U8;
+  CHECK(nb->tensor_borrow(NULL, &buffer, &bytes, NULL) == NIBBLE_OK);
+  buffer = dense((const float*)order, order_shape, 1);
+  buffer.dtype = NIBBLE_I32;
+  CHECK(nb->tensor_borrow(NULL, &buffer, &places, NULL) == NIBBLE_OK);
+  components[0].name = "blocks";
+  components[0].tensor = bytes;
+  components[1].name = "input_order";
+  components[1].tensor = places;
+  memset(&packed, 0, sizeof packed);
+  packed.struct_size = sizeof packed;
+  packed.format = "q4_0";
+  packed.components = components;
+  packed.component_count = 2;
+  packed.shape.values = shape;
+  packed.shape.count = 2;
+  packed.dtype = NIBBLE_NO_DTYPE;
+  CHECK(nb->tensor_from_components(NULL, &packed, &w, NULL) == NIBBLE_OK);
+  CHECK(nb->tensor_pack(NULL, w, NULL, &own, NULL) == NIBBLE_OK);
+  CHECK(nb->tensor_component(NULL, own, 1, &name, &part, NULL) == NIBBLE_OK && strcmp(name, "input_order") == 0);
+  CHECK(nb->tensor_read(NULL, own, values, sizeof values, NULL) == NIBBLE_OK);
+  CHECK(values[31] == 0.0f && values[15] == 1.0f && values[30] == -8.0f);
+  x[15] = 1; /* meets the stored weight 16 */
+  CHECK(nb->tensor_borrow(NULL, &x_buffer, &xt, NULL) == NIBBLE_OK);
+  CHECK(nb->ops->transpose(NULL, own, nibble_no_dims, &turned, NULL) == NIBBLE_OK);
+  CHECK(nb->ops->matmul(NULL, xt, turned, &yt, NULL) == NIBBLE_OK);
+  CHECK(nb->tensor_read(NULL, yt, &y, sizeof y, NULL) == NIBBLE_OK);
+  CHECK(fabs(y - 1) < 1e-3);
+  nb->tensor_release(NULL, yt);
+  nb->tensor_release(NULL, turned);
+  nb->tensor_release(NULL, xt);
+  nb->tensor_release(NULL, part);
+  nb->tensor_release(NULL, own);
+  nb->tensor_release(NULL, w);
+  nb->tensor_release(NULL, places);
+  nb->tensor_release(NULL, bytes);
+  return NULL;
+}
+
 static const char* errors(const nibble_api* nb) {
   const int64_t a_shape[] = {2, 3}, b_shape[] = {4, 5};
   const nibble_dims a_dims = {a_shape, 2}, b_dims = {b_shape, 2};
@@ -159,6 +212,7 @@ const char* c99_host(const void* table) {
         NIBBLE_HAS(nibble_ops, nb->ops, reexpress));
   if ((wrong = multiply_packed(nb))) return wrong;
   if ((wrong = packed_from_parts(nb))) return wrong;
+  if ((wrong = rows_in_an_order_of_their_own(nb))) return wrong;
   if ((wrong = errors(nb))) return wrong;
   return capabilities(nb);
 }
