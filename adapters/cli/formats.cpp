@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "adapters/cli/command.h"
+#include "adapters/files/packer.h"
 #include "nibble/quantization.h"
 
 namespace nibble::cli {
@@ -58,7 +59,12 @@ class Formats final : public Command {
                       {"stored_as", stored_as(format)},
                       {"specification", format.specification}});
     }
-    return {{"formats", std::move(rows)}};
+    Json methods = Json::array();
+    for (const files::PackingMethod* method : files::packing_method_table()) {
+      methods.push_back(
+          {{"quant_method", method->name}, {"layers", method->layers}, {"specification", method->specification}});
+    }
+    return {{"formats", std::move(rows)}, {"methods", std::move(methods)}};
   }
 
   void print(const Json& result) const override {
@@ -73,6 +79,15 @@ class Formats final : public Command {
       fmt::print("| `{}` | {} | {} | {:g} | {} | {} | {} | {} | {} |\n", text("format"), text("family"),
                  row["bits"].get<int>(), row["bits_per_weight"].get<double>(), row["group_size"].get<int>(),
                  row["block"].get<int>(), text("scales"), text("stored_as"), text("specification"));
+    }
+    fmt::print(
+        "\n## Folders of other methods\n\nThese are read into the formats above, where nothing else is said without "
+        "rounding. `nibble convert --to "
+        "safetensors` writes them back, every byte of every tensor, and keeps their configuration.\n\n"
+        "| quant_method | layers | specification |\n|---|---|---|\n");
+    for (const Json& row : result["methods"]) {
+      fmt::print("| `{}` | {} | {} |\n", row["quant_method"].get<std::string>(), row["layers"].get<std::string>(),
+                 row["specification"].get<std::string>());
     }
   }
 };

@@ -95,7 +95,8 @@ class StackedSource : public WeightSource {
       }
     }
     for (const auto& [name, pieces] : stacks) add_stack(name, pieces);
-    sort_by_name();
+    sort_by_name(recipes_);
+    refuse_names_twice();
   }
 
   Tensor get(std::size_t i) const override {
@@ -193,21 +194,11 @@ class StackedSource : public WeightSource {
     tensors_.back().reordered = reordered;
   }
 
-  void sort_by_name() {
-    std::vector<std::size_t> order(tensors_.size());
-    for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
-    const auto name = [&](std::size_t i) -> const std::string& { return tensors_[i].name; };
-    std::ranges::sort(order, {}, name);
-    const auto twice = std::ranges::adjacent_find(order, {}, name);
-    if (twice != order.end()) bad(recipes_[*twice].pieces.front(), fmt::format("is one of two {}", name(*twice)));
-    std::vector<TensorInfo> tensors;
-    std::vector<Recipe> recipes;
-    for (const std::size_t i : order) {
-      tensors.push_back(std::move(tensors_[i]));
-      recipes.push_back(std::move(recipes_[i]));
-    }
-    tensors_ = std::move(tensors);
-    recipes_ = std::move(recipes);
+  void refuse_names_twice() const {
+    const auto twice = std::ranges::adjacent_find(tensors_, {}, &TensorInfo::name);
+    if (twice == tensors_.end()) return;
+    const Recipe& first = recipes_[static_cast<std::size_t>(twice - tensors_.begin())];
+    bad(first.pieces.front(), fmt::format("is one of two {}", twice->name));
   }
 
   std::unique_ptr<WeightSource> inner_;

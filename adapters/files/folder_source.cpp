@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <deque>
 #include <functional>
-#include <numeric>
 #include <set>
 #include <type_traits>
 
@@ -46,7 +45,7 @@ class FolderSource : public WeightSource {
     for (const fs::path& file : files_) notes_.push_back(packed_notes(readers_.emplace_back(file).metadata()));
     index_places();
     for (const auto& [name, place] : places_) add(name, place, packing.mlx);
-    sort_by_name();
+    sort_by_name(recipes_);
   }
 
   Tensor get(std::size_t i) const override {
@@ -126,20 +125,6 @@ class FolderSource : public WeightSource {
   const fs::path& path_of(const Place& place) const { return files_[place.file]; }
   Tensor load(const Place& place) const { return readers_[place.file].tensor(*place.entry); }
   static std::uint64_t bytes_of(const Place& place) { return place.entry ? place.entry->end - place.entry->begin : 0; }
-
-  void sort_by_name() {
-    std::vector<std::size_t> order(tensors_.size());
-    std::iota(order.begin(), order.end(), std::size_t{0});
-    std::ranges::sort(order, {}, [&](std::size_t i) -> const std::string& { return tensors_[i].name; });
-    std::vector<TensorInfo> tensors;
-    std::vector<Recipe> recipes;
-    for (const std::size_t i : order) {
-      tensors.push_back(std::move(tensors_[i]));
-      recipes.push_back(std::move(recipes_[i]));
-    }
-    tensors_ = std::move(tensors);
-    recipes_ = std::move(recipes);
-  }
 
   /// Whether the tensor is a part of a layer that another packer packed; the first part stands for all.
   bool add_part(std::string_view name, const Place& place) {

@@ -56,10 +56,14 @@ class Packer {
 /// A method, as quant_method names it.
 struct PackingMethod {
   std::string_view name;
+  std::string_view layers;         ///< which of them are understood
+  std::string_view specification;  ///< whose rules those are
   /// From the method's own configuration. Throws Error(unsupported) naming a key whose value is not understood.
   std::unique_ptr<const Packer> (*configure)(const Reader& config);
 };
 
+/// All that are known.
+std::span<const PackingMethod* const> packing_method_table();
 /// Null for a method that nobody here knows.
 const PackingMethod* find_packing_method(std::string_view name);
 /// The names of those that are known.

@@ -97,7 +97,7 @@ std::unique_ptr<const Packer> configure_awq(const Reader& config) { return std::
 }  // namespace
 
 extern const PackingMethod awq_method;
-const PackingMethod awq_method{"awq", configure_awq};
+const PackingMethod awq_method{"awq", "4 bits in the gemm layout, with zero points", "AutoAWQ", configure_awq};
 
 }  // namespace files
 }  // namespace v0

@@ -209,7 +209,10 @@ std::unique_ptr<const Packer> configure_compressed(const Reader& config) {
 }  // namespace
 
 extern const PackingMethod compressed_tensors_method;
-const PackingMethod compressed_tensors_method{"compressed-tensors", configure_compressed};
+const PackingMethod compressed_tensors_method{
+    "compressed-tensors",
+    "pack-quantized of 2, 3, 4, 5, 6 and 8 bits; float-quantized, int-quantized; nvfp4-pack-quantized",
+    "compressed-tensors", configure_compressed};
 
 }  // namespace files
 }  // namespace v0

@@ -38,7 +38,8 @@ std::unique_ptr<const Packer> configure_fp8(const Reader& config) { return std::
 }  // namespace
 
 extern const PackingMethod fp8_method;
-const PackingMethod fp8_method{"fp8", configure_fp8};
+const PackingMethod fp8_method{"fp8", "E4M3 with scales of tiles or matrices", "DeepSeek-V3, transformers",
+                               configure_fp8};
 
 }  // namespace files
 }  // namespace v0

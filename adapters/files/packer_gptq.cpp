@@ -100,7 +100,10 @@ std::unique_ptr<const Packer> configure_gptq(const Reader& config) { return std:
 }  // namespace
 
 extern const PackingMethod gptq_method;
-const PackingMethod gptq_method{"gptq", configure_gptq};
+const PackingMethod gptq_method{"gptq",
+                                "2, 3, 4 and 8 bits in groups of multiples of 32 or rows, symmetric or not, with "
+                                "`desc_act` or without; `checkpoint_format` gptq or gptq_v2",
+                                "AutoGPTQ, GPTQModel", configure_gptq};
 
 }  // namespace files
 }  // namespace v0

@@ -48,7 +48,8 @@ std::unique_ptr<const Packer> configure_mxfp4(const Reader&) { return std::make_
 }  // namespace
 
 extern const PackingMethod mxfp4_method;
-const PackingMethod mxfp4_method{"mxfp4", configure_mxfp4};
+const PackingMethod mxfp4_method{"mxfp4", "the experts of gpt-oss", "openai/gpt-oss; OCP Microscaling Formats",
+                                 configure_mxfp4};
 
 }  // namespace files
 }  // namespace v0

@@ -33,6 +33,8 @@ std::unique_ptr<const Packer> configure(const PackingMethod& method, const json&
 
 }  // namespace
 
+std::span<const PackingMethod* const> packing_method_table() { return kMethods; }
+
 const PackingMethod* find_packing_method(std::string_view name) {
   for (const PackingMethod* method : kMethods) {
     if (method->name == name) return method;

@@ -59,7 +59,7 @@ Components read_scaled_bytes(const ScaledBytes& layer, const LayerParts& parts) 
     for (std::int64_t g = 0; g < groups; ++g) {
       const std::int64_t i = layer.rows == 0 ? 0 : row / layer.rows,
                          j = layer.inputs == 0 ? 0 : g * group / layer.inputs;
-      scales.push_back(stored[static_cast<std::size_t>(i * columns + j)]);
+      scales.push_back(stored[static_cast<std::size_t>(i * columns + j)] * layer.factor);
     }
   }
   const auto weight = std::make_shared<Tensor>(contiguous(parts.load("weight")));

@@ -12,6 +12,7 @@ struct ScaledBytes {
   std::string_view scales;  ///< the part that holds them
   std::int64_t rows = 1;    ///< 0: all of a matrix
   std::int64_t inputs = 0;  ///< 0: all of a row
+  float factor = 1;         ///< of all scales, besides
 };
 
 /// Its parts are `scales` and "weight". Throws Error with the rule broken.

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <filesystem>
+#include <numeric>
 #include <span>
 #include <string>
 #include <string_view>
@@ -37,6 +39,22 @@ class WeightSource {
   virtual void forget(std::span<const std::byte> bytes) const = 0;
 
  protected:
+  /// Puts tensors_ in their order, and the recipe of each with it.
+  template <class Recipe>
+  void sort_by_name(std::vector<Recipe>& recipes) {
+    std::vector<std::size_t> order(tensors_.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::ranges::sort(order, {}, [&](std::size_t i) -> const std::string& { return tensors_[i].name; });
+    std::vector<TensorInfo> tensors;
+    std::vector<Recipe> sorted;
+    for (const std::size_t i : order) {
+      tensors.push_back(std::move(tensors_[i]));
+      sorted.push_back(std::move(recipes[i]));
+    }
+    tensors_ = std::move(tensors);
+    recipes = std::move(sorted);
+  }
+
   std::vector<TensorInfo> tensors_;
   std::vector<std::filesystem::path> files_;
 };

@@ -41,8 +41,10 @@ class PackedFolder : public TemporaryFolder {
   static json settings_of_all() {
     json all = json::parse(read_file(goldens() / "packed_layers.json"));
     all.update(json::parse(read_file(goldens() / "gptq_act_order.json")));
-    for (const char* layer : {"nf4", "nf4_wide", "nf4_nested"})
-      all[layer] = {{"quant_method", "bitsandbytes"}, {"load_in_4bit", true}, {"bnb_4bit_quant_type", "nf4"}};
+    for (const std::string layer : {"nf4", "nf4_wide", "nf4_nested", "fp4", "fp4_nested"})
+      all[layer] = {
+          {"quant_method", "bitsandbytes"}, {"load_in_4bit", true}, {"bnb_4bit_quant_type", layer.substr(0, 3)}};
+    all["llm_int8"] = {{"quant_method", "bitsandbytes"}, {"load_in_8bit", true}};
     return all;
   }
 
@@ -86,7 +88,7 @@ TEST(Packers, SymmetricLayersKeepTheirScalesDtype) {
 }
 
 TEST(Packers, BecomeFoldersOfOurOwnWithoutLoss) {
-  for (const char* name : {"gptq3", "gptq4_v2", "awq", "compressed4", "nf4", "nf4_nested"}) {
+  for (const char* name : {"gptq3", "gptq4_v2", "awq", "compressed4", "nf4", "nf4_nested", "fp4", "llm_int8"}) {
     SCOPED_TRACE(name);
     const PackedFolder folder(name);
     const TemporaryFolder scratch;
@@ -238,8 +240,6 @@ TEST(Packers, SettingsThatNobodyHereUnderstandsAreRefusedByName) {
                          {"gptq4", "checkpoint_format", "marlin", "checkpoint_format: marlin is not supported"},
                          {"gptq4", "dynamic", json{{"+:a", 1}}, "dynamic: settings of single modules"},
                          {"gptq4_row", "sym", true, "is said to be symmetric, but a zero point is"},
-                         {"nf4", "load_in_8bit", true, "load_in_8bit: is not supported (load_in_4bit is)"},
-                         {"nf4", "bnb_4bit_quant_type", "fp4", "bnb_4bit_quant_type: fp4 is not supported (nf4 is)"},
                          {"awq", "version", "gemv", "version: gemv is not supported"},
                          {"awq", "bits", 8, "bits: 8 is not supported"},
                          {"awq", "zero_point", false, "zero_point: false is not supported"},
@@ -300,6 +300,18 @@ TEST(Packers, BrokenLayersAreRefusedByName) {
   EXPECT_THAT(error_with("compressed4",
                          [](auto* parts) { parts->emplace("layer.weight_g_idx", nb::zeros({256}, nb::DType::i32)); }),
               HasSubstr("layer.weight: has .weight_g_idx"));
+  EXPECT_THAT(error_with("fp4", [](auto* parts) { parts->at("layer.weight.quant_map") = nb::zeros({16}); }),
+              HasSubstr("layer.weight: .weight.quant_map has other numbers than bnb_fp4"));
+  EXPECT_THAT(error_with("fp4", [](auto* parts) { parts->erase("layer.weight.quant_state.bitsandbytes__fp4"); }),
+              HasSubstr("layer.weight: is packed, but its .weight.quant_state.bitsandbytes__nf4 is missing"));
+  EXPECT_THAT(
+      error_with("llm_int8", [](auto* parts) { parts->at("layer.weight_format") = nb::full({}, 1, nb::DType::u8); }),
+      HasSubstr("layer.weight: .weight_format is not 0"));
+  EXPECT_THAT(error_with("llm_int8",
+                         [](auto* parts) {
+                           parts->at("layer.weight") = nb::zeros({8, 256}, nb::DType::u8);
+                         }),
+              HasSubstr("layer.weight: .weight is U8, not I8"));
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
 """Goldens of codes of two to four bits with a scale beside each group: NF4 and NF3 by the arithmetic of bitsandbytes'
-`quantize_4bit` and `dequantize_4bit` on the CPU, E2M1 with a float scale, and signed integers of two and three bits.
+`quantize_4bit` and `dequantize_4bit` on the CPU, its FP4 likewise, E2M1 with a float scale, and signed integers of two and three bits.
 
 NF4's points are those that bitsandbytes has as constants; NF3's come of the rule of its `create_normal_map`, which is
 held to NF4's first. The other formats are nibble's own: what is written here defines where their bits lie.
@@ -22,7 +22,8 @@ NF4 = np.array([-1.0, -0.6961928009986877, -0.5250730514526367, -0.3949174880981
                 0.24611230194568634, 0.33791524171829224, 0.44070982933044434, 0.5626170039176941,
                 0.7229568362236023, 1.0], F32)
 E2M1 = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0, -0.5, -1, -1.5, -2, -3, -4, -6], F32)
-GROUP = {"nf4": 64, "nf3": 64, "fp4": 128, "int2": 64, "int3": 64}
+BNB_FP4 = np.array([0, 0.0625, 8, 12, 4, 6, 2, 3, 0, -0.0625, -8, -12, -4, -6, -2, -3], F32) / F32(12)
+GROUP = {"nf4": 64, "nf3": 64, "fp4": 128, "int2": 64, "int3": 64, "bnb_fp4": 64}
 
 
 def normal_map(bits, offset=0.9677083):
@@ -36,15 +37,16 @@ def normal_map(bits, offset=0.9677083):
 
 assert np.allclose(normal_map(4), NF4, rtol=0, atol=1e-6)
 NF3 = normal_map(3)
+NAMED = {"nf4": NF4, "nf3": NF3, "bnb_fp4": BNB_FP4}
 
 
 def scales_and_codes(name, groups):
     """Of groups (n, GROUP) of weights."""
     most = np.abs(groups).max(-1, keepdims=True)
     with np.errstate(all="ignore"):
-        if name in ("nf4", "nf3"):
+        if name in NAMED:
             scaled = np.clip(groups * (F32(1) / most), F32(-1), F32(1))
-            return most, np.abs(scaled[..., None] - (NF4 if name == "nf4" else NF3)).argmin(-1)
+            return most, np.abs(scaled[..., None] - NAMED[name]).argmin(-1)
         if name == "fp4":
             scale = most / F32(6)
             scaled = np.where(scale > 0, groups / scale, F32(0))
@@ -57,8 +59,8 @@ def scales_and_codes(name, groups):
 
 
 def numbers(name, codes):
-    if name in ("nf4", "nf3", "fp4"):
-        return {"nf4": NF4, "nf3": NF3, "fp4": E2M1}[name][codes]
+    if name in NAMED | {"fp4": E2M1}:
+        return (NAMED | {"fp4": E2M1})[name][codes]
     return (codes - (2 if name == "int2" else 4)).astype(F32)
 
 
@@ -76,7 +78,7 @@ def bits(codes):
 
 def packed(name, codes):
     """The bytes of rows of codes (rows, K)."""
-    if name == "nf4":  # bitsandbytes: the first of two is the high half
+    if name in ("nf4", "bnb_fp4"):  # bitsandbytes: the first of two is the high half
         return (codes[:, ::2] << 4 | codes[:, 1::2]).astype(np.uint8)
     if name == "fp4":
         return (codes[:, ::2] | codes[:, 1::2] << 4).astype(np.uint8).view(np.uint32)
@@ -98,7 +100,7 @@ def main():
     for name, group in GROUP.items():
         scale, codes = scales_and_codes(name, weight.reshape(len(weight), -1, group))
         out |= case(name, name, codes.reshape(weight.shape), scale[..., 0])
-        most = 2 ** (4 if name in ("nf4", "fp4") else int(name[-1]))
+        most = 2 ** int(name[-1])
         scale = rng.standard_normal((3, 256 // group)).astype(F32)
         out |= case(name, f"{name}.random", rng.integers(0, most, (3, 256)), scale)
     save_tensors(HERE / "small_codes.safetensors", out)

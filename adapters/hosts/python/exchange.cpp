@@ -57,6 +57,9 @@ Tensor borrow(const Lent& array, std::optional<DType> as, const char* caller) {
     throw Error(ErrorCode::unsupported,
                 fmt::format("[{}] an array of {} axes: at most {}", caller, array.ndim(), kMaxRank));
   }
+  if (array.data() == nullptr && array.size() != 0) {  // a class of torch's that has its values elsewhere
+    throw Error(ErrorCode::unsupported, fmt::format("[{}] the array has no memory of its own", caller));
+  }
   const DType own = dtype_of_dlpack(array.dtype(), caller);
   if (as && itemsize(*as) != itemsize(own)) {
     throw Error(ErrorCode::dtype_mismatch, "[asarray] elements have another size than the dtype asked for");

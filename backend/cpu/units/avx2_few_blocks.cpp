@@ -85,9 +85,8 @@ struct Columns {
 /// group.
 inline __m128i of_part(Sixteen a, int p) { return p == 0 ? a.v : _mm_srli_si128(a.v, 8); }
 inline F signed_of(Sixteen a, int p) { return {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(of_part(a, p)))}; }
-template <int kAt>
-inline F float_tops(Sixteen a, int p) {
-  return {_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu8_epi32(of_part(a, p)), kAt))};
+inline F halves_from_bit_7(Sixteen a, int p) {
+  return {_mm256_cvtph_ps(_mm_slli_epi16(_mm_cvtepu8_epi16(of_part(a, p)), 7))};
 }
 inline F of_blocks(const EightNumbers& blocks, const LaneShifts& order, int p) {
   return {_mm256_permutevar8x32_ps(reinterpret_cast<const __m256&>(blocks), load256(order.v + kLanes * p))};

@@ -85,12 +85,10 @@ struct Columns {
 
 #include "backend/cpu/units/x86_sixteen.inl.h"
 
-/// Numbers of lanes: of bytes that stand in their order, as integers and as bits of floats, and of floats for each
-/// group.
+/// Numbers of lanes: of bytes that stand in their order, as integers and as bits of f16, and of floats for each group.
 inline F signed_of(Sixteen a, int) { return {_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(a.v))}; }
-template <int kAt>
-inline F float_tops(Sixteen a, int) {
-  return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu8_epi32(a.v), kAt))};
+inline F halves_from_bit_7(Sixteen a, int) {
+  return {_mm512_cvtph_ps(_mm256_slli_epi16(_mm256_cvtepu8_epi16(a.v), 7))};
 }
 inline F of_blocks(const EightNumbers& blocks, const LaneShifts& order, int) {
   const __m512 all = _mm512_castps256_ps512(reinterpret_cast<const __m256&>(blocks));
@@ -188,6 +186,7 @@ template <int kBits>
 using Fast = Bytes;
 
 #include "backend/cpu/units/few_blocks.inl.h"
+#include "backend/cpu/units/avx512_grids.inl.h"
 #include "backend/cpu/units/few_floats.inl.h"
 #include "backend/cpu/units/few_streams.inl.h"
 

@@ -5,8 +5,9 @@
 // have lanes for, a part of the block. Included inside a unit's unnamed namespace after its floats and max_magnitude,
 // kPackedRows at once, and
 //   Columns, Sixteen  vectors of bytes, see quant_tensor/formats/blocks/columns.inl.h
-//   signed_of, float_tops, of_groups, of_blocks  numbers of a part's lanes, of bytes or floats; widen_halves: f16 to
-//   fp32 Standard<bits>, Fast<bits>   schemes for codes of so many bits, each of
+//   signed_of, halves_from_bit_7, of_groups, of_blocks  numbers of a part's lanes, of bytes or floats
+//   widen_halves      f16 to fp32
+//   Standard<bits>, Fast<bits>   schemes for codes of so many bits, each of
 //     kMost, kBytes     the largest rounded activation; bytes of x that meet one part
 //     round             a group of activations into its lane of a part; returns their sum
 //     Activations, load; Sum, add<t>, total   of a part of x; integer sums; how vector t joins them; a group's in each
@@ -162,6 +163,19 @@ class CodeColumns<Block> {
   const unsigned char* in_;
 };
 
+/// Codes of a block of each row; a unit may have something better for some formats, which sees all rows at once.
+template <class Block>
+class BlockColumns {
+ public:
+  [[gnu::always_inline]] void read(const unsigned char* const (&in)[kPackedRows]) {
+    each<kPackedRows>([&](auto r) __attribute__((always_inline)) { rows_[r].read(in[r]); });
+  }
+  [[gnu::always_inline]] void part(int r, int p, Columns (&codes)[4]) const { rows_[r].part(p, codes); }
+
+ private:
+  CodeColumns<Block> rows_[kPackedRows];
+};
+
 /// The scale of the group of each lane, and its bias where it has one.
 template <class Block>
 class LaneScales {
@@ -208,15 +222,14 @@ requires(Block::kWeights == 32) class LaneScales<Block> {
  private:
   EightNumbers scale_;
 };
-/// Of formats whose scales are bytes that, as the top bits of a float but its sign, are some unit too small.
+/// Of formats whose scales are bytes that, as the bits of an f16 from bit 7 on, are some unit too small. Of fp32 the
+/// smallest would be subnormal, for which arithmetic takes many cycles; to widen those of f16 takes none.
 template <class Block>
-requires requires { Block::kFloatUnit; }
+requires requires { Block::kHalfUnit; }
 class LaneScales<Block> {
  public:
   [[gnu::always_inline]] void read(const unsigned char* in) { Block::lane_scales(in, scale_); }
-  [[gnu::always_inline]] F scale(int p) const {
-    return mul(float_tops<Block::kFloatBit>(scale_, p), broadcast(Block::kFloatUnit));
-  }
+  [[gnu::always_inline]] F scale(int p) const { return mul(halves_from_bit_7(scale_, p), broadcast(Block::kHalfUnit)); }
 
  private:
   Sixteen scale_;
@@ -324,15 +337,13 @@ template <class Scheme, bool kOne, int kProducts, Less kLess, class Take>
 template <class Block, class Scheme, bool kOne>
 [[gnu::always_inline]] inline void multiply_block(const unsigned char* const (&in)[kPackedRows], const unsigned char* x,
                                                   std::int64_t x_rows, float* const* sums, F (&y)[kPackedRows]) {
-  CodeColumns<Block> codes[kPackedRows];
+  BlockColumns<Block> codes;
   LaneScales<Block> scales[kPackedRows];
-  each<kPackedRows>([&](auto r) __attribute__((always_inline)) {
-    codes[r].read(in[r]);
-    scales[r].read(in[r]);
-  });
+  codes.read(in);
+  each<kPackedRows>([&](auto r) __attribute__((always_inline)) { scales[r].read(in[r]); });
   constexpr Less kLess = zero_of<Block> == 0 ? Less::bias : Less::zero;
   const auto take = [&](auto, auto r, int p, Part& part) __attribute__((always_inline)) {
-    codes[r].part(p, part.codes);
+    codes.part(r, p, part.codes);
     part.scale = scales[r].scale(p);
     if constexpr (kLess == Less::bias) part.bias = scales[r].bias(p);
   };

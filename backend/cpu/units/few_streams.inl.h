@@ -97,7 +97,7 @@ class StreamScales<Stream> {
   [[gnu::always_inline]] F at(int p) const {
     if (has_odd_) [[unlikely]]
       return mul(load_f32(odd_ + p * kLanes), all_);
-    return mul(mul(float_tops<20>(scale_, p), broadcast(0x1p120f)), all_);
+    return mul(mul(halves_from_bit_7(scale_, p), broadcast(0x1p8f)), all_);
   }
 
  private:
@@ -165,6 +165,7 @@ class StreamBlock {
     }
     const F scale = scales_.at(p);
     if constexpr (has_names<Stream>) {
+#pragma GCC unroll 4
       for (Columns& code : w.codes) code = code.numbers(kHalvesOf<Stream>.half[kProduct]);
       w.scale = mul(scale, broadcast((kProduct == 0 ? 256.f : 1.f) / Stream::kUnits));
     } else {

@@ -114,10 +114,9 @@ inline F signed_of(Sixteen a, int p) {
   const int16x8_t words = vmovl_s8(vreinterpret_s8_u8(of_part(a, p)));
   return {vcvtq_f32_s32(vmovl_s16(vget_low_s16(words)))};
 }
-template <int kAt>
-inline F float_tops(Sixteen a, int p) {
-  const uint32x4_t words = vmovl_u16(vget_low_u16(vmovl_u8(of_part(a, p))));
-  return {vreinterpretq_f32_u32(vshlq_n_u32(words, kAt))};
+inline F halves_from_bit_7(Sixteen a, int p) {
+  const uint32x4_t bits = vshlq_n_u32(vmovl_u16(vget_low_u16(vmovl_u8(of_part(a, p)))), 20);
+  return {vmulq_n_f32(vreinterpretq_f32_u32(bits), 0x1p112f)};  // those of fp32, subnormal or not
 }
 inline F of_blocks(const EightNumbers& blocks, const LaneShifts& order, int p) {
   float lanes[kLanes];

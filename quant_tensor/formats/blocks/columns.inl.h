@@ -29,6 +29,7 @@
 // of a type S of sixteen bytes, which has load(p), words(p, step), pick(places), up and down, bits (of a mask or a mask
 // for each byte), with(a), unless(n) and less(n). Blocks of 32 weights have
 //   block_scales(first, widen, scale)  of eight blocks, by the two bytes that each begins with; widen: f16 to fp32
+// Loops are unrolled by demand: gcc keeps in memory what a loop has by number.
 #pragma once
 
 /// A small number for each lane of 256 weights.
@@ -73,6 +74,7 @@ inline void transpose_groups(const V (&rows)[4], V (&codes)[4]) {
 template <class V>
 inline void byte_columns(const std::uint8_t* bytes, int p, V (&codes)[4]) {
   V rows[4];
+#pragma GCC unroll 4
   for (int s = 0; s < 4; ++s) rows[s] = V::load(bytes + 32 * s, 128, p);
   transpose_groups(rows, codes);
 }
@@ -121,6 +123,7 @@ template <class Block, class V>
 template <class V>
 inline void pair_columns(const unsigned char* q, int p, V (&codes)[4]) {
   V::load(q, 32, p).spread(codes);
+#pragma GCC unroll 4
   for (V& code : codes) code = code.down(kPairsOfBits, p).bits(3);
 }
 
@@ -154,6 +157,7 @@ template <int kTo, class V>
 inline void add_bit(const unsigned char* bits, const LaneShifts& places, int p, V (&codes)[4]) {
   V words[4];
   V::load(bits, 0, p).down(kSecondHalf, p).template up<kTo>().spread(words);
+#pragma GCC unroll 4
   for (int t = 0; t < 4; ++t) codes[t] = codes[t].with(words[t].down(places, p), 1 << kTo);
 }
 
@@ -171,5 +175,6 @@ template <class Block, class V>
 inline void table_columns(V a, V b, V (&codes)[4]) {
   constexpr static Numbers kNumbers = numbers_of(Block::kTable, Block::kZero);
   nibble_columns(a, b, codes);
+#pragma GCC unroll 4
   for (V& code : codes) code = code.numbers(kNumbers);
 }

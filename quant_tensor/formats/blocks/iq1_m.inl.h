@@ -11,6 +11,10 @@ struct IQ1M {
   static constexpr const char* kName = "iq1_m";
   static constexpr int kGgmlType = 29, kWeights = 256, kBytes = 56, kGroup = 16, kBits = 1, kCodeBits = 5, kZero = 16;
   static constexpr auto& kGrid = kIQ1Grid;
+  static constexpr auto& kGridRows = kIQ1Rows;
+  static constexpr auto& kGridNumbers = kIQ1Numbers;
+  static constexpr int name_bit(int r, int b) { return b < 8 ? 8 * r + b : 8 * 32 + 4 * r + b - 8; }
+  static constexpr int shift_bit(int r) { return 8 * 32 + 4 * r + 3; }
 
   static std::uint64_t row(const unsigned char* block, int r) {
     const int high = block[32 + r / 2] >> r % 2 * 4 & 15;

@@ -11,6 +11,12 @@ struct IQ1S {
   static constexpr const char* kName = "iq1_s";
   static constexpr int kGgmlType = 19, kWeights = 256, kBytes = 50, kGroup = 32, kBits = 1, kCodeBits = 5, kZero = 16;
   static constexpr auto& kGrid = kIQ1Grid;
+  static constexpr auto& kGridRows = kIQ1Rows;
+  static constexpr auto& kGridNumbers = kIQ1Numbers;
+  static constexpr int name_bit(int r, int b) {
+    return b < 8 ? 8 * (2 + r) + b : 8 * 34 + r / 4 * 16 + r % 4 * 3 + b - 8;
+  }
+  static constexpr int shift_bit(int r) { return 8 * 34 + r / 4 * 16 + 15; }
 
   static std::uint64_t row(const unsigned char* block, int r) {
     const int bits = half_bits(block + 34 + r / 4 * 2);

@@ -12,6 +12,10 @@ struct IQ2S {
   static constexpr const char* kName = "iq2_s";
   static constexpr int kGgmlType = 22, kWeights = 256, kBytes = 82, kGroup = 16, kBits = 2, kCodeBits = 7, kZero = 64;
   static constexpr auto& kGrid = kIQ2SGrid;
+  static constexpr auto& kGridRows = kIQ2SRows;
+  static constexpr auto& kGridNumbers = kIQ2Numbers;
+  static constexpr int name_bit(int r, int b) { return b < 8 ? 8 * (2 + r) + b : 8 * 66 + 2 * r + b - 8; }
+  static constexpr int sign_bit(int e) { return 8 * (34 + e); }
 
   static std::uint64_t row(const unsigned char* block, int r) {
     return row_of_eight(kGrid.v[block[2 + r] | (block[66 + r / 4] >> r % 4 * 2 & 3) << 8]);

@@ -10,6 +10,10 @@ struct IQ2XS {
   static constexpr const char* kName = "iq2_xs";
   static constexpr int kGgmlType = 17, kWeights = 256, kBytes = 74, kGroup = 16, kBits = 2, kCodeBits = 7, kZero = 64;
   static constexpr auto& kGrid = kIQ2XSGrid;
+  static constexpr auto& kGridRows = kIQ2XSRows;
+  static constexpr auto& kGridNumbers = kIQ2Numbers;
+  static constexpr int name_bit(int r, int b) { return 8 * 2 + 16 * r + b; }
+  static constexpr int sign_bit(int e) { return 8 * 2 + 16 * e + 9; }
 
   static std::uint64_t row(const unsigned char* block, int r) {
     return row_of_eight(kGrid.v[half_bits(block + 2 + 2 * r) & 511]);

@@ -10,6 +10,10 @@ struct IQ2XXS {
   static constexpr const char* kName = "iq2_xxs";
   static constexpr int kGgmlType = 16, kWeights = 256, kBytes = 66, kGroup = 32, kBits = 2, kCodeBits = 7, kZero = 64;
   static constexpr auto& kGrid = kIQ2XXSGrid;
+  static constexpr auto& kGridRows = kIQ2XXSRows;
+  static constexpr auto& kGridNumbers = kIQ2Numbers;
+  static constexpr int name_bit(int r, int b) { return 8 * (2 + r / 4 * 8 + r % 4) + b; }
+  static constexpr int sign_bit(int e) { return 8 * (6 + e / 4 * 8) + e % 4 * 7; }
 
   static std::uint64_t row(const unsigned char* block, int r) {
     return row_of_eight(kGrid.v[block[2 + r / 4 * 8 + r % 4]]);

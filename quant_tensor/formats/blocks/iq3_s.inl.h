@@ -10,6 +10,10 @@ struct IQ3S {
   static constexpr const char* kName = "iq3_s";
   static constexpr int kGgmlType = 21, kWeights = 256, kBytes = 110, kGroup = 32, kBits = 3, kCodeBits = 5, kZero = 16;
   static constexpr auto& kGrid = kIQ3SGrid;
+  static constexpr auto& kGridRows = kIQ3SRows;
+  static constexpr auto& kGridNumbers = kIQ3SNumbers;
+  static constexpr int name_bit(int r, int b) { return b < 8 ? 8 * (2 + r) + b : 8 * 66 + r; }
+  static constexpr int sign_bit(int e) { return 8 * (74 + e); }
 
   static std::uint64_t row(const unsigned char* block, int r) {
     const int high = block[66 + r / 4] >> r % 4 * 2;

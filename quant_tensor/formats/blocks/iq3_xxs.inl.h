@@ -10,6 +10,10 @@ struct IQ3XXS {
   static constexpr const char* kName = "iq3_xxs";
   static constexpr int kGgmlType = 18, kWeights = 256, kBytes = 98, kGroup = 32, kBits = 3, kCodeBits = 7, kZero = 64;
   static constexpr auto& kGrid = kIQ3XXSGrid;
+  static constexpr auto& kGridRows = kIQ3XXSRows;
+  static constexpr auto& kGridNumbers = kIQ3XXSNumbers;
+  static constexpr int name_bit(int r, int b) { return 8 * (2 + r) + b; }
+  static constexpr int sign_bit(int e) { return 8 * (66 + e / 4 * 4) + e % 4 * 7; }
 
   static std::uint64_t row(const unsigned char* block, int r) {
     return row_of_eight(kGrid.v[block[2 + 2 * r]], kGrid.v[block[3 + 2 * r]]);

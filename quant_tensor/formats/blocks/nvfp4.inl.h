@@ -22,14 +22,14 @@ struct NVFP4 {
     const V a = V::load(block + 4, kBytes, 2 * kBytes, p), b = V::load(block + 20, kBytes, 2 * kBytes, p);
     const V even = V::even_words(a, b), odd = V::odd_words(a, b);
     const V nibbles[4] = {even, odd, even.template down<4>(), odd.template down<4>()};
+#pragma GCC unroll 4
     for (int t = 0; t < 4; ++t) codes[t] = nibbles[t].bits(15).numbers(kNumbers);
   }
   static void scales(const unsigned char* block, float* __restrict scale) {
     for (int g = 0; g < 4; ++g) scale[g] = half_of_e4m3(block[g]);
   }
 
-  static constexpr int kFloatBit = 20;  ///< of the lowest bit of E4M3's mantissa, whose exponent then is 120 too small
-  static constexpr float kFloatUnit = 0x1p119f;
+  static constexpr float kHalfUnit = 0x1p7f;  ///< E4M3's exponent is 8 too small for f16
   template <class S>
   static void lane_scales(const unsigned char* block, S& scale) {
     scale = S::words(block, kBytes).bits(127).unless(127);

@@ -29,6 +29,7 @@ struct Q6K {
     V pairs[4];
     V::low_pairs(low, high).doubled(pairs[0], pairs[1]);
     V::high_pairs(low, high).doubled(pairs[2], pairs[3]);
+#pragma GCC unroll 4
     for (int t = 0; t < 4; ++t) codes[t] = codes[t].with(pairs[t].down(kPairs, p), 0x30);
   }
 

@@ -37,6 +37,7 @@ inline float float_of(const Row& row, int component, std::int64_t i) {
 }
 
 #include "quant_tensor/formats/centred.inl.h"
+#include "quant_tensor/formats/streams/bnb_fp4.inl.h"
 #include "quant_tensor/formats/streams/fp4.inl.h"
 #include "quant_tensor/formats/streams/fp8.inl.h"
 #include "quant_tensor/formats/streams/int2.inl.h"
@@ -50,7 +51,7 @@ inline float float_of(const Row& row, int component, std::int64_t i) {
 /// List<all of them>.
 template <template <class...> class List>
 using AllStreams =
-    List<Mxfp4, Mxfp8, Nvfp4, GlobalNvfp4, DividedNvfp4, Nf4, Nf3, Fp4, Fp8<E4M3>, Fp8<E5M2>, Int2, Int3, Int8>;
+    List<Mxfp4, Mxfp8, Nvfp4, GlobalNvfp4, DividedNvfp4, Nf4, Nf3, BnbFp4, Fp4, Fp8<E4M3>, Fp8<E5M2>, Int2, Int3, Int8>;
 
 template <class Stream>
 constexpr bool has_codes = requires {

@@ -33,6 +33,7 @@ struct E2M1Stream {
   template <class V>
   static void columns(const unsigned char* in, int p, V (&codes)[4]) {
     halves_of_columns(in, p, codes);
+#pragma GCC unroll 4
     for (V& code : codes) code = code.numbers(kTwiceE2M1Numbers);
   }
   static void put(std::uint8_t code, int i, unsigned char* stream) {

@@ -118,6 +118,12 @@ def test_same_values_as_the_strict_namespace(function):
     both(function)
 
 
+def test_fewer_numbers_than_none():
+    assert nb.linspace(0.0, 1.0, 0).shape == (0,)
+    with pytest.raises(nb.ArgumentError, match=r"\[linspace\] -1"):
+        nb.linspace(0.0, 1.0, -1)
+
+
 def test_namespace_of_a_tensor():
     x = nb.ones(2)
     assert x.__array_namespace__() is nb and x.__array_namespace__(api_version="2024.12") is nb

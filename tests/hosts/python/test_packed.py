@@ -166,6 +166,9 @@ def test_files(tmp_path):
     (tmp_path / "bad.safetensors").write_bytes(b"\xff" * 100)
     with pytest.raises(nb.Error, match="bad.safetensors"):
         nb.load(tmp_path / "bad.safetensors")
+    with pytest.raises(nb.ArgumentError, match=r"a\.gguf: save writes \.safetensors"):
+        nb.save(tmp_path / "a.gguf", {"b": nb.ones(3)})
+    assert not (tmp_path / "a.gguf").exists()
 
 
 def test_errors_have_the_librarys_text():

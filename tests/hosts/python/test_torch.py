@@ -140,6 +140,40 @@ def test_weights_are_not_trained():
         W.copy_(D)
 
 
+def test_what_cannot_be_packed_is_told():
+    layer = torch.nn.Linear(64, 4)
+    for wrong in ({"bits": 9}, {"group_size": 48}, {"format": "nope"}):
+        with pytest.raises(nb.ArgumentError, match=r"\[quantize\]"):
+            nt.quantize_(layer, **wrong)
+    assert not isinstance(layer.weight, nt.PackedTensor)
+    assert not isinstance(nt.quantize_(torch.nn.Linear(65, 4)).weight, nt.PackedTensor)
+    elsewhere = torch.Tensor._make_wrapper_subclass(ValuesElsewhere, (4, 64), dtype=torch.float32)
+    with pytest.raises(NotImplementedError, match="no memory of its own"):
+        nt.quantize(elsewhere)
+
+
+class ValuesElsewhere(torch.Tensor):
+    @classmethod
+    def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
+        raise AssertionError("nobody computes with it")
+
+
+def test_packed_weights_are_packed_anew_and_do_not_change():
+    dense = torch.randn(8, 64)
+    w = nt.quantize(dense, bits=8)
+    with pytest.raises(nb.ForbiddenError):
+        nt.quantize(w, bits=4)
+    with nb.options(fallback="allow"):
+        values = w.dequantize()
+        anew, same = nt.quantize(w, bits=4), nt.quantize(values, bits=4)
+        assert anew.format == "affine4-g64" and torch.equal(anew.dequantize(), same.dequantize())
+        for place in (0, (0, 0), slice(1, 3)):
+            with pytest.raises(RuntimeError, match="does not change"):
+                w[place] = 1.0
+        dense[:2] = w[:2]
+    assert torch.equal(dense[:2], values[:2])
+
+
 def test_embedding_rows_and_experts():
     ids = torch.tensor([[0, 5], [127, 5]])
     close(F.embedding(ids, W), F.embedding(ids, D))
@@ -286,3 +320,39 @@ def test_wrapping_nibbles_own():
     for refused in (w.T, nb.ones((2, 2))):
         with pytest.raises(ValueError, match="last axis"):
             nt.wrap(refused)
+
+
+def test_inputs_in_an_order_of_their_own():
+    def ordered(seed):
+        order = np.random.default_rng(seed).permutation(256).astype(np.int32)
+        return order, nb.from_components("affine4-g64", {**stored.components(), "input_order": order}, stored.shape)
+
+    stored = nb.quantize(rand(128, 256).numpy(), bits=4)
+    order, own = ordered(4)
+    w, other = nt.wrap(own), nt.wrap(ordered(5)[1])
+    d = dense(w)
+    assert torch.equal(d[:, order], dense(nt.wrap(stored)))
+    for forward in PRODUCTS.values():
+        x, y = (rand(3, 256, seed=1).requires_grad_() for _ in range(2))
+        forward(x, w).square().sum().backward()
+        forward(y, d).square().sum().backward()
+        close(x.grad, y.grad)
+    close(F.embedding(torch.tensor([7, 0]), w), d[[7, 0]])
+    stream = io.BytesIO()
+    torch.save(w, stream)
+    stream.seek(0)
+    target = copy.deepcopy(other)
+    target.copy_(w)
+    for view, values in [(torch.load(stream), d), (target, d), (w[3:9], d[3:9]), (w.view(1, 128, 256)[0], d),
+                         (torch.cat([w, target]), torch.cat([d, d])), *zip(w.chunk(2), d.chunk(2))]:  # fmt: skip
+        assert isinstance(view, nt.PackedTensor) and view.input_order is not None
+        close(dense(view), values)
+    with pytest.raises(nb.ForbiddenError):
+        torch.cat([w, other])  # which have no order in common
+    with pytest.raises(RuntimeError, match="packed alike"):
+        nt.wrap(stored).copy_(w)
+    torch.library.opcheck(torch.ops.nibble.matmul, (rand(3, 256).requires_grad_(), *w.weight, True))
+    layer = torch.nn.Linear(256, 128)
+    layer.weight = torch.nn.Parameter(w, requires_grad=False)
+    compiled = torch.compile(layer, backend="aot_eager", fullgraph=True)
+    close(compiled(rand(2, 256)).detach(), layer(rand(2, 256)).detach())

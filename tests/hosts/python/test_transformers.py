@@ -126,16 +126,24 @@ def words(codes, order=range(8)):
     return (parts << (4 * np.arange(8, dtype=np.uint32))).sum(-1, dtype=np.uint32).view(np.int32)
 
 
-def gptq_folder(model, folder):
-    tensors = {}
+def gptq_folder(model, folder, desc_act=False):
+    """Under desc_act groups are of inputs that are no neighbours, others in each layer."""
+    tensors, random = {}, np.random.default_rng(1)
     for name, w in linear_weights(model).items():
-        codes, scales, zeros = codes_of(w, 64)
+        order = random.permutation(w.shape[1]) if desc_act else np.arange(w.shape[1])
+        sorted_codes, scales, zeros = codes_of(w[:, order], 64)
+        codes, groups = np.empty_like(sorted_codes), np.empty(w.shape[1], np.int32)
+        codes[:, order], groups[order] = sorted_codes, np.arange(w.shape[1]) // 64
         tensors[f"{name}.qweight"] = nb.asarray(np.ascontiguousarray(words(codes).T))
         tensors[f"{name}.qzeros"] = nb.asarray(words(np.ascontiguousarray(zeros.T) - 1))
         tensors[f"{name}.scales"] = nb.asarray(np.ascontiguousarray(scales.T))
-        tensors[f"{name}.g_idx"] = nb.asarray(np.arange(w.shape[1], dtype=np.int32) // 64)
-    packing = {"quant_method": "gptq", "bits": 4, "group_size": 64, "desc_act": False, "sym": False}
+        tensors[f"{name}.g_idx"] = nb.asarray(groups)
+    packing = {"quant_method": "gptq", "bits": 4, "group_size": 64, "desc_act": desc_act, "sym": False}
     return save_packed(model, folder, tensors, quantization_config=packing)
+
+
+def gptq_folder_with_desc_act(model, folder):
+    return gptq_folder(model, folder, desc_act=True)
 
 
 def awq_folder(model, folder):
@@ -150,12 +158,13 @@ def awq_folder(model, folder):
     return save_packed(model, folder, tensors, quantization_config=packing)
 
 
-@pytest.mark.parametrize("folder", [mlx_folder, gptq_folder, awq_folder])
+@pytest.mark.parametrize("folder", [mlx_folder, gptq_folder, gptq_folder_with_desc_act, awq_folder])
 def test_folders_that_others_packed(folder, tmp_path):
     original = random_model("llama")
     model = nt.from_pretrained(transformers.AutoModelForCausalLM, folder(original, tmp_path))
     projections = [m.weight for n, m in model.named_modules() if n.endswith("_proj")]
     assert projections and all(isinstance(w, nt.PackedTensor) for w in projections)
+    assert all((w.input_order is not None) == (folder is gptq_folder_with_desc_act) for w in projections)
     with nb.options(fallback="error", precision="exact"):
         got = logits(model)
     assert distance(got, logits(decoded(model))) <= 1e-5
@@ -209,6 +218,15 @@ def test_folders_that_cannot_be_read(tmp_path):
         (tmp_path / "config.json").write_text(f'{{"model_type": {unknown}}}')
         with pytest.raises(NotImplementedError, match="knows no model_type"):
             nt.from_pretrained(transformers.AutoModelForCausalLM, tmp_path)
+
+
+def test_dtypes_by_name(tmp_path):
+    random_model("llama").save_pretrained(tmp_path)
+    model = nt.from_pretrained(transformers.AutoModelForCausalLM, tmp_path, dtype="bfloat16")
+    assert model.dtype == torch.bfloat16
+    for wrong in ("float99", "nn"):
+        with pytest.raises(nb.ArgumentError, match="no such dtype"):
+            nt.from_pretrained(transformers.AutoModelForCausalLM, tmp_path, dtype=wrong)
 
 
 def test_what_a_file_lacks_may_be_made_up_and_told(tmp_path):

@@ -12,6 +12,7 @@ from typing import Any, Sequence, Union
 
 from . import _nibble
 from ._convert import asarray, dtype_of
+from ._errors import ArgumentError
 from ._nibble import DType, Tensor
 
 Number = Union[bool, int, float]
@@ -90,7 +91,10 @@ def arange(
 def linspace(
     start: float, stop: float, /, num: int, *, dtype: Any = None, device: str | None = None, endpoint: bool = True
 ) -> Tensor:
-    """`num` numbers at even distances from start to stop, in a tensor of one axis."""
+    """`num` numbers at even distances from start to stop, in a tensor of one axis. Raises ArgumentError for fewer than
+    none."""
+    if num < 0:
+        raise ArgumentError(f"[linspace] {num} numbers: there may be none, or more")
     parts = num - 1 if endpoint else num
     steps = _nibble.arange(0, num, 1, DType.int64)
     values = _nibble.add(_nibble.multiply(steps, (stop - start) / parts if parts > 0 else 0.0), float(start))

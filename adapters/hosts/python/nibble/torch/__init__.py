@@ -22,8 +22,13 @@ torch.serialization.add_safe_globals([PackedTensor])
 
 
 def quantize(w: torch.Tensor, *, bits: int = 4, group_size: int = 64, format: str = "affine") -> PackedTensor:
-    """Packs w (…, N, K), float32, float16 or bfloat16, along its last axis, as nibble.quantize does."""
-    return wrap(_nibble.quantize(to_nibble(w), bits, group_size, format), w.dtype)
+    """Packs w (…, N, K), float32, float16 or bfloat16, along its last axis, as nibble.quantize does. A packed w is
+    decoded first."""
+    dense = w.dequantize() if isinstance(w, PackedTensor) else w
+    return wrap(_nibble.quantize(to_nibble(dense), bits, group_size, format), w.dtype)
+
+
+_ANY_GROUPS = 4096  # a width that the groups of every format divide
 
 
 def _is_product_weight(module: torch.nn.Module, name: str, parameter: torch.nn.Parameter) -> bool:
@@ -57,7 +62,9 @@ def quantize_(
 ) -> torch.nn.Module:
     """Packs a model's weights in place and returns it: of every nn.Linear, which stays one, and stacks of experts. A
     weight that an embedding shares stays shared. `where` chooses by the weight's name ("layers.0.mlp.up_proj.weight").
-    A weight whose width no group divides stays dense."""
+    A weight whose width no group divides stays dense. Raises ArgumentError for bits, a group size or a format that
+    there is not."""
+    quantize(torch.zeros(1, _ANY_GROUPS), bits=bits, group_size=group_size, format=format)
 
     def packed(child: torch.nn.Module, name: str, parameter: torch.nn.Parameter) -> torch.nn.Parameter | None:
         if isinstance(parameter, PackedTensor) or not _is_product_weight(child, name.rpartition(".")[2], parameter):

@@ -1,7 +1,8 @@
 """nibble's products as operations of torch's dispatcher, which torch.compile and torch.export trace.
 
-A packed weight comes as its parts: the components of its format, each with the weight's leading axes. `columns` is
-the size of the packed axis, the last as it is stored; `turned` exchanges the last two axes, as a transpose does."""
+A packed weight comes as its parts: the components of its format, each with the weight's leading axes, and then the
+order (columns,) in which rows are stored, where it is one of their own. `columns` is the size of the packed axis, the
+last as it is stored; `turned` exchanges the last two axes, as a transpose does."""
 
 from __future__ import annotations
 
@@ -44,6 +45,8 @@ def component_names(format: str) -> tuple[str, ...]:
     return tuple(_nibble.component_names(format))
 
 
+ORDER = "input_order"
+
 _packed: Any = WeakIdKeyDictionary()  # by a weight's first part: where it lay, and the tensor over its parts
 
 
@@ -56,8 +59,8 @@ def packed_of(parts: Sequence[torch.Tensor], format: str, dtype: torch.dtype, co
     # torch computes little with unsigned words, so codes are kept as signed ones.
     words = _nibble.DType.uint32
     components = [
-        (name, _nibble.from_array(part, words) if part.dtype == torch.int32 else to_nibble(part))
-        for name, part in zip(component_names(format), parts)
+        (name, _nibble.from_array(part, words) if part.dtype == torch.int32 and name != ORDER else to_nibble(part))
+        for name, part in zip((*component_names(format), ORDER), parts)
     ]
     packed = _nibble.from_components(format, components, (*parts[0].shape[:-1], columns), DTYPES[dtype])
     _packed[parts[0]] = (places, packed)

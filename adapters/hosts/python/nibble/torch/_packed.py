@@ -9,7 +9,7 @@ from typing import Any, Callable, Iterator, Sequence
 import torch
 
 from .. import Tensor, _nibble
-from ._ops import component_names, matmul, packed_of, to_torch
+from ._ops import ORDER, component_names, matmul, packed_of, to_torch
 
 aten = torch.ops.aten
 _LINEAR = torch.nn.functional.linear
@@ -48,6 +48,7 @@ class PackedTensor(torch.Tensor):
     columns: int
     turned: bool
     label: torch.dtype  # the dtype, had without asking torch
+    input_order: torch.Tensor | None = None  # in which rows are stored, where it is one of their own
     at_hand: _nibble.LinearWeight | None = None  # what linear layers multiply with, once they did
 
     @staticmethod
@@ -63,7 +64,7 @@ class PackedTensor(torch.Tensor):
             self = torch.Tensor._make_wrapper_subclass(
                 cls, shape, strides=strides, dtype=dtype, device=parts[0].device, requires_grad=False
             )
-        for name, part in zip(component_names(format), parts):
+        for name, part in zip((*component_names(format), ORDER), parts):
             setattr(self, name, part)
         self.format, self.columns, self.turned, self.label = format, columns, turned, dtype
         return self
@@ -72,8 +73,13 @@ class PackedTensor(torch.Tensor):
         pass
 
     @property
+    def names(self) -> tuple[str, ...]:
+        names = component_names(self.format)
+        return names if self.input_order is None else (*names, ORDER)
+
+    @property
     def parts(self) -> list[torch.Tensor]:
-        return [getattr(self, name) for name in component_names(self.format)]
+        return [getattr(self, name) for name in self.names]
 
     @property
     def weight(self) -> tuple[list[torch.Tensor], str, torch.dtype, int]:
@@ -82,6 +88,17 @@ class PackedTensor(torch.Tensor):
 
     def with_parts(self, parts: Sequence[torch.Tensor]) -> PackedTensor:
         return PackedTensor(parts, self.format, self.dtype, self.columns, self.turned)
+
+    def by_rows(self, func: Callable[[torch.Tensor], Any]) -> list[Any]:
+        """`func` of each part that has rows; the order is one for all of them."""
+        return [func(getattr(self, name)) for name in component_names(self.format)]
+
+    def with_rows(self, parts: Sequence[torch.Tensor]) -> PackedTensor:
+        return self.with_parts(parts if self.input_order is None else [*parts, self.input_order])
+
+    def stores_rows_as(self, other: PackedTensor) -> bool:
+        mine, theirs = self.input_order, other.input_order
+        return mine is theirs or (mine is not None and theirs is not None and torch.equal(mine, theirs))
 
     def turn(self) -> PackedTensor:
         """The last two axes exchanged."""
@@ -109,7 +126,7 @@ class PackedTensor(torch.Tensor):
         return f"PackedTensor(shape={tuple(self.shape)}, dtype={self.dtype}, format={self.format})"
 
     def __tensor_flatten__(self) -> tuple[list[str], tuple[Any, ...]]:
-        return list(component_names(self.format)), (self.format, self.dtype, self.columns, self.turned)
+        return list(self.names), (self.format, self.dtype, self.columns, self.turned)
 
     @staticmethod
     def __tensor_unflatten__(inner: dict[str, Any], rest: tuple[Any, ...], size: Any, stride: Any) -> PackedTensor:
@@ -128,6 +145,8 @@ class PackedTensor(torch.Tensor):
                 y = _torch.linear(args[0], w.at_hand or w.take_in_hand())
                 if y is not None:
                     return y if len(args) < 3 or args[2] is None else y + args[2]
+        if func is torch.Tensor.__setitem__ and isinstance(args[0], PackedTensor):  # else a decoded copy would change
+            raise RuntimeError(f"{args[0]!r} does not change")
         with torch._C.DisableTorchFunctionSubclass():
             return func(*args, **(kwargs or {}))
 
@@ -153,13 +172,10 @@ def wrap(w: Tensor, dtype: torch.dtype | None = None) -> PackedTensor:
     """A packed tensor of nibble's in torch, without a copy; as `dtype` (by default w's own). It must be packed along
     its last axis, as tensors are that were quantized or loaded.
 
-    Raises ValueError for a dense tensor, one that is packed along another axis, or one with an `input_order`."""
+    Raises ValueError for a dense tensor, or one that is packed along another axis."""
     if w.packed_axis != w.ndim - 1:
         raise ValueError(f"[wrap] {w!r}: not packed along its last axis")
-    components = _nibble.components(w)
-    if len(components) > len(component_names(w.format)):
-        raise ValueError(f"[wrap] {w!r}: its inputs are stored in an order of their own, which torch has no place for")
-    parts = [to_torch(part) for _, part in components]
+    parts = [to_torch(part) for _, part in _nibble.components(w)]
     parts = [part.view(torch.int32) if part.dtype == torch.uint32 else part for part in parts]
     return PackedTensor(parts, w.format, dtype or getattr(torch, w.dtype.name), w.shape[-1])
 
@@ -280,9 +296,9 @@ def _copy(func: Any, w: torch.Tensor, source: PackedTensor, non_blocking: bool =
     if not isinstance(w, PackedTensor):
         return w.copy_(source.dequantize())
     like = isinstance(source, PackedTensor) and source.format == w.format and source.turned == w.turned
-    if not like or source.shape != w.shape:
+    if not like or source.shape != w.shape or source.names != w.names:
         raise RuntimeError(f"{w!r} takes the values of one packed alike only: quantize_() packs dense ones")
-    for name, part in zip(component_names(w.format), source.parts):
+    for name, part in zip(w.names, source.parts):
         setattr(w, name, part.clone())  # not into its own memory, which may be a file's
     w.at_hand = None
     return w
@@ -294,8 +310,8 @@ def _copy(func: Any, w: torch.Tensor, source: PackedTensor, non_blocking: bool =
 def _each_part(func: Any, w: PackedTensor, dim: int, *args: Any) -> Any:
     if dim % w.dim() >= w.dim() - (2 if w.turned else 1):
         return NotImplemented  # within rows
-    done = [func(part, *args) for part in w.parts]
-    return w.with_parts(done) if isinstance(done[0], torch.Tensor) else [w.with_parts(p) for p in zip(*done)]
+    done = w.by_rows(lambda part: func(part, *args))
+    return w.with_rows(done) if isinstance(done[0], torch.Tensor) else [w.with_rows(p) for p in zip(*done)]
 
 
 @_implements(aten.select.int, aten.slice.Tensor, aten.unbind.int, aten.index_select.default)
@@ -308,13 +324,13 @@ def _view(func: Any, w: PackedTensor, shape: Sequence[int], **unused: Any) -> An
     """Other leading axes, before those of one matrix."""
     if w.dim() < 2 or len(shape) < 2 or any(s not in (-1, t) for s, t in zip(shape[-2:], w.shape[-2:])):
         return NotImplemented
-    return w.with_parts([func(part, [*shape[:-2], *part.shape[-2:]]) for part in w.parts])
+    return w.with_rows(w.by_rows(lambda part: func(part, [*shape[:-2], *part.shape[-2:]])))
 
 
 @_implements(aten.unsqueeze.default)
 def _unsqueeze(func: Any, w: PackedTensor, dim: int) -> Any:
     dim = dim % (w.dim() + 1)
-    return NotImplemented if dim > w.dim() - 2 else w.with_parts([func(part, dim) for part in w.parts])
+    return NotImplemented if dim > w.dim() - 2 else w.with_rows(w.by_rows(lambda part: func(part, dim)))
 
 
 @_implements(aten.cat.default, aten.stack.default)
@@ -325,7 +341,10 @@ def _join(func: Any, weights: Sequence[torch.Tensor], dim: int = 0) -> Any:
     first, axes = packed[0], packed[0].dim() + (func is aten.stack.default)
     if len(packed) != len(weights) or len(alike) != 1 or dim % axes >= axes - (2 if first.turned else 1):
         return NotImplemented
-    return first.with_parts([func(list(parts), dim % axes) for parts in zip(*(w.parts for w in packed))])
+    if not all(first.stores_rows_as(w) for w in packed[1:]):
+        return NotImplemented
+    parts = zip(*(w.by_rows(lambda part: part) for w in packed))
+    return first.with_rows([func(list(same), dim % axes) for same in parts])
 
 
 @_implements(aten.split.Tensor, aten.split_with_sizes.default)

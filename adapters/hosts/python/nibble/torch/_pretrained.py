@@ -34,6 +34,13 @@ def _dtype_of(tensors: dict[str, Tensor], config: Any) -> torch.dtype:
     return config.dtype or next((dtype for dtype in dense if dtype.is_floating_point), torch.float32)
 
 
+def _dtype_called(name: str) -> torch.dtype:
+    dtype = getattr(torch, name, None)
+    if not isinstance(dtype, torch.dtype):
+        raise ArgumentError(f"[from_pretrained] dtype {name!r}: torch has no such dtype")
+    return dtype
+
+
 def _state_dict(tensors: dict[str, Tensor], dtype: torch.dtype) -> dict[str, torch.Tensor]:
     """By the names that checkpoints have: transformers stacks and joins experts as its modules want them."""
     state = {}
@@ -71,8 +78,10 @@ def from_pretrained(
     from transformers import GenerationConfig
 
     config, tensors = _config(path), _nibble.load(path)
-    if dtype is None or isinstance(dtype, str):
-        dtype = getattr(torch, dtype) if dtype not in (None, "auto") else _dtype_of(tensors, config)
+    if dtype is None or dtype == "auto":
+        dtype = _dtype_of(tensors, config)
+    elif isinstance(dtype, str):
+        dtype = _dtype_called(dtype)
     with torch.device("meta"):
         is_auto = hasattr(model_class, "from_config")  # chooses a class by the configuration
         skeleton = model_class.from_config(config) if is_auto else model_class(config)
