@@ -18,6 +18,7 @@ const Caches& caches();
 struct Blocking {
   std::int64_t few_line;         ///< bytes of a packed row of x that few-row products repeat: in the first cache
   std::int64_t few_activations;  ///< those of some rows of x that pass by whole: a share of the second cache
+  std::int64_t few_piece;        ///< of those a piece that stays in the first cache, beside sums and packed rows
   std::int64_t few_near;         ///< those of as many that stay in the first cache
   std::int64_t few_sums;         ///< those of their sums, in the first cache
   std::int64_t few_ahead;        ///< those of two packed rows that are asked for before they are read: soon in it
@@ -29,6 +30,7 @@ struct Blocking {
 constexpr Blocking blocking_for(const Caches& caches) {
   return {.few_line = caches.first * 3 / 4,
           .few_activations = caches.second / 4,
+          .few_piece = caches.first * 5 / 12,
           .few_near = caches.first,
           .few_sums = caches.first / 4,
           .few_ahead = caches.first / 16,

@@ -20,6 +20,7 @@ constexpr std::int64_t kMostRounds = 8;          // of tasks, for each thread
 constexpr std::int64_t kLeastWeights = 1 << 16;  // that are worth a thread
 constexpr std::int64_t kSerialPack = 1 << 16;    // activations that are rounded without help
 constexpr std::int64_t kLeastOfMany = 4;         // rows of x that are worth more than two runs
+constexpr std::int64_t kLeastPiece = 512;        // bytes of packed rows that are worth a jump in memory
 constexpr double kWorthJoining = 1.05;           // of a row's chunks to what it fills of them
 
 /// Rows of x packed, in groups whose rows lie beside one another for each chunk.
@@ -116,6 +117,18 @@ int runs_for(const FewRowsScheme& scheme, const FewActivations& x, std::int64_t 
   return scheme.many != nullptr && far ? kMostRuns : 2;
 }
 
+/// Weights of a piece of packed rows that meet the same piece of x from row `first` on. A unit that lets all rows of x
+/// meet each chunk passes over x for every pair of packed rows. From the second cache that takes turns with memory,
+/// since what either is asked for waits in the same few places: of x that exceeds the first cache a piece stays there
+/// while some packed rows pass, if those pieces are still long enough to be read well.
+std::int64_t piece_for(const FewProduct& p, std::int64_t first, int runs) {
+  const std::int64_t m = p.x.group_rows(first), chunk = p.scheme.chunk, length = p.w.length();
+  const bool far = m > 1 && runs == 2 && p.unit.few_rows->side_by_side && p.x.group_bytes(first) > blocking().few_near;
+  const std::int64_t bytes = far ? blocking().few_piece : blocking().few_activations;
+  const std::int64_t long_enough = far ? kLeastPiece * length / std::max<std::int64_t>(p.w.pitch(0), 1) / chunk : 0;
+  return std::max<std::int64_t>({1, long_enough, bytes / (m * p.scheme.chunk_bytes)}) * chunk;
+}
+
 /// Columns of y of the lines [begin, end) of packed rows, for the group of rows of x from `first` on. Runs of
 /// neighbouring lines are read side by side; they overlap where the number is no multiple of theirs. More than one row
 /// of x come from the second cache for each line: memory is read evenly then. Only of long ones does a piece of some
@@ -126,7 +139,7 @@ void multiply_range(const FewProduct& p, std::int64_t first, std::int64_t begin,
   const std::int64_t share = (end - begin + runs - 1) / runs;  // of a run
   const std::int64_t step_floats = m * p.joined * lanes, columns = share * p.joined;
   const std::int64_t steps = std::clamp<std::int64_t>(blocking().few_sums / (runs * step_floats * 4), 1, share);
-  const std::int64_t piece = std::max<std::int64_t>(1, blocking().few_activations / (m * p.scheme.chunk_bytes)) * chunk;
+  const std::int64_t piece = piece_for(p, first, runs);
   const std::int64_t repeated = p.joined > 1 ? p.part.count / chunk * p.scheme.chunk_bytes : 0;
   Scratch scratch(Scratch::need<float>(runs * steps * step_floats) + Scratch::need<float>(runs * columns * m) +
                   Scratch::need<unsigned char>(repeated));
@@ -147,9 +160,9 @@ void multiply_range(const FewProduct& p, std::int64_t first, std::int64_t begin,
     product.x = x;
   }
   product.part.ahead = p.part.ahead * 2 / runs;  // of all runs together
-  // Where pieces of neighbouring rows follow one another, what comes soon lies whole rows ahead.
-  const std::int64_t pitch = p.w.pitch(0);
-  if (m > 1 && piece < length && pitch > 0) product.part.ahead = (p.part.ahead + pitch - 1) / pitch * pitch;
+  // Where pieces of neighbouring rows follow one another, what comes soon lies as many rows ahead.
+  const std::int64_t pitch = p.w.pitch(0), of_piece = pitch * piece / length;
+  if (m > 1 && piece < length && of_piece > 0) product.part.ahead = (p.part.ahead + of_piece - 1) / of_piece * pitch;
   for (std::int64_t i = 0; i < share; i += steps) {
     for (int run = 0; run < runs; ++run) product.w[run].first = p.w.bytes((starts[run] + i) * p.joined);
     product.steps = std::min(steps, share - i);
