@@ -96,11 +96,16 @@ inline F of_blocks(const EightNumbers& blocks, const LaneShifts& order, int p) {
   return {_mm256_permutevar8x32_ps(some, load256(order.v + kLanes * p))};
 }
 
-/// fp32 from bytes that are the bits of an f16 from bit kShift on, but for their sign.
+/// fp32 from bytes that are the bits of an f16 from bit kShift on, but for their sign. Where they are fewer, all but
+/// the sign set is no number.
 template <int kShift>
 inline void floats_of_bytes(const unsigned char* in, F (&w)[2]) {
   __m256i halves = _mm256_slli_epi16(_mm256_cvtepi8_epi16(load128(in)), kShift);
-  if (kShift < 8) halves = _mm256_and_si256(halves, _mm256_set1_epi16(static_cast<short>(0x8000 | 127 << kShift)));
+  if constexpr (kShift < 8) {
+    const __m256i sign = _mm256_set1_epi16(static_cast<short>(0x8000)), most = _mm256_set1_epi16(127 << kShift);
+    halves = _mm256_and_si256(halves, _mm256_or_si256(sign, most));
+    halves = _mm256_or_si256(halves, _mm256_cmpeq_epi16(_mm256_andnot_si256(sign, halves), most));
+  }
   w[0].v = _mm256_cvtph_ps(_mm256_castsi256_si128(halves));
   w[1].v = _mm256_cvtph_ps(_mm256_extracti128_si256(halves, 1));
 }

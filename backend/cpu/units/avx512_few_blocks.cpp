@@ -98,11 +98,17 @@ inline F of_blocks(const EightNumbers& blocks, const LaneShifts& order, int) {
   return {_mm512_permutexvar_ps(_mm512_load_si512(order.v), _mm512_loadu_ps(groups))};
 }
 
-/// fp32 from bytes that are the bits of an f16 from bit kShift on, but for their sign.
+/// fp32 from bytes that are the bits of an f16 from bit kShift on, but for their sign. Where they are fewer, all but
+/// the sign set is no number.
 template <int kShift>
 inline void floats_of_bytes(const unsigned char* in, F (&w)[2]) {
   __m512i halves = _mm512_slli_epi16(_mm512_cvtepi8_epi16(load256(in)), kShift);
-  if (kShift < 8) halves = _mm512_and_si512(halves, _mm512_set1_epi16(static_cast<short>(0x8000 | 127 << kShift)));
+  if constexpr (kShift < 8) {
+    const __m512i most = _mm512_set1_epi16(127 << kShift), clear = _mm512_andnot_si512(halves, most);
+    const __m512i bits = _mm512_or_si512(_mm512_set1_epi16(static_cast<short>(0x8000)), most);
+    const __mmask32 number = _mm512_test_epi16_mask(clear, clear);
+    halves = _mm512_mask_mov_epi16(_mm512_set1_epi16(0x7fff), number, _mm512_and_si512(halves, bits));
+  }
   w[0].v = _mm512_cvtph_ps(_mm512_castsi512_si256(halves));
   w[1].v = _mm512_cvtph_ps(_mm512_extracti64x4_epi64(halves, 1));
 }
@@ -186,7 +192,11 @@ template <int kBits>
 using Fast = Bytes;
 
 #include "backend/cpu/units/few_blocks.inl.h"
+// what these have for some of its formats, before they are instantiated
 #include "backend/cpu/units/avx512_grids.inl.h"
+// which lends the next one its bytes
+#include "backend/cpu/units/avx512_digits.inl.h"
+// all formats
 #include "backend/cpu/units/few_floats.inl.h"
 #include "backend/cpu/units/few_streams.inl.h"
 

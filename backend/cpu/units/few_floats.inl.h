@@ -14,30 +14,27 @@ inline bool copy_row(const float* x, std::int64_t k, const std::uint8_t*, std::i
 template <class Stream>
 class FloatGroup {
  public:
-  [[gnu::always_inline]] FloatGroup(const RowBytes& row, std::int64_t first)
-      : in_(row.component[0] + first), scale_(Stream::scale(row, first / Stream::kGroup)) {
-    if (has_nan()) [[unlikely]]
-      scale_ = __builtin_nanf("");
+  [[gnu::always_inline]] FloatGroup(const RowBytes& row, std::int64_t first) : in_(row.component[0] + first) {
+    const float scale = Stream::scale(row, first / Stream::kGroup), of_half = scale * Number::kHalfUnit;
+    is_vast_ = of_half - of_half != 0;
+    scale_ = is_vast_ ? scale : of_half;
   }
   /// Weights i to i + 2 · kLanes − 1.
   [[gnu::always_inline]] void pair(int i, F (&w)[2]) const {
     floats_of_bytes<Number::kHalfShift>(in_ + i, w);
-    for (F& v : w) v = mul(mul(v, broadcast(Number::kHalfUnit)), broadcast(scale_));
+    for (F& v : w) {
+      if (is_vast_) [[unlikely]]
+        v = mul(v, broadcast(Number::kHalfUnit));
+      v = mul(v, broadcast(scale_));
+    }
   }
 
  private:
   using Number = typename Stream::Number;
 
-  /// E4M3's is no number of 16 bits: a sum of which one is none will do.
-  [[gnu::always_inline]] bool has_nan() const {
-    if constexpr (Number::kHalfShift == 8) return false;
-    std::uint8_t any = 0;
-    for (int i = 0; i < Stream::kGroup; ++i) any |= static_cast<std::uint8_t>((in_[i] & 127) + 1);
-    return (any & 128) != 0;
-  }
-
   const unsigned char* in_;
   float scale_;
+  bool is_vast_;  ///< so that the unit of an f16 does not fit into the scale
 };
 
 /// Σ x · w of a group, two vectors at a time.

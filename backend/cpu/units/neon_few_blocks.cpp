@@ -132,11 +132,16 @@ inline void widen_halves(const EightWords& halves, EightNumbers& numbers) {
   return load_f32(lanes);
 }
 
-/// fp32 from bytes that are the bits of an f16 from bit kShift on, but for their sign.
+/// fp32 from bytes that are the bits of an f16 from bit kShift on, but for their sign. Where they are fewer, all but
+/// the sign set is no number.
 template <int kShift>
 inline void floats_of_bytes(const unsigned char* in, F (&w)[2]) {
   int16x8_t halves = vshlq_n_s16(vmovl_s8(vreinterpret_s8_u8(vld1_u8(in))), kShift);
-  if (kShift < 8) halves = vandq_s16(halves, vdupq_n_s16(static_cast<std::int16_t>(0x8000 | 127 << kShift)));
+  if constexpr (kShift < 8) {
+    const int16x8_t sign = vdupq_n_s16(static_cast<std::int16_t>(0x8000)), most = vdupq_n_s16(127 << kShift);
+    halves = vandq_s16(halves, vorrq_s16(sign, most));
+    halves = vorrq_s16(halves, vreinterpretq_s16_u16(vceqq_s16(vbicq_s16(halves, sign), most)));
+  }
   w[0].v = vcvt_f32_f16(vreinterpret_f16_s16(vget_low_s16(halves)));
   w[1].v = vcvt_f32_f16(vreinterpret_f16_s16(vget_high_s16(halves)));
 }

@@ -9,6 +9,17 @@ struct TQ1_0 {
   static constexpr const char* kName = "tq1_0";
   static constexpr int kGgmlType = 34, kWeights = 256, kBytes = 54, kGroup = 256, kBits = 2, kCodeBits = 2, kZero = 1;
 
+  static constexpr int digit(int byte, int n) {
+    for (; n > 0; --n) byte *= 3;
+    return (byte & 255) * 3 >> 8;
+  }
+  /// Where weight i is: five times its byte, and its digit.
+  static constexpr int place(int i) {
+    if (i < 160) return 5 * (i % 32) + i / 32;
+    if (i < 240) return 5 * (32 + i % 16) + (i - 160) / 16;
+    return 5 * (48 + i % 4) + (i - 240) / 4;
+  }
+
   template <int kCount, int kDigits>
   static void digits(const unsigned char* q, std::uint8_t* __restrict codes) {
     int power = 1;
