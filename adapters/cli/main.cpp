@@ -103,6 +103,7 @@ int run(int argc, char** argv) {
 
   CLI::App app("nibble: language models on packed weights", "nibble");
   app.add_flag(kJson, console.json, "one JSON object on standard output; as well behind the command");
+  app.set_version_flag("--version", "nibble " NIBBLE_VERSION, "which release this is");
   Declared commands;
   declare(app, kCommands, console, &commands);
   declare(*app.add_subcommand(kBench, "how fast all this is here"), kBenchCommands, console, &commands);
@@ -125,6 +126,8 @@ int run(int argc, char** argv) {
     end_by(interrupted);
   } catch (const CLI::CallForHelp&) {
     return app.exit(CLI::CallForHelp());
+  } catch (const CLI::CallForVersion& version) {
+    return app.exit(version);
   } catch (const CLI::ParseError& e) {
     return fail(console, name(ErrorCode::invalid_argument), first_line(e.what()));
   } catch (const Error& e) {

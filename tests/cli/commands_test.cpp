@@ -1,5 +1,6 @@
 // What each command prints, with and without --json.
 #include <cmath>
+#include <regex>
 #include <set>
 
 #include "nibble/io.h"
@@ -18,6 +19,12 @@ std::set<std::string> keys_of(const Json& object) {
 
 void expect_keys(const Json& object, const std::set<std::string>& wanted) {
   for (const std::string& key : wanted) EXPECT_TRUE(object.contains(key)) << key;
+}
+
+TEST(Program, SaysWhichReleaseItIs) {
+  const Outcome said = nibble({"--version"});
+  EXPECT_EQ(said.status, 0) << said.err;
+  EXPECT_TRUE(std::regex_match(said.out, std::regex(R"(nibble \d+\.\d+\.\d+\n)"))) << said.out;
 }
 
 TEST(Devices, ListsTheCpuFirst) {
