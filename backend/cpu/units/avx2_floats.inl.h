@@ -40,6 +40,17 @@ inline void store_rounded(std::uint8_t* p, F a) {
 }
 inline F from_bytes(const std::uint8_t* p) { return {_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(load64(p)))}; }
 
+/// Of sixteen numbers those that sixteen bytes name.
+inline void numbers_of_names(const float* sixteen, const std::uint8_t* names, float* out) {
+  const __m256 low = _mm256_loadu_ps(sixteen), high = _mm256_loadu_ps(sixteen + 8);
+  for (int i = 0; i < 16; i += 8) {
+    const __m256i name = _mm256_cvtepu8_epi32(load64(names + i));  // of which three bits tell the place in either half
+    const __m256 is_high = _mm256_castsi256_ps(_mm256_slli_epi32(name, 28));
+    _mm256_storeu_ps(
+        out + i, _mm256_blendv_ps(_mm256_permutevar8x32_ps(low, name), _mm256_permutevar8x32_ps(high, name), is_high));
+  }
+}
+
 inline F load_f16(const void* p) { return {_mm256_cvtph_ps(load128(p))}; }
 inline void store_f16(std::uint16_t* p, F a) { store128(p, _mm256_cvtps_ph(a.v, _MM_FROUND_TO_NEAREST_INT)); }
 inline F load_bf16(const void* p) {

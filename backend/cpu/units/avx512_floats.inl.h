@@ -43,6 +43,11 @@ inline void sums_of_four(const F (&x)[4], float* out) {
 inline void store_rounded(std::uint8_t* p, F a) { store128(p, _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(a.v))); }
 inline F from_bytes(const std::uint8_t* p) { return {_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(load128(p)))}; }
 
+/// Of sixteen numbers those that sixteen bytes name.
+inline void numbers_of_names(const float* sixteen, const std::uint8_t* names, float* out) {
+  _mm512_storeu_ps(out, _mm512_permutexvar_ps(_mm512_cvtepu8_epi32(load128(names)), _mm512_loadu_ps(sixteen)));
+}
+
 inline F load_f16(const void* p) { return {_mm512_cvtph_ps(load256(p))}; }
 inline void store_f16(std::uint16_t* p, F a) { store256(p, _mm512_cvtps_ph(a.v, _MM_FROUND_TO_NEAREST_INT)); }
 inline F load_bf16(const void* p) {

@@ -1,5 +1,5 @@
 // The part of a unit that is written once. Included inside the unit's unnamed namespace, after its vectors:
-//   kLanes, F and load_*, store_*, broadcast, fma, mul, add, from_bytes,
+//   kLanes, F and load_*, store_*, broadcast, fma, mul, add, from_bytes, numbers_of_names,
 //   half_to_float, float_to_half, unpack_bits, unpack_block, and the tile sizes.
 
 #include "backend/cpu/units/elements.inl.h"
@@ -159,11 +159,11 @@ void values_of_names(const RowBytes& row, std::int64_t begin, std::int64_t count
   const unsigned char* stream = row.component[0] + begin * Stream::kBits / 8;
   for (std::int64_t at = 0; at < count; at += Stream::kGroup, stream += Stream::kGroup * Stream::kBits / 8) {
     const float scale = Stream::scale(row, (begin + at) / Stream::kGroup);
-    float values[kNames];
+    float values[16] = {};
     std::uint8_t names[Stream::kGroup];
     for (int i = 0; i < kNames; ++i) values[i] = scale * Stream::kTable[i];
     Stream::names(stream, Stream::kGroup, names);
-    for (int i = 0; i < Stream::kGroup; ++i) out[at + i] = values[names[i]];
+    for (int i = 0; i < Stream::kGroup; i += 16) numbers_of_names(values, names + i, out + at + i);
   }
 }
 template <class Stream>

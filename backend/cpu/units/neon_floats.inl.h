@@ -27,6 +27,13 @@ inline uint8x8_t load_four(const void* p) {
   return vcreate_u8(four);
 }
 inline F from_bytes(const std::uint8_t* p) { return {vcvtq_f32_u32(vmovl_u16(vget_low_u16(vmovl_u8(load_four(p)))))}; }
+/// Of sixteen numbers those that sixteen bytes name, byte by byte of a number.
+inline void numbers_of_names(const float* sixteen, const std::uint8_t* names, float* out) {
+  uint8x16x4_t bytes = vld4q_u8(reinterpret_cast<const std::uint8_t*>(sixteen));
+  const uint8x16_t which = vld1q_u8(names);
+  for (uint8x16_t& byte : bytes.val) byte = vqtbl1q_u8(byte, which);
+  vst4q_u8(reinterpret_cast<std::uint8_t*>(out), bytes);
+}
 
 inline float half_to_float(std::uint16_t h) {
   return vgetq_lane_f32(vcvt_f32_f16(vreinterpret_f16_u16(vdup_n_u16(h))), 0);

@@ -33,6 +33,10 @@ void store_f32(float* p, const F& a) {
 F broadcast(float a) {
   return each_lane([=](int) { return a; });
 }
+/// Of sixteen numbers those that sixteen bytes name.
+void numbers_of_names(const float* sixteen, const std::uint8_t* names, float* out) {
+  for (int i = 0; i < 16; ++i) out[i] = sixteen[names[i]];
+}
 F mul(const F& a, const F& b) {
   return each_lane([&](int i) { return a.v[i] * b.v[i]; });
 }

@@ -62,13 +62,18 @@ struct ThreeBits {
     put_pair(code & 3, i, stream);
     put_bit(code >> 2, i, stream + kHigh);
   }
+  /// Each word of low bits is 16 weights, four words of codes.
   static void codes(const unsigned char* stream, std::int64_t count, std::uint8_t* __restrict codes) {
-    for (std::int64_t at = 0; at < count; at += kGroup, stream += kBlockBytes, codes += kGroup) {
-      for (int i = 0; i < kGroup; i += 4) {
-        const unsigned char *low = stream + i / 16 * 4, *high = stream + kHigh + i / 32 * 4;
-        const int pair = i % 16 / 2, bit = i % 32 / 4;
-        for (int j = 0; j < 4; ++j)
-          codes[i + j] = static_cast<std::uint8_t>((low[j] >> pair & 3) | (high[j] >> bit & 1) << 2);
+    using FourWords = std::uint32_t __attribute__((vector_size(16)));
+    for (std::int64_t at = 0; at < count; at += kGroup, stream += kBlockBytes) {
+      for (std::uint32_t i = 0; i < 4; ++i, codes += 16) {
+        std::uint32_t low, high;
+        __builtin_memcpy(&low, stream + 4 * i, 4);
+        __builtin_memcpy(&high, stream + kHigh + i / 2 * 4, 4);
+        const FourWords pairs = (FourWords{} + low) >> FourWords{0, 2, 4, 6} & 0x03030303;
+        const FourWords bits = (FourWords{} + (high >> i % 2 * 4)) >> FourWords{0, 1, 2, 3} & 0x01010101;
+        const FourWords words = pairs | bits << 2;
+        __builtin_memcpy(codes, &words, sizeof words);
       }
     }
   }
