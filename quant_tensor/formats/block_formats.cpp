@@ -189,7 +189,7 @@ void encode_ternary(const float* x, float spoiled, unsigned char* block) {
 }
 
 /// gguf-py's rule: the exponent of the largest weight less that of the largest number; then whichever number is
-/// nearest, the first of two. A spoiled block is infinite throughout.
+/// nearest, the first of two. A spoiled block is infinite throughout: ggml's arithmetic has no NaN here.
 void encode_mxfp4(const float* x, float spoiled, unsigned char* block) {
   constexpr std::uint8_t kInfinite = 255;
   float most = 0;

@@ -246,6 +246,9 @@ TEST(FormatCodec, AWeightThatIsNotFiniteNeverPassesAsANumber) {
           const auto at = static_cast<std::size_t>(i);
           if (i < c.format->block) {
             ASSERT_FALSE(std::isfinite(values[at]));
+            // In ggml's arithmetic no scale and number of MXFP4 make a NaN.
+            const bool has_nan = c.format->name != std::string_view("mxfp4_gguf");
+            ASSERT_TRUE(std::isnan(values[at]) || !std::isnan(bad) || !has_nan);
           } else {
             ASSERT_EQ(values[at], good[at]);
           }

@@ -93,6 +93,9 @@ TEST(Reexpress, AScaleThatGgufReadsOtherwiseIsALoss) {
     expect_refused(nvfp4(static_cast<std::uint8_t>(scale)), "nvfp4_gguf", "no exact place");
   }
   expect_refused(golden("nvfp4", DType::f32).packed(), "mxfp4_gguf", "no lossless re-expression exists");
+  const std::vector<float> spoiled(32, std::numeric_limits<float>::quiet_NaN());
+  const Tensor nan = nb::quantize(nb::from_data(std::span<const float>(spoiled), {1, 32}), {.format = "mxfp4"});
+  expect_refused(nan, "mxfp4_gguf", "no exact place");
 }
 
 TEST(Reexpress, ScalesAreF16WhereTheyCanBeAndF32WhereABiasNeedsIt) {

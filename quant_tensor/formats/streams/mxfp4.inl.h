@@ -17,9 +17,9 @@ struct Mxfp4 : E2M1Stream {
 
   /// MLX's rule: the least exponent by which no magnitude is above 6.
   static std::uint8_t encode(const float* w, float, bool is_finite, unsigned char* stream) {
-    constexpr std::uint8_t kInfinite = 255;
+    constexpr std::uint8_t kInfinite = 255;  // times 0: no number
     const std::uint8_t exponent = is_finite ? power_of_two_above(largest_size(w, kGroup) / 6) : kInfinite;
-    for (int i = 0; i < kGroup; ++i) put(is_finite ? to_e2m1(w[i] / power_of_two(exponent)) : 7, i, stream);
+    for (int i = 0; i < kGroup; ++i) put(is_finite ? to_e2m1(w[i] / power_of_two(exponent)) : 0, i, stream);
     return exponent;
   }
 };

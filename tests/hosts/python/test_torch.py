@@ -161,6 +161,7 @@ class ValuesElsewhere(torch.Tensor):
 def test_packed_weights_are_packed_anew_and_do_not_change():
     dense = torch.randn(8, 64)
     w = nt.quantize(dense, bits=8)
+    assert nt.quantize(dense.numpy(), bits=8).parts[0].equal(w.parts[0])  # NumPy's arrays too
     with pytest.raises(nb.ForbiddenError):
         nt.quantize(w, bits=4)
     with nb.options(fallback="allow"):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
+import numpy as np
 import torch
 
 from .. import _nibble, options
@@ -21,11 +22,13 @@ __all__ = ["PackedTensor", "dequantize_", "from_pretrained", "quantize", "quanti
 torch.serialization.add_safe_globals([PackedTensor])
 
 
-def quantize(w: torch.Tensor, *, bits: int = 4, group_size: int = 64, format: str = "affine") -> PackedTensor:
-    """Packs w (…, N, K), float32, float16 or bfloat16, along its last axis, as nibble.quantize does. A packed w is
-    decoded first."""
-    dense = w.dequantize() if isinstance(w, PackedTensor) else w
-    return wrap(_nibble.quantize(to_nibble(dense), bits, group_size, format), w.dtype)
+def quantize(
+    w: torch.Tensor | np.ndarray[Any, Any], *, bits: int = 4, group_size: int = 64, format: str = "affine"
+) -> PackedTensor:
+    """Packs w (…, N, K), float32, float16 or bfloat16, along its last axis, as nibble.quantize does: a tensor, or what
+    torch makes one of, as NumPy's arrays. A packed w is decoded first."""
+    dense = w.dequantize() if isinstance(w, PackedTensor) else torch.as_tensor(w)
+    return wrap(_nibble.quantize(to_nibble(dense), bits, group_size, format), dense.dtype)
 
 
 _ANY_GROUPS = 4096  # a width that the groups of every format divide
