@@ -1,11 +1,14 @@
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
 
 #include "adapters/cli/command.h"
 #include "adapters/files/folder_write.h"
+#include "adapters/files/gguf_parts.h"
 
 namespace nibble::cli {
 
@@ -20,9 +23,17 @@ class ModelOutput {
   static void print(const Json& result);
 
  private:
-  std::vector<std::string> write_files(const files::Checkpoint& checkpoint, files::WriteOptions options) const;
+  /// What was written: what opens it, into how many .gguf files, and what got lost on the way.
+  struct Written {
+    std::string path;
+    std::size_t gguf_files = 0;
+    std::vector<std::string> losses;
+  };
+  Written write_files(const files::Checkpoint& checkpoint, files::WriteOptions options) const;
+  files::GgufLimits limits() const;
 
-  std::string model_, out_, dtype_;
+  std::string model_, out_, dtype_, split_max_size_;
+  std::int64_t split_max_tensors_ = 0;
   bool force_ = false;
 };
 

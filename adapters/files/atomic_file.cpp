@@ -128,8 +128,12 @@ void AtomicFile::write_at(std::uint64_t offset, std::span<const std::byte> bytes
   }
 }
 
-void AtomicFile::commit() {
+void AtomicFile::make_durable() {
   if (::fsync(fd_) != 0) io_failure(path_, "cannot be written", errno);
+}
+
+void AtomicFile::commit() {
+  make_durable();
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) io_failure(path_, "cannot be replaced", errno);
   ::close(std::exchange(fd_, -1));
   sync_folder(folder_of(path_));

@@ -28,6 +28,8 @@ class AtomicFile {
   /// Writes at an offset, in any order; what is never written reads as zeros.
   void write_at(std::uint64_t offset, std::span<const std::byte> bytes);
   std::uint64_t size() const { return size_; }
+  /// The first half of `commit`, which may fail as on a full disk: for files that are to appear together.
+  void make_durable();
   void commit();
 
  private:

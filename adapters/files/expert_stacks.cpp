@@ -133,6 +133,7 @@ class StackedSource : public WeightSource {
   void forget(std::span<const std::byte> bytes) const override { inner_->forget(bytes); }
 
   std::size_t file_of(std::size_t i) const override { return inner_->file_of(recipes_[i].pieces.front()); }
+  std::uint64_t place_of(std::size_t i) const override { return inner_->place_of(recipes_[i].pieces.front()); }
 
  private:
   /// How tensors()[i] is made of the inner source's.

@@ -2,14 +2,15 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <numeric>
 #include <span>
+#include <utility>
 
 #include "adapters/files/checkpoint_access.h"
 #include "adapters/files/file_error.h"
 #include "adapters/files/gguf_metadata.h"
 #include "adapters/files/gguf_names.h"
-#include "adapters/files/gguf_write.h"
-#include "adapters/files/mapped_file.h"
 #include "adapters/files/packed_pieces.h"
 #include "nibble/ops.h"
 
@@ -23,32 +24,22 @@ namespace fs = std::filesystem;
 constexpr Container kGgufContainer{"GGUF", [](const FormatInfo& format) { return format.ggml_type.has_value(); }};
 constexpr std::string_view kRopeFactors = "rope_freqs.weight";
 
-/// What an earlier run wrote may be replaced where that is asked for, and nothing else.
-const fs::path& replaceable(const fs::path& out, bool force) {
-  if (!fs::exists(out)) return out;
-  if (fs::is_directory(out)) refuse(ErrorCode::io_error, out, "", "is a folder");
-  if (!MappedFile::open(out)->text().starts_with("GGUF"))
-    refuse(ErrorCode::io_error, out, "", "exists already and is not a .gguf file: not replaced");
-  if (!force) refuse(ErrorCode::io_error, out, "", "exists already (--force replaces it)");
-  return out;
-}
-
 class GgufModelWriter {
  public:
-  GgufModelWriter(const Checkpoint& checkpoint, const fs::path& out, const WriteOptions& options)
+  GgufModelWriter(const Checkpoint& checkpoint, const fs::path& out, const GgufOptions& options)
       : checkpoint_(checkpoint),
         source_(CheckpointAccess::source(checkpoint)),
         config_(checkpoint.config()),
         row_(gguf_architecture_of(config_.architecture)),
         options_(options),
-        out_(replaceable(out, options.force)) {
+        out_(out) {
     say_in(kGgufContainer, out, &options_);
   }
 
-  std::vector<std::string> write() {
+  WrittenGguf write() {
     refuse_unknown_packers(checkpoint_);
     if (options_.plan) options_.plan->require_globs_to_match(source_.tensors());
-    for (std::size_t i = 0; i < source_.tensors().size(); ++i) decide(i);
+    for (const std::size_t i : in_order()) decide(i);
     // Without it a reader would take the embedding.
     if (!config_.tie_word_embeddings && !checkpoint_.contains("lm_head.weight"))
       bad_file(checkpoint_.path(), "lm_head.weight", "is missing");
@@ -59,7 +50,7 @@ class GgufModelWriter {
     GgufPairs metadata;
     write_gguf_config(config_, &metadata);
     std::vector<std::string> losses = write_gguf_tokenizer(checkpoint_, config_.vocab_size, &metadata);
-    GgufWriter writer(out_, metadata, declarations_);
+    GgufParts writer(out_, metadata, declarations_, options_.limits, options_.force);
     for (const Entry& entry : entries_) {
       report(entry.index, source_.tensors()[entry.index].name);
       write_tensor(entry, &writer);
@@ -67,10 +58,18 @@ class GgufModelWriter {
     if (!factors.empty()) writer.append(kRopeFactors, from_data(std::span(factors), {count}));
     report(source_.tensors().size(), "");
     writer.finish();
-    return losses;
+    return {writer.paths(), std::move(losses)};
   }
 
  private:
+  /// As the files have them.
+  std::vector<std::size_t> in_order() const {
+    std::vector<std::size_t> order(source_.tensors().size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::ranges::sort(order, {}, [&](std::size_t i) { return std::pair(source_.file_of(i), source_.place_of(i)); });
+    return order;
+  }
+
   struct Entry {
     std::size_t index;  // among the source's tensors
     std::string name;
@@ -123,7 +122,7 @@ class GgufModelWriter {
     refuse(ErrorCode::unsupported, checkpoint_.path(), tensor.name, rule);
   }
 
-  void write_tensor(const Entry& entry, GgufWriter* writer) const {
+  void write_tensor(const Entry& entry, GgufParts* writer) const {
     const std::int64_t unit = entry.heads > 0 ? config_.head_dim : 1;
     for (const Tensor& part : source_.parts(entry.index)) {
       for_each_block(part, unit, [&](const Tensor& rows) {
@@ -149,7 +148,7 @@ class GgufModelWriter {
   const WeightSource& source_;
   const ModelConfig& config_;
   const GgufArchitecture& row_;
-  WriteOptions options_;
+  GgufOptions options_;
   const fs::path& out_;
   std::vector<Entry> entries_;
   std::vector<GgufDeclaration> declarations_;
@@ -157,8 +156,7 @@ class GgufModelWriter {
 
 }  // namespace
 
-std::vector<std::string> write_model_gguf(const Checkpoint& checkpoint, const fs::path& out,
-                                          const WriteOptions& options) {
+WrittenGguf write_model_gguf(const Checkpoint& checkpoint, const fs::path& out, const GgufOptions& options) {
   return with_system_errors([&] { return GgufModelWriter(checkpoint, out, options).write(); });
 }
 

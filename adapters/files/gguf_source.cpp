@@ -74,6 +74,7 @@ class GgufSource : public WeightSource {
     for (const auto& part : file_->files()) part->forget(bytes);
   }
   std::size_t file_of(std::size_t i) const override { return recipes_[i].tensor->file; }
+  std::uint64_t place_of(std::size_t i) const override { return recipes_[i].tensor->begin; }
 
  private:
   struct Recipe {

@@ -1,5 +1,4 @@
-// Models in several files, as llama.cpp's gguf-split writes them: MODEL-00001-of-00003.gguf and its like, each with
-// `split.no`, counted from zero, and `split.count`; `split.tensors.count` is that of all files together.
+#include "adapters/files/gguf_split.h"
 
 #include <fmt/format.h>
 
@@ -15,20 +14,19 @@ namespace files {
 
 namespace fs = std::filesystem;
 
-namespace {
-
-constexpr const char *kNo = "split.no", *kCount = "split.count", *kTensors = "split.tensors.count";
-
-std::string end_of_name(std::int64_t no, std::int64_t count) {
+std::string gguf_split::end_of_name(std::int64_t no, std::int64_t count) {
   return fmt::format("-{:05}-of-{:05}.gguf", no + 1, count);
 }
+
+namespace {
 
 /// What the names of all parts begin with, given that of one.
 std::string stem_of_parts(const fs::path& part, std::int64_t no, std::int64_t count) {
   std::string name = part.filename().string();
-  const std::string end = end_of_name(no, count);
+  const std::string end = gguf_split::end_of_name(no, count);
   if (!name.ends_with(end))
-    bad_file(part, kNo, fmt::format("is {} of {}, but the file's name does not end with {}", no, count, end));
+    bad_file(part, gguf_split::kNo,
+             fmt::format("is {} of {}, but the file's name does not end with {}", no, count, end));
   name.resize(name.size() - end.size());
   return name;
 }
@@ -42,11 +40,13 @@ struct GgufFile::Split {
 
 GgufFile::Split GgufFile::split() const {
   // 0 is what gguf-split leaves in what it merges.
-  const Split split{integer(kNo).value_or(0), integer(kCount).value_or(0), integer(kTensors)};
+  const Split split{integer(gguf_split::kNo).value_or(0), integer(gguf_split::kCount).value_or(0),
+                    integer(gguf_split::kTensors)};
   if (split.count < 0 || split.count > UINT16_MAX)
-    bad_file(path(), kCount, fmt::format("{} is no count of files", split.count));
+    bad_file(path(), gguf_split::kCount, fmt::format("{} is no count of files", split.count));
   if (split.count > 1 && (split.no < 0 || split.no >= split.count))
-    bad_file(path(), kNo, fmt::format("{} is not below {} ({})", split.no, kCount, split.count));
+    bad_file(path(), gguf_split::kNo,
+             fmt::format("{} is not below {} ({})", split.no, gguf_split::kCount, split.count));
   return split;
 }
 
@@ -57,15 +57,15 @@ void GgufFile::join_parts() {
   const std::string stem = stem_of_parts(path(), own.no, own.count);
   GgufFile whole;
   for (std::int64_t no = 0; no < own.count; ++no) {
-    const fs::path file = folder / (stem + end_of_name(no, own.count));
+    const fs::path file = folder / (stem + gguf_split::end_of_name(no, own.count));
     if (!fs::exists(file))
-      bad_file(file, "", fmt::format("is missing: the model is in {} files ({})", own.count, kCount));
+      bad_file(file, "", fmt::format("is missing: the model is in {} files ({})", own.count, gguf_split::kCount));
     GgufFile part = read_alone(file);
     const Split found = part.split();
     if (found.count != own.count || found.no != no)
-      bad_file(file, kNo, fmt::format("is {} of {}, not {} of {}", found.no, found.count, no, own.count));
+      bad_file(file, gguf_split::kNo, fmt::format("is {} of {}, not {} of {}", found.no, found.count, no, own.count));
     if (found.tensors != own.tensors)
-      bad_file(file, kTensors, fmt::format("is not what {} says", shown(path().filename().string())));
+      bad_file(file, gguf_split::kTensors, fmt::format("is not what {} says", shown(path().filename().string())));
     for (GgufTensor& tensor : part.tensors_) {
       tensor.file = whole.files_.size();
       whole.tensors_.push_back(tensor);
@@ -82,7 +82,8 @@ void GgufFile::join_parts() {
   });
   const auto count = static_cast<std::int64_t>(whole.tensors_.size());
   if (own.tensors && *own.tensors != count)
-    bad_file(path(), kTensors, fmt::format("is {}, but the {} files have {}", *own.tensors, own.count, count));
+    bad_file(path(), gguf_split::kTensors,
+             fmt::format("is {}, but the {} files have {}", *own.tensors, own.count, count));
   *this = std::move(whole);
 }
 

@@ -33,11 +33,13 @@ void put_all(std::span<const T> values, std::string* out) {
   out->append(reinterpret_cast<const char*>(values.data()), values.size_bytes());
 }
 
-std::uint64_t bytes_of(const GgufDeclaration& tensor) {
-  return static_cast<std::uint64_t>(tensor.shape.numel()) / tensor.type->block * tensor.type->block_bytes;
+}  // namespace
+
+std::uint64_t GgufDeclaration::bytes() const {
+  return static_cast<std::uint64_t>(shape.numel()) / type->block * type->block_bytes;
 }
 
-}  // namespace
+std::uint64_t GgufDeclaration::padded_bytes() const { return aligned(bytes()); }
 
 void GgufPairs::begin(std::string_view key, std::uint32_t type) {
   put_text(key, &bytes_);
@@ -66,6 +68,16 @@ void GgufPairs::count(std::string_view key, std::int64_t value) {
     throw Error(ErrorCode::unsupported, fmt::format("[gguf] {}: {} is no number of 32 bits", key, value));
   begin(key, gguf_value::u32);
   put(static_cast<std::uint32_t>(value), &bytes_);
+}
+
+void GgufPairs::short_count(std::string_view key, std::uint16_t value) {
+  begin(key, gguf_value::u16);
+  put(value, &bytes_);
+}
+
+void GgufPairs::integer(std::string_view key, std::int32_t value) {
+  begin(key, gguf_value::i32);
+  put(value, &bytes_);
 }
 
 void GgufPairs::number(std::string_view key, double value) {
@@ -104,7 +116,7 @@ GgufWriter::GgufWriter(const std::filesystem::path& path, const GgufPairs& metad
       put(static_cast<std::uint64_t>(tensor.shape[axis]), &infos);
     put(tensor.type->id, &infos);
     put(offset, &infos);
-    offset = aligned(offset + bytes_of(tensor));
+    offset += tensor.padded_bytes();
   }
   const std::uint64_t length = head.size() + metadata.bytes().size() + infos.size(), data = aligned(length);
   infos.append(data - length, '\0');
@@ -114,10 +126,9 @@ GgufWriter::GgufWriter(const std::filesystem::path& path, const GgufPairs& metad
 
   std::uint64_t begin = data;
   for (const GgufDeclaration& tensor : tensors) {
-    const std::uint64_t bytes = bytes_of(tensor);
-    if (!data_.place(tensor.name, tensor.type->dtype.value_or(DType::u8), begin, bytes))
+    if (!data_.place(tensor.name, tensor.type->dtype.value_or(DType::u8), begin, tensor.bytes()))
       refuse(ErrorCode::invalid_argument, path, tensor.name, "name is there twice");
-    begin = aligned(begin + bytes);
+    begin += tensor.padded_bytes();
   }
   if (begin > data) data_.extend_to(begin);
 }

@@ -22,7 +22,9 @@ class GgufPairs {
   void text(std::string_view key, std::string_view value);
   void boolean(std::string_view key, bool value);
   void count(std::string_view key, std::int64_t value);  ///< u32. Throws Error(unsupported) for what that cannot hold
-  void number(std::string_view key, double value);       ///< f32
+  void short_count(std::string_view key, std::uint16_t value);
+  void integer(std::string_view key, std::int32_t value);
+  void number(std::string_view key, double value);  ///< f32
   void texts(std::string_view key, std::span<const std::string> values);
   void integers(std::string_view key, std::span<const std::int32_t> values);
   void numbers(std::string_view key, std::span<const float> values);
@@ -43,6 +45,10 @@ struct GgufDeclaration {
   std::string name;
   const GgmlType* type;
   Shape shape;
+
+  std::uint64_t bytes() const;
+  /// What it takes in a file: with what stands before the next one.
+  std::uint64_t padded_bytes() const;
 };
 
 /// Writes a GGUF file of version 3 in a stream: metadata and declarations first, tensors piece by piece in any order.
@@ -52,7 +58,8 @@ class GgufWriter {
   GgufWriter(const std::filesystem::path& path, const GgufPairs& metadata, std::span<const GgufDeclaration> tensors);
   /// Adds dense elements, or a format's blocks, to the end of what this tensor has so far.
   void append(std::string_view name, const Tensor& elements) { data_.append(name, elements); }
-  /// Throws Error(invalid_argument) where a tensor is not complete.
+  /// As PlacedTensors'.
+  void complete() { data_.complete(); }
   void finish() { data_.finish(); }
 
  private:

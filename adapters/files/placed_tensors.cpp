@@ -44,12 +44,17 @@ void PlacedTensors::append(std::string_view name, const Tensor& tensor) {
   append(name, std::span(static_cast<const std::byte*>(dense.raw_data()), dense.nbytes()));
 }
 
-void PlacedTensors::finish() {
+void PlacedTensors::complete() {
   for (const auto& [name, slot] : slots_) {
     if (slot.next != slot.end)
       throw Error(ErrorCode::invalid_argument,
                   fmt::format("[{}] {}: {} bytes are missing", container_, shown(name), slot.end - slot.next));
   }
+  file_.make_durable();
+}
+
+void PlacedTensors::finish() {
+  complete();
   file_.commit();
 }
 

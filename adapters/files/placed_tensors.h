@@ -33,7 +33,9 @@ class PlacedTensors {
   void append(std::string_view name, std::span<const std::byte> bytes);
   /// All of a dense tensor, from any layout.
   void append(std::string_view name, const Tensor& tensor);
-  /// Throws Error(invalid_argument) where a tensor is not complete.
+  /// The first half of `finish`, which is what may fail: for files that are to appear together. Throws
+  /// Error(invalid_argument) where a tensor is not complete.
+  void complete();
   void finish();
 
  private:

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <numeric>
 #include <span>
@@ -35,6 +36,8 @@ class WeightSource {
   const std::vector<std::filesystem::path>& files() const { return files_; }
   /// The index in files() of the file that holds the i-th tensor.
   virtual std::size_t file_of(std::size_t i) const = 0;
+  /// Before which others it stands there, where the file has an order of its own that one may want to keep.
+  virtual std::uint64_t place_of(std::size_t i) const { return i; }
   /// The same for bytes; any that are no file's are passed over.
   virtual void forget(std::span<const std::byte> bytes) const = 0;
 

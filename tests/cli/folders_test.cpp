@@ -383,5 +383,24 @@ TEST(Convert, AnExistingFolderIsRefusedUnlessForced) {
   expect_failure({"convert", models() / "llama", scratch / "out", "--dequantize"}, "io_error", "out");
 }
 
+TEST(Convert, DividesAGgufFileAsOneAsks) {
+  const TemporaryFolder scratch;
+  const std::string model = goldens() / "tiny_llama.gguf", out = scratch / "m.gguf";
+  const Json whole = answer({"convert", model, scratch / "whole.gguf"});
+  EXPECT_EQ(whole["files"], 1);
+  const Json divided = answer({"quantize", model, out, "--format", "q4_0", "--split-max-tensors", "8"});
+  EXPECT_EQ(fs::path(divided["out"].get<std::string>()).filename().string().substr(0, 12), "m-00001-of-0");
+  EXPECT_GT(divided["files"].get<int>(), 1);
+  const Json text = answer({"generate", divided["out"], "--prompt", "a", "--max-tokens", "3", "--ignore-eos"});
+  EXPECT_EQ(text["tokens"], 3);
+  EXPECT_EQ(answer({"convert", model, scratch / "large.gguf", "--split-max-size", "2G"})["files"], 1);
+  for (const char* size : {"2", "G", "0G", "-1G", "2K", "2G ", "99999999999G"})
+    expect_failure({"convert", model, scratch / "no.gguf", "--split-max-size=" + std::string(size)}, "invalid_argument",
+                   "a number of M or G");
+  expect_failure({"convert", model, scratch / "folder", "--split-max-size", "2G"}, "invalid_argument",
+                 "for .gguf files");
+  EXPECT_FALSE(fs::exists(scratch / "no.gguf") || fs::exists(scratch / "folder"));
+}
+
 }  // namespace
 }  // namespace nibble::testing

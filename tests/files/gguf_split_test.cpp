@@ -1,5 +1,8 @@
 #include <gmock/gmock.h>
 
+#include <algorithm>
+#include <cstring>
+
 #include "adapters/files/checkpoint.h"
 #include "adapters/files/gguf.h"
 #include "adapters/files/gguf_model_write.h"
@@ -66,6 +69,105 @@ TEST(GgufSplit, OneFileIsMadeOfThem) {
   ASSERT_EQ(whole.tensors().size(), parts.tensors().size());
   for (const auto& tensor : parts.tensors())
     EXPECT_EQ(stored(parts, tensor), stored(whole, *whole.find_tensor(tensor.name))) << tensor.name;
+}
+
+/// Of the golden model, into a folder of the test's own.
+nb::files::WrittenGguf write_parts(const fs::path& folder, const nb::files::GgufLimits& limits, bool force = false) {
+  nb::files::GgufOptions options;
+  options.limits = limits;
+  options.force = force;
+  return write_model_gguf(Checkpoint::open(goldens() / part_name(1)), folder / "tiny_qwen3moe.gguf", options);
+}
+
+std::vector<std::string> names_in(const fs::path& folder) {
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(folder)) names.push_back(entry.path().filename().string());
+  std::ranges::sort(names);
+  return names;
+}
+
+/// From its first tensor's first byte to the end.
+std::string data_of(const fs::path& path) {
+  const std::string bytes = read_file(path);
+  const GgufFile whole(path);
+  for (const auto& tensor : whole.tensors()) {
+    if (whole.path_of(tensor) == path) return bytes.substr(tensor.begin);
+  }
+  return "";
+}
+
+// Nine tensors each, as the `gguf` package was told when it wrote them. All but the first file's metadata, which is
+// made from the model's configuration, is that package's to the byte; and what is ours comes back to the byte.
+TEST(GgufSplit, PartsOfTheSameLimitsAreTheSameBytes) {
+  const TemporaryFolder scratch, again;
+  const auto written = write_parts(scratch.path(), {.tensors = 9});
+  EXPECT_TRUE(written.losses.empty());
+  ASSERT_EQ(written.files.size(), 3u);
+  for (int no = 1; no <= 3; ++no) {
+    const fs::path own = scratch.path() / part_name(no);
+    EXPECT_EQ(written.files[static_cast<std::size_t>(no - 1)], own);
+    EXPECT_TRUE(data_of(own) == data_of(goldens() / part_name(no))) << no;
+    EXPECT_TRUE(no == 1 || read_file(own) == read_file(goldens() / part_name(no))) << no;
+  }
+  nb::files::GgufOptions options;
+  options.limits.tensors = 9;
+  write_model_gguf(Checkpoint::open(written.files[1]), again.path() / "tiny_qwen3moe.gguf", options);
+  EXPECT_EQ(names_in(again.path()), names_in(scratch.path()));
+  for (int no = 1; no <= 3; ++no)
+    EXPECT_TRUE(read_file(again.path() / part_name(no)) == read_file(scratch.path() / part_name(no))) << no;
+}
+
+TEST(GgufSplit, AFileIsAsFullAsItsLimit) {
+  const GgufFile model(goldens() / part_name(1));
+  const auto padded = [&](std::size_t i) { return (model.tensors()[i].bytes + 31) / 32 * 32; };
+  const TemporaryFolder scratch;
+  const std::uint64_t limit = padded(0) + padded(1) + padded(2);
+  const auto first_has = [&](std::uint64_t bytes) {
+    const GgufFile written(write_parts(scratch.path(), {.bytes = bytes}, true).files.front());
+    EXPECT_EQ(written.tensors().size(), model.tensors().size());
+    return std::ranges::count(written.tensors(), 0u, &nb::files::GgufTensor::file);
+  };
+  EXPECT_EQ(first_has(limit), 3);
+  EXPECT_EQ(first_has(limit - 1), 2);
+  EXPECT_EQ(write_parts(scratch.path(), {.bytes = 1}, true).files.size(), model.tensors().size());  // larger, each
+  EXPECT_EQ(write_parts(scratch.path(), {.bytes = 1 << 30}).files.front(), scratch / "tiny_qwen3moe.gguf");
+  EXPECT_FALSE(GgufFile(scratch / "tiny_qwen3moe.gguf").has("split.count"));
+}
+
+TEST(GgufSplit, OnFailureNoPartIsThere) {
+  const TemporaryFolder scratch;
+  nb::files::GgufOptions options;
+  options.limits.tensors = 9;
+  options.force = true;
+  const Checkpoint model = Checkpoint::open(goldens() / part_name(1));
+  const fs::path out = scratch / "tiny_qwen3moe.gguf";
+  const auto stopped = [&](std::size_t after) {
+    options.progress = [after](std::size_t done, std::size_t, std::string_view) {
+      if (done == after) throw nb::Error(nb::ErrorCode::unsupported, "stopped");
+    };
+    return error_text([&] { write_model_gguf(model, out, options); });
+  };
+  for (const std::size_t after : {0, 13, 27}) EXPECT_EQ(stopped(after), "stopped");
+  EXPECT_TRUE(fs::is_empty(scratch.path()));
+  // A name that is taken when all is written.
+  options.progress = [&](std::size_t done, std::size_t total, std::string_view) {
+    if (done == total) fs::create_directories(scratch.path() / part_name(2) / "in the way");
+  };
+  EXPECT_THAT(error_text([&] { write_model_gguf(model, out, options); }), HasSubstr("cannot be replaced"));
+  EXPECT_EQ(names_in(scratch.path()), std::vector<std::string>{part_name(2).string()});
+  fs::remove_all(scratch.path() / part_name(2));
+
+  options.progress = nullptr;
+  write_model_gguf(model, out, options);
+  const std::string old = read_file(scratch.path() / part_name(3));
+  EXPECT_EQ(stopped(27), "stopped");
+  EXPECT_TRUE(read_file(scratch.path() / part_name(3)) == old);
+  options.force = false;
+  options.progress = nullptr;
+  fs::remove(scratch.path() / part_name(1));
+  EXPECT_THAT(error_text([&] { write_model_gguf(model, out, options); }),
+              testing::AllOf(HasSubstr(part_name(2).string()), HasSubstr("exists already")));
+  EXPECT_EQ(names_in(scratch.path()).size(), 2u);
 }
 
 TEST(GgufSplit, AMissingPartIsNamed) {

@@ -13,6 +13,7 @@ namespace nb = nibble;
 using nb::files::Checkpoint;
 using nb::files::FolderKind;
 using nb::files::GgufFile;
+using nb::files::GgufOptions;
 using nb::files::WriteOptions;
 using ::testing::HasSubstr;
 
@@ -62,7 +63,7 @@ TEST(GgufWrite, AFileComesBackByteForByte) {
   for (const std::string name : kGgufModels) {
     const TemporaryFolder scratch;
     const fs::path original = goldens() / (name + ".gguf");
-    EXPECT_TRUE(write_model_gguf(Checkpoint::open(original), scratch / "m.gguf", {}).empty());
+    EXPECT_TRUE(write_model_gguf(Checkpoint::open(original), scratch / "m.gguf", {}).losses.empty());
     expect_same_tensors(original, scratch / "m.gguf");
     expect_same_model(original, scratch / "m.gguf");
     EXPECT_EQ(Checkpoint::open(original).tokenizer().scores, Checkpoint::open(scratch / "m.gguf").tokenizer().scores);
@@ -141,13 +142,13 @@ TEST(GgufWrite, WhatGgufCannotSayIsRefusedByName) {
   EXPECT_THAT(text, HasSubstr("cannot be stored in GGUF without a loss"));
   EXPECT_THAT(error_text([&] { write_model_gguf(Checkpoint::open(models() / "qwen3_moe"), scratch / "m.gguf", {}); }),
               HasSubstr("mlp_only_layers"));
-  WriteOptions affine;
+  GgufOptions affine;
   affine.plan = nb::files::make_pack_plan("affine4-g64");
   EXPECT_THAT(error_text([&] { write_model_gguf(mlx, scratch / "m.gguf", affine); }),
               HasSubstr("affine4-g64 cannot be stored in GGUF"));
   EXPECT_TRUE(fs::is_empty(scratch.path())) << "nothing is left";
 
-  WriteOptions requantize;
+  GgufOptions requantize;
   requantize.requantize = nb::files::make_pack_plan("q8_0");
   write_model_gguf(mlx, scratch / "m.gguf", requantize);
   EXPECT_EQ(Checkpoint::open(scratch / "m.gguf").find("lm_head.weight")->format, "q8_0");
@@ -156,7 +157,7 @@ TEST(GgufWrite, WhatGgufCannotSayIsRefusedByName) {
 TEST(GgufWrite, OnlyAGgufIsReplaced) {
   const TemporaryFolder scratch;
   const auto model = Checkpoint::open(models() / "llama_bias");
-  WriteOptions force;
+  GgufOptions force;
   force.force = true;
   write_file(scratch / "m.gguf", "precious");
   EXPECT_THAT(error_text([&] { write_model_gguf(model, scratch / "m.gguf", force); }), HasSubstr("not a .gguf file"));
