@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <utility>
 
 #include "adapters/files/file_error.h"
 
@@ -25,7 +26,7 @@ namespace node_field {
 enum : std::uint64_t { input = 1, output = 2, name = 3, op_type = 4, attribute = 5 };
 }
 namespace attribute_field {
-enum : std::uint64_t { name = 1, i = 3, t = 5 };
+enum : std::uint64_t { name = 1, i = 3, t = 5, g = 6 };
 }
 namespace tensor_field {
 enum : std::uint64_t {
@@ -78,6 +79,11 @@ constexpr OnnxType kOnnxTypes[] = {
 
 /// What is kept of a node: more inputs and whole numbers than these has none that unpacks.
 constexpr std::size_t kMostInputs = 8, kMostAttributes = 16;
+/// If has two graphs, Loop and Scan have one.
+constexpr std::size_t kMostGraphs = 16, kDeepestGraph = 16;
+
+/// Where tensors are looked for.
+auto place_of(const OnnxTensor& tensor) { return std::pair(tensor.graph, tensor.name); }
 
 }  // namespace
 
@@ -160,18 +166,30 @@ OnnxFile::OnnxFile(const fs::path& path) : files_{MappedFile::open(path)} {
   bool has_graph = false;
   for (Message model = message(text); model.next();) {
     if (model.field() != model_field::graph) continue;
-    read_graph(model.bytes());
+    if (has_graph) bad_file(path, "", "has two graphs");
+    read_graph(model.bytes(), {});
     has_graph = true;
   }
   if (!has_graph) bad_file(path, "", "has no graph: not an ONNX model");
-  std::ranges::sort(tensors_, {}, &OnnxTensor::name);
-  const auto twice = std::ranges::adjacent_find(tensors_, {}, &OnnxTensor::name);
+  std::ranges::sort(tensors_, {}, place_of);
+  const auto twice = std::ranges::adjacent_find(tensors_, {}, place_of);
   if (twice != tensors_.end()) bad_file(path, twice->name, "name is there twice");
 }
 
-const OnnxTensor* OnnxFile::find(std::string_view name) const {
-  const auto found = std::ranges::lower_bound(tensors_, name, {}, &OnnxTensor::name);
-  return found != tensors_.end() && found->name == name ? &*found : nullptr;
+const OnnxTensor* OnnxFile::input_of(const OnnxNode& node, std::size_t i) const {
+  for (std::size_t graph = node.graph;; graph = graphs_[graph].around) {
+    const std::pair place(graph, node.input(i));
+    const auto found = std::ranges::lower_bound(tensors_, place, {}, place_of);
+    if (found != tensors_.end() && place_of(*found) == place) return &*found;
+    if (graph == 0) return nullptr;
+  }
+}
+
+std::string OnnxFile::full_name(const OnnxTensor& tensor) const {
+  std::string name(tensor.name);
+  for (std::size_t graph = tensor.graph; graph > 0; graph = graphs_[graph].around)
+    name = fmt::format("{}/{}/{}", graphs_[graph].node, graphs_[graph].name, name);
+  return name;
 }
 
 std::optional<std::int64_t> OnnxNode::attribute(std::string_view wanted) const {
@@ -179,16 +197,23 @@ std::optional<std::int64_t> OnnxNode::attribute(std::string_view wanted) const {
   return found == attributes.end() ? std::nullopt : std::optional(found->value);
 }
 
-void OnnxFile::read_graph(std::string_view bytes) {
+void OnnxFile::read_graph(std::string_view bytes, const Graph& as) {
+  if (as.depth > kDeepestGraph)
+    bad_file(path(), as.node, fmt::format("graphs are inside one another more than {} times", kDeepestGraph));
+  const std::size_t own = graphs_.size();
+  graphs_.push_back(as);
+  require_room();
   for (Message graph = message(bytes); graph.next();) {
-    if (graph.field() == graph_field::initializer) read_tensor(graph.bytes(), "");
-    if (graph.field() == graph_field::node) read_node(graph.bytes());
+    if (graph.field() == graph_field::initializer) read_tensor(graph.bytes(), "", own);
+    if (graph.field() == graph_field::node) read_node(graph.bytes(), own);
   }
 }
 
-void OnnxFile::read_node(std::string_view bytes) {
+void OnnxFile::read_node(std::string_view bytes, std::size_t graph) {
   OnnxNode node;
+  node.graph = graph;
   std::string_view constant, output;
+  std::vector<std::pair<std::string_view, std::string_view>> graphs;  // their names and bytes
   for (Message fields = message(bytes); fields.next();) {
     switch (fields.field()) {
       case node_field::name: node.name = fields.bytes(); break;
@@ -196,36 +221,49 @@ void OnnxFile::read_node(std::string_view bytes) {
       case node_field::input:
         if (node.inputs.size() < kMostInputs) node.inputs.push_back(fields.bytes());
         break;
-      case node_field::output: output = fields.bytes(); break;
+      case node_field::output:
+        if (output.empty()) output = fields.bytes();
+        break;
       case node_field::attribute: {
         std::string_view name;
         std::optional<std::int64_t> integer;
+        std::optional<std::string_view> inside;
         for (Message attribute = message(fields.bytes()); attribute.next();) {
           if (attribute.field() == attribute_field::name) name = attribute.bytes();
           if (attribute.field() == attribute_field::i) integer = attribute.integer();
           if (attribute.field() == attribute_field::t) constant = attribute.bytes();
+          if (attribute.field() == attribute_field::g) inside = attribute.bytes();
         }
+        if (inside && graphs.size() == kMostGraphs) bad_file(path(), node.name, "has too many graphs");
+        if (inside) graphs.emplace_back(name, *inside);
         if (integer && node.attributes.size() < kMostAttributes) node.attributes.push_back({name, *integer});
         break;
       }
       default: break;
     }
   }
-  if (node.operation == "Constant" && !constant.empty()) return read_tensor(constant, output);
+  for (const auto& [name, inside] : graphs) {
+    const Graph& around = graphs_[graph];
+    read_graph(inside, {graph, output, name, around.depth + 1, around.name_bytes + output.size() + name.size() + 2});
+  }
+  if (node.operation == "Constant" && !constant.empty()) return read_tensor(constant, output, graph);
   if (node.operation != "MatMulNBits" && node.operation != "DequantizeLinear") return;
   nodes_.push_back(std::move(node));
   require_room();
 }
 
-/// What is known of a constant takes some hundred bytes, and a file can claim one in ten.
+/// What is known of a constant takes some hundred bytes, and a file can claim one in ten. Names of those in graphs
+/// inside are longer than what the file has of them.
 void OnnxFile::require_room() const {
-  constexpr std::size_t kAlways = 1 << 14, kBytesEach = 128;
-  if (tensors_.size() + nodes_.size() > kAlways + files_.front()->size() / kBytesEach)
+  constexpr std::size_t kAlways = 1 << 14, kBytesEach = 128, kNamesAlways = 1 << 20;
+  if (tensors_.size() + nodes_.size() + graphs_.size() > kAlways + files_.front()->size() / kBytesEach)
     bad_file(path(), "", "has more tensors and nodes than its size allows");
+  if (name_bytes_ > kNamesAlways + files_.front()->size() / 2)
+    bad_file(path(), "", "has more tensors in graphs inside one another than its size allows");
 }
 
-void OnnxFile::read_tensor(std::string_view bytes, std::string_view name) {
-  OnnxTensor tensor{.name = name};
+void OnnxFile::read_tensor(std::string_view bytes, std::string_view name, std::size_t graph) {
+  OnnxTensor tensor{.name = name, .graph = graph};
   std::int64_t type = 0, location = 0;
   std::uint64_t count = 1;
   Outside outside;
@@ -285,6 +323,7 @@ void OnnxFile::read_tensor(std::string_view bytes, std::string_view name) {
              fmt::format("{} {} needs {} bytes, and {} are there", tensor.type->name, to_string(tensor.shape), size,
                          tensor.bytes.size()));
   tensors_.push_back(tensor);
+  name_bytes_ += graphs_[graph].name_bytes;
   require_room();
 }
 

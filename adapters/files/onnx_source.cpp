@@ -69,11 +69,11 @@ void require_count(std::string_view what, const OnnxTensor& tensor, std::int64_t
 
 /// The inputs' part that both operations have: codes, scales and zero points.
 Unpacking constants_of(const OnnxFile& file, const OnnxNode& node, std::size_t first) {
-  Unpacking layer{.codes = file.find(node.input(first)), .scales = file.find(node.input(first + 1))};
+  Unpacking layer{.codes = file.input_of(node, first), .scales = file.input_of(node, first + 1)};
   if (!layer.scales) broken_rule(ErrorCode::unsupported, "its scales are no constant");
-  const std::string_view zeros = node.input(first + 2);
-  layer.zeros = zeros.empty() ? nullptr : file.find(zeros);
-  if (!zeros.empty() && !layer.zeros) broken_rule(ErrorCode::unsupported, "its zero points are no constant");
+  const bool has_zeros = !node.input(first + 2).empty();
+  layer.zeros = has_zeros ? file.input_of(node, first + 2) : nullptr;
+  if (has_zeros && !layer.zeros) broken_rule(ErrorCode::unsupported, "its zero points are no constant");
   for (const OnnxTensor* tensor : {layer.codes, layer.scales, layer.zeros}) {
     if (tensor) require_readable(*tensor);
   }
@@ -298,19 +298,20 @@ class OnnxSource final : public WeightSource {
     for (const auto& file : file_.files()) files_.push_back(file->path());
     for (const OnnxNode& node : file_.nodes()) add_node(node);
     for (const OnnxTensor& tensor : file_.tensors()) {
-      if (!beside_codes_.contains(tensor.name)) add(tensor);
+      if (!beside_codes_.contains(&tensor)) add(tensor);
     }
+    sort_by_name(recipes_);
+    require_names_once();
   }
 
   Tensor get(std::size_t i) const override {
     const OnnxTensor& tensor = *recipes_[i];
-    return naming(file_.path(), tensor.name, [&] {
+    return naming(file_.path(), tensors_[i].name, [&] {
       require_readable(tensor);
-      if (const auto refusal = refusals_.find(tensor.name); refusal != refusals_.end())
+      if (const auto refusal = refusals_.find(&tensor); refusal != refusals_.end())
         broken_rule(ErrorCode::unsupported, refusal->second);
-      if (const auto spread = spreads_.find(tensor.name); spread != spreads_.end())
-        return values_of(file_, spread->second);
-      const auto found = unpackings_.find(tensor.name);
+      if (const auto spread = spreads_.find(&tensor); spread != spreads_.end()) return values_of(file_, spread->second);
+      const auto found = unpackings_.find(&tensor);
       if (found == unpackings_.end()) {
         if (!tensor.type->dtype)
           broken_rule(ErrorCode::unsupported, fmt::format("elements of {} are not supported", tensor.type->name));
@@ -332,7 +333,7 @@ class OnnxSource final : public WeightSource {
  private:
   void add_node(const OnnxNode& node) {
     const bool is_matmul = node.operation == "MatMulNBits";
-    const OnnxTensor* codes = file_.find(node.input(is_matmul ? 1 : 0));
+    const OnnxTensor* codes = file_.input_of(node, is_matmul ? 1 : 0);
     if (!codes) return;  // an activation's
     naming(file_.path(), codes->name, [&] {
       const auto refusal = unsupported([&] {
@@ -342,7 +343,7 @@ class OnnxSource final : public WeightSource {
       });
       if (!refusal) return;
       const auto second = is_matmul ? refusal : unsupported([&] { keep(of_spread(file_, node), &spreads_); });
-      if (second) refusals_.emplace(codes->name, *second);  // of this tensor alone
+      if (second) refusals_.emplace(codes, *second);  // of this tensor alone
     });
   }
 
@@ -359,21 +360,27 @@ class OnnxSource final : public WeightSource {
   }
 
   template <class Layer>
-  void keep(const Layer& layer, std::map<std::string_view, Layer>* layers) {
-    const auto [known, is_new] = layers->emplace(layer.codes->name, layer);
+  void keep(const Layer& layer, std::map<const OnnxTensor*, Layer>* layers) {
+    const auto [known, is_new] = layers->emplace(layer.codes, layer);
     const bool is_both = unpackings_.contains(known->first) && spreads_.contains(known->first);
     if (is_both || (!is_new && known->second != layer)) broken_rule(ErrorCode::invalid_file, "is unpacked in two ways");
-    beside_codes_.insert(layer.scales->name);
-    if (layer.zeros) beside_codes_.insert(layer.zeros->name);
+    beside_codes_.insert(layer.scales);
+    if (layer.zeros) beside_codes_.insert(layer.zeros);
+  }
+
+  /// What stands in a graph inside may be called what something of the model's own is.
+  void require_names_once() const {
+    const auto twice = std::ranges::adjacent_find(tensors_, {}, &TensorInfo::name);
+    if (twice != tensors_.end()) bad_file(file_.path(), twice->name, "name is there twice");
   }
 
   void add(const OnnxTensor& tensor) {
-    TensorInfo info{.name = std::string(tensor.name),
+    TensorInfo info{.name = file_.full_name(tensor),
                     .shape = tensor.shape,
                     .dtype = tensor.type->dtype.value_or(DType::f32),
                     .format = std::string(tensor.type->dtype ? nibble::name(*tensor.type->dtype) : tensor.type->name),
                     .bytes = tensor.bytes.size()};
-    if (const auto found = unpackings_.find(tensor.name); found != unpackings_.end()) {
+    if (const auto found = unpackings_.find(&tensor); found != unpackings_.end()) {
       const Unpacking& from = found->second;
       const Packed packed = describe(from);
       info.shape = packed.layer.shape;
@@ -383,17 +390,17 @@ class OnnxSource final : public WeightSource {
       info.bytes += from.scales->bytes.size() + (from.zeros ? from.zeros->bytes.size() : 0);
       info.packed = true;
     }
-    if (spreads_.contains(tensor.name)) info.dtype = DType::f32, info.format = nibble::name(DType::f32);
-    if (refusals_.contains(tensor.name)) info.packed = true, info.format = tensor.type->name;
+    if (spreads_.contains(&tensor)) info.dtype = DType::f32, info.format = nibble::name(DType::f32);
+    if (refusals_.contains(&tensor)) info.packed = true, info.format = tensor.type->name;
     tensors_.push_back(std::move(info));
     recipes_.push_back(&tensor);
   }
 
   OnnxFile file_;
-  std::map<std::string_view, Unpacking> unpackings_;  // by the codes' name
-  std::map<std::string_view, Spread> spreads_;
-  std::map<std::string_view, std::string> refusals_;  // likewise
-  std::set<std::string_view> beside_codes_;
+  std::map<const OnnxTensor*, Unpacking> unpackings_;  // by the codes
+  std::map<const OnnxTensor*, Spread> spreads_;
+  std::map<const OnnxTensor*, std::string> refusals_;  // likewise
+  std::set<const OnnxTensor*> beside_codes_;
   std::vector<const OnnxTensor*> recipes_;
 };
 

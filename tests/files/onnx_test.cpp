@@ -108,6 +108,51 @@ TEST_F(Onnx, WhatNoPackedFormatHasIsDecoded) {
   }
 }
 
+// Both branches of an If have a matrix w, and one unpacks what the graph around it has.
+TEST_F(Onnx, GraphsInsideAreReadToo) {
+  const auto values = nb::load_safetensors(goldens() / "onnx_graphs.safetensors").tensors;
+  const Checkpoint model = Checkpoint::open(goldens() / "onnx_graphs.onnx");
+  const OnnxFormat expected[] = {{"shared", "affine4-g32"},
+                                 {"y/then_branch/w", "affine4-g32"},
+                                 {"y/else_branch/w", "affine8-g64"},
+                                 {"y/else_branch/chosen/then_branch/flat", "f32"},
+                                 {"y/else_branch/chosen/else_branch/d", "affine8-g128"}};
+  EXPECT_EQ(model.tensors().size(), std::size(expected));
+  for (const OnnxFormat& tensor : expected) {
+    SCOPED_TRACE(tensor.name);
+    const auto* info = model.find(tensor.name);
+    ASSERT_NE(info, nullptr);
+    EXPECT_EQ(info->format, tensor.format);
+    EXPECT_EQ(decoded(model.get(tensor.name)), values.at(tensor.name).to_vector<float>());
+  }
+}
+
+/// A field of protobuf's that has bytes.
+std::string field(int number, const std::string& bytes) {
+  std::string size;
+  std::size_t left = bytes.size();
+  for (; left > 127; left >>= 7) size += static_cast<char>(left | 128);
+  return static_cast<char>(number << 3 | 2) + (size + static_cast<char>(left)) + bytes;
+}
+
+TEST_F(Onnx, GraphsInsideOneAnotherForEverAreRefused) {
+  const auto inside = [](const std::string& graph, const std::string& output) {
+    return field(1, field(2, output) + field(5, field(1, "body") + field(6, graph)));
+  };
+  std::string graph;
+  for (int depth = 0; depth < 16; ++depth) graph = inside(graph, "y");
+  write_file(scratch / "deep.onnx", field(7, graph));
+  EXPECT_TRUE(Checkpoint::open(scratch / "deep.onnx").tensors().empty());
+  EXPECT_THAT(refusal(field(7, inside(graph, "y"))), HasSubstr("inside one another more than 16 times"));
+  for (int depth = 0; depth < 2000; ++depth) graph = inside(graph, "y");
+  EXPECT_THAT(refusal(field(7, graph)), HasSubstr("inside one another"));
+  // Names that are many times what the file has.
+  std::string constants;
+  for (char name = 'a'; name <= 'z'; ++name)
+    constants += field(5, std::string("\x08\x00\x10\x01", 4) + field(8, std::string(1, name)));
+  EXPECT_THAT(refusal(field(7, inside(constants, std::string(100'000, 'y')))), HasSubstr("than its size allows"));
+}
+
 TEST_F(Onnx, ElementsMayLieInAFileBeside) {
   const Checkpoint inside = Checkpoint::open(goldens() / "onnx_weights.onnx");
   const Checkpoint model = Checkpoint::open(goldens() / "onnx_weights_outside.onnx");

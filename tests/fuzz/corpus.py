@@ -250,7 +250,7 @@ def add_folders():
 
 
 def add_onnx():
-    for name in ("onnx_weights", "onnx_weights_outside"):
+    for name in ("onnx_weights", "onnx_weights_outside", "onnx_graphs"):
         add("onnx", name, (GOLDENS / f"{name}.onnx").read_bytes())
 
 
