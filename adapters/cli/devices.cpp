@@ -17,13 +17,15 @@ class Devices final : public Command {
   Json run(const Console&) override {
     Json rows = Json::array();
     for (const DeviceInfo& info : devices()) {
+      const bool is_cpu = info.device == Device::cpu();
       rows.push_back({{"device", to_string(info.device)},
                       {"name", info.name},
                       {"driver", info.driver},
                       {"software", info.software},
                       {"subgroup_size", info.subgroup_size},
                       {"features", info.features},
-                      {"memory_bytes", info.memory_bytes}});
+                      {"memory_bytes", info.memory_bytes},
+                      {"free_bytes", is_cpu ? Json() : Json(free_memory(info.device))}});
     }
     return {{"devices", std::move(rows)},
             {"vulkan_absence", vulkan_absence()},
@@ -34,8 +36,10 @@ class Devices final : public Command {
 
   void print(const Json& result) const override {
     for (const Json& row : result["devices"]) {
-      fmt::print("{}  {}  {:.1f} GiB\n", row["device"].get<std::string>(), row["name"].get<std::string>(),
-                 row["memory_bytes"].get<double>() / (1 << 30));
+      const auto gib = [&](const char* key) { return row[key].get<double>() / (1 << 30); };
+      fmt::print("{}  {}  {:.1f} GiB{}\n", row["device"].get<std::string>(), row["name"].get<std::string>(),
+                 gib("memory_bytes"),
+                 row["free_bytes"].is_null() ? "" : fmt::format(", {:.1f} free", gib("free_bytes")));
       if (const auto driver = row["driver"].get<std::string>(); !driver.empty()) {
         fmt::print("      driver {}, subgroups of {}{}\n", driver, row["subgroup_size"].get<int>(),
                    row["software"].get<bool>() ? ", software" : "");

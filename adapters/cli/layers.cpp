@@ -7,13 +7,13 @@
 #include <optional>
 
 #include "adapters/cli/options.h"
+#include "adapters/llm/placement.h"
+#include "nibble/vulkan.h"
 
 namespace nibble::cli {
 namespace {
 
 constexpr const char* kOption = "--layers";
-/// Of a card's memory: the rest is for the cache, for activations, and for whoever else draws there.
-constexpr double kShareForWeights = 0.75;
 
 struct Span {
   std::int64_t first = 0, last = 0;
@@ -46,19 +46,13 @@ std::vector<std::uint64_t> layer_bytes(const files::Checkpoint& checkpoint) {
   return bytes;
 }
 
+/// Devices that the processor plays are used only when named.
 std::vector<Device> place_by_memory(const files::Checkpoint& checkpoint) {
-  const std::vector<std::uint64_t> bytes = layer_bytes(checkpoint);
-  std::vector<Device> places;
+  std::vector<llm::Room> rooms;
   for (const DeviceInfo& info : devices()) {
-    if (info.device == Device::cpu() || info.software) continue;
-    double room = kShareForWeights * static_cast<double>(info.memory_bytes);
-    while (places.size() < bytes.size() && room >= static_cast<double>(bytes[places.size()])) {
-      room -= static_cast<double>(bytes[places.size()]);
-      places.push_back(info.device);
-    }
+    if (info.device != Device::cpu() && !info.software) rooms.push_back({info.device, free_memory(info.device)});
   }
-  places.resize(bytes.size(), Device::cpu());
-  return places;
+  return llm::place_by_room(layer_bytes(checkpoint), rooms);
 }
 
 }  // namespace

@@ -26,6 +26,7 @@ namespace {
 
 std::string vulkan_absence() { return "nibble was built without Vulkan"; }
 std::vector<KernelTime> profile(Device, const std::function<void()>&) { refuse(); }
+std::uint64_t free_memory(Device) { refuse(); }
 std::uint64_t submissions(Device) { refuse(); }
 Device adopt_vulkan_device(const VulkanHandles&) { refuse(); }
 void release_vulkan_device(Device) { refuse(); }

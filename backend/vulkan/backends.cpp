@@ -57,6 +57,14 @@ std::vector<DeviceInfo> Backends::devices() {
   return out;
 }
 
+std::uint64_t Backends::free_memory(int index) {
+  std::unique_lock lock(mutex_);
+  const auto i = static_cast<std::size_t>(index);
+  if (i < places_.size() && !places_[i].empty) return vulkan::free_memory(places_[i].found.physical);
+  lock.unlock();
+  throw Error(ErrorCode::unsupported, absence(index));
+}
+
 std::string Backends::absence(int index) {
   std::vector<std::string> names{"the cpu"};
   for (const DeviceInfo& info : devices())

@@ -19,6 +19,7 @@ class Backends {
   /// Throws Error(unsupported) that says what there is.
   VulkanBackend& at(int index);
   std::vector<DeviceInfo> devices();
+  std::uint64_t free_memory(int index);
 
   Device adopt(const VulkanHandles& handles);
   void release(Device device);

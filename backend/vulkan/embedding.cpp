@@ -11,16 +11,24 @@ namespace {
 
 using detail::vulkan::Backends;
 
-detail::vulkan::Context& context_of(Device device) {
-  if (device.type != DeviceType::vulkan) {
+void require_vulkan(Device device) {
+  if (device.type != DeviceType::vulkan)
     throw Error(ErrorCode::invalid_argument, fmt::format("[device] {}: is no Vulkan device", to_string(device)));
-  }
+}
+
+detail::vulkan::Context& context_of(Device device) {
+  require_vulkan(device);
   return Backends::get().at(device.index).context();
 }
 
 }  // namespace
 
 std::string vulkan_absence() { return detail::vulkan::Instance::get().absence(); }
+
+std::uint64_t free_memory(Device device) {
+  require_vulkan(device);
+  return Backends::get().free_memory(device.index);
+}
 
 std::uint64_t submissions(Device device) { return context_of(device).submissions(); }
 

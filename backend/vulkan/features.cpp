@@ -81,14 +81,6 @@ constexpr Optional kOptional[] = {
 
 constexpr VkSubgroupFeatureFlags kSubgroupUses = VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_ARITHMETIC_BIT;
 
-bool has_extension(VkPhysicalDevice device, std::string_view name) {
-  std::uint32_t count = 0;
-  vkEnumerateDeviceExtensionProperties(device, nullptr, &count, nullptr);
-  std::vector<VkExtensionProperties> found(count);
-  vkEnumerateDeviceExtensionProperties(device, nullptr, &count, found.data());
-  return std::any_of(found.begin(), found.end(), [&](const auto& e) { return name == e.extensionName; });
-}
-
 /// The largest of the shapes that a device multiplies f16 in, and sums in f32, that shaders/gemm_matrices.glsl takes:
 /// powers of two, of at most 16.
 MatrixShape matrices_of(VkPhysicalDevice device) {
@@ -114,6 +106,14 @@ MatrixShape matrices_of(VkPhysicalDevice device) {
 }
 
 }  // namespace
+
+bool has_extension(VkPhysicalDevice device, std::string_view name) {
+  std::uint32_t count = 0;
+  vkEnumerateDeviceExtensionProperties(device, nullptr, &count, nullptr);
+  std::vector<VkExtensionProperties> found(count);
+  vkEnumerateDeviceExtensionProperties(device, nullptr, &count, found.data());
+  return std::any_of(found.begin(), found.end(), [&](const auto& e) { return name == e.extensionName; });
+}
 
 Features probe_features(VkPhysicalDevice device) {
   Features found;

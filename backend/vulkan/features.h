@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "backend/vulkan/api.h"
@@ -43,6 +44,7 @@ struct Features {
   void leave_out_optional();
 };
 
+bool has_extension(VkPhysicalDevice device, std::string_view name);
 Features probe_features(VkPhysicalDevice device);
 
 /// The device with the features that shaders use, one queue that computes, of family `family`.

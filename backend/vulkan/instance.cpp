@@ -69,6 +69,25 @@ FoundDevice describe_device(VkPhysicalDevice physical) {
   return found;
 }
 
+std::uint64_t free_memory(VkPhysicalDevice physical) {
+  VkPhysicalDeviceMemoryBudgetPropertiesEXT budget{};
+  budget.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT;
+  VkPhysicalDeviceMemoryProperties2 memory{};
+  memory.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_PROPERTIES_2;
+  const bool tells = has_extension(physical, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
+  if (tells) memory.pNext = &budget;
+  vkGetPhysicalDeviceMemoryProperties2(physical, &memory);
+  std::uint64_t free = 0;
+  for (std::uint32_t h = 0; h < memory.memoryProperties.memoryHeapCount; ++h) {
+    const VkMemoryHeap& heap = memory.memoryProperties.memoryHeaps[h];
+    if (!(heap.flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT)) continue;
+    // A budget counts what this process has there already, and may be less than that.
+    const VkDeviceSize budgeted = std::min(budget.heapBudget[h], heap.size), used = budget.heapUsage[h];
+    free += !tells ? heap.size : budgeted > used ? budgeted - used : 0;
+  }
+  return free;
+}
+
 namespace {
 
 /// Discrete, integrated, virtual, anything, software.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -21,6 +22,8 @@ struct FoundDevice {
 };
 
 FoundDevice describe_device(VkPhysicalDevice physical);
+/// What of memory_bytes nobody uses at the moment; all of it where the driver does not tell.
+std::uint64_t free_memory(VkPhysicalDevice physical);
 
 /// The process's one connection to the loader. It is made at first use and never ends: tensors may outlive any order of
 /// destruction.

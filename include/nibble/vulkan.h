@@ -26,6 +26,10 @@ inline namespace v0 {
 /// Why there is no Vulkan device, or one less: "no Vulkan loader (libvulkan.so.1)"; empty where nothing is missing.
 NIBBLE_API std::string vulkan_absence();
 
+/// Bytes of a device's own memory that nobody uses at the moment; all that it has, where its driver does not tell.
+/// Throws Error(invalid_argument) for the CPU, Error(unsupported) where there is no such device.
+NIBBLE_API std::uint64_t free_memory(Device device);
+
 /// What a device spent on one of its kernels.
 struct KernelTime {
   std::string kernel;  ///< by its shader: "lanes_affine"; "copy" between buffers

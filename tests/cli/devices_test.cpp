@@ -27,6 +27,15 @@ TEST_F(OnDevices, LayersOverDevicesGiveTheTokensOfOne) {
   EXPECT_EQ(there["operations"]["cpu"], 0);
   for (const char* device : {"cpu", kDevice}) EXPECT_GT(spread["operations"][device].get<int>(), 0) << device;
   EXPECT_GT(spread["moved_bytes"].get<int>(), 0);
+  EXPECT_EQ(generated({"--layers", "auto"})["token_ids"], here["token_ids"]);
+}
+
+TEST_F(OnDevices, TellWhatMemoryTheyHave) {
+  for (const Json& row : answer({"devices"})["devices"]) {
+    if (row["device"] == "cpu") continue;
+    EXPECT_GT(row["free_bytes"].get<std::uint64_t>(), 0u) << row;
+    EXPECT_LE(row["free_bytes"].get<std::uint64_t>(), row["memory_bytes"].get<std::uint64_t>()) << row;
+  }
 }
 
 TEST_F(OnDevices, LayersThatHaveNoPlaceOrTwoAreRefused) {
