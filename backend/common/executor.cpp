@@ -36,15 +36,19 @@ void pause() {
 #endif
 }
 
-/// Spins until `done()` or kSpin has passed; whether it is done. The clock is read seldom: it costs more than a pause.
+std::atomic<WhileWaiting> meanwhile{[](int, int) {}};
+
+/// Thread `thread` spins until `done()` or kSpin has passed; whether it is done. The clock is read seldom: it costs
+/// more than a pause.
 template <class Done>
-bool spin_until(Done&& done) {
+bool spin_until(int thread, int threads, Done&& done) {
   if (done()) return true;
   const auto deadline = std::chrono::steady_clock::now() + kSpin;
   do {
     for (int i = 0; i < 32; ++i) {
       pause();
       if (done()) return true;
+      meanwhile.load(std::memory_order_relaxed)(thread, threads);
     }
   } while (std::chrono::steady_clock::now() < deadline);
   return false;
@@ -178,8 +182,8 @@ class Pool {
     for (std::int64_t i = 0; i < helpers; ++i) signal_.notify_one();
   }
 
-  static void await(Slot& slot) {
-    if (spin_until([&] { return slot.helpers.load() == 0; })) return;
+  void await(Slot& slot) const {
+    if (spin_until(0, threads(), [&] { return slot.helpers.load() == 0; })) return;
     for (std::uint32_t n = slot.helpers.load(); n != 0; n = slot.helpers.load()) slot.helpers.wait(n);
   }
 
@@ -187,7 +191,7 @@ class Pool {
     for (;;) {
       const std::uint32_t signal = signal_.load();
       if (surplus(id)) return;
-      const bool found = spin_until([&] {
+      const bool found = spin_until(static_cast<int>(id) + 1, threads(), [&] {
         return open_.load(std::memory_order_relaxed) != 0 || signal_.load(std::memory_order_relaxed) != signal;
       });
       if (found) {
@@ -256,6 +260,8 @@ void run_on(const Executor& executor, std::int64_t count, TaskRef task) {
 }
 
 }  // namespace
+
+WhileWaiting while_waiting(WhileWaiting work) { return meanwhile.exchange(work, std::memory_order_relaxed); }
 
 void parallel_for(std::int64_t count, TaskRef task) {
   if (count <= 0) return;

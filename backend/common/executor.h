@@ -29,6 +29,12 @@ class TaskRef {
 /// exception of a task is thrown again here, the first one, after all tasks have ended.
 void parallel_for(std::int64_t count, TaskRef task);
 
+/// What a thread of the pool does again and again while it looks for work, or waits for the end of its last job:
+/// something short, that nobody misses where it is not done. `thread` is 0 for who called, else 1 to `threads` − 1.
+/// Returns what it was before.
+using WhileWaiting = void (*)(int thread, int threads);
+WhileWaiting while_waiting(WhileWaiting work);
+
 /// Splits [0, total) into at most num_threads() runs of at least `grain` (each a multiple of `multiple`) and calls
 /// body(begin, end) for each; runs inline where there would be one.
 template <class Body>

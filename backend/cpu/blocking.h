@@ -25,6 +25,7 @@ struct Blocking {
   std::int64_t short_sheet;      ///< bytes of codes that few rows of x pass over: read soon, so in the first cache
   std::int64_t tall_sheet;       ///< those that many rows pass over, beside their own share in the second
   std::int64_t tallest_sheet;    ///< those of as many as it may be, beside their sums
+  std::int64_t ahead;            ///< those of the next weights that a waiting thread asks for: most of the second cache
   std::int64_t slab;             ///< sums of a task's outputs in fp32, in bytes: half of the second cache
 };
 constexpr Blocking blocking_for(const Caches& caches) {
@@ -37,6 +38,7 @@ constexpr Blocking blocking_for(const Caches& caches) {
           .short_sheet = caches.first / 2,
           .tall_sheet = caches.second / 16,
           .tallest_sheet = caches.second / 4,
+          .ahead = caches.second * 3 / 4,
           .slab = caches.second / 2};
 }
 static_assert(blocking_for({32 << 10, 1 << 20, 0}).few_line == 24576);

@@ -8,6 +8,7 @@
 #include "backend/cpu/blocking.h"
 #include "backend/cpu/products.h"
 #include "backend/cpu/scratch.h"
+#include "backend/cpu/weights_ahead.h"
 
 namespace nibble {
 inline namespace v0 {
@@ -251,6 +252,7 @@ void multiply_few_rows(const Unit& unit, FewScheme scheme, const Matrix& x, cons
   if (static_cast<std::int64_t>(refused.size()) == x.rows) return multiply_refused(unit, scheme, x, w, y, refused);
   const std::int64_t tasks = std::min(most, threads * std::min(rounds, kMostRounds));
   const TaskLines of{lines, tasks, tasks >= 2 * threads, runs};
+  about_to_read(w);
   parallel_for(tasks, [&](std::int64_t i) {
     const std::int64_t begin = of.begin(i), end = of.begin(i + 1);
     for (std::int64_t first = 0; begin < end && first < x.rows; first += kMostFewRows) {

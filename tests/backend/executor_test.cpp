@@ -127,6 +127,21 @@ TEST_F(ExecutorTest, WakesParkedWorkers) {
   }
 }
 
+TEST_F(ExecutorTest, ThreadsThatWaitDoAsTheyAreTold) {
+  static std::atomic<int> calls, strangers;
+  calls = strangers = 0;
+  const WhileWaiting before = while_waiting([](int thread, int threads) {
+    calls.fetch_add(1);
+    if (thread < 0 || thread >= threads || threads != 4) strangers.fetch_add(1);
+  });
+  for (int round = 0; round < 1000 && calls.load() == 0; ++round) {
+    parallel_for(4, [](std::int64_t) { std::this_thread::sleep_for(std::chrono::microseconds(50)); });
+  }
+  while_waiting(before);
+  EXPECT_GT(calls.load(), 0);
+  EXPECT_EQ(strangers.load(), 0);
+}
+
 TEST_F(ExecutorTest, HostsPoolIsUsedAndSeesNoException) {
   int calls = 0;
   set_parallel_for(
