@@ -152,6 +152,16 @@ def test_what_cannot_be_packed_is_told():
         nt.quantize(elsewhere)
 
 
+@pytest.mark.parametrize("nobody_looks", (False, True))
+def test_activations_that_lie_elsewhere_are_refused(nobody_looks):
+    w = nt.quantize(torch.randn(8, 64))
+    with torch.set_grad_enabled(not nobody_looks):
+        for x in (torch.ones(3, 64, device="meta"), torch.ones(3, 64).to_sparse()):
+            for product in (F.linear, lambda x, w: x @ w.T):
+                with pytest.raises(nb.UnsupportedError, match="only strided ones in the CPU's memory"):
+                    product(x, w)
+
+
 class ValuesElsewhere(torch.Tensor):
     @classmethod
     def __torch_dispatch__(cls, func, types, args=(), kwargs=None):

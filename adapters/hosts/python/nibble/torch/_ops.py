@@ -14,7 +14,7 @@ from torch.utils.dlpack import from_dlpack
 from torch.utils.dlpack import to_dlpack  # type: ignore[attr-defined]  # public by its page, not by its __all__
 from torch.utils.weak import WeakIdKeyDictionary
 
-from .. import Tensor, _nibble
+from .. import Tensor, UnsupportedError, _nibble
 
 _WEIGHT = "Tensor[] parts, str format, ScalarType dtype, int columns"
 _library = torch.library.Library("nibble", "DEF")
@@ -33,6 +33,9 @@ DTYPES = {
 
 
 def to_nibble(x: torch.Tensor) -> Tensor:
+    if x.device.type != "cpu" or x.layout is not torch.strided:
+        where = f"{tuple(x.shape)} on {x.device}, {x.layout}"
+        raise UnsupportedError(f"[torch] a tensor {where}: only strided ones in the CPU's memory are read")
     return _nibble.from_capsule(to_dlpack(x.detach() if x.requires_grad else x))
 
 
