@@ -60,10 +60,11 @@ Choice choose(const Tensor& w, std::int64_t rows, const Options& options) {
 
 /// One product of two matrices: x (M, K) dense, w (K, N) dense or packed along either axis, y (M, N).
 void run(const Choice& choice, const Tensor& x, const Tensor& w, const Tensor& y, const Options& options,
-         std::span<const std::int64_t> x_rows = {}, std::span<const std::int64_t> y_rows = {}) {
+         std::int64_t products = 1, std::span<const std::int64_t> x_rows = {},
+         std::span<const std::int64_t> y_rows = {}) {
   const bool across = choice.orientation == Orientation::across;
   choice.kernel->run({x, across ? w : swapaxes(w, 0, 1), y, choice.orientation, options.precision,
-                      options.deterministic, x_rows, y_rows});
+                      options.deterministic, x_rows, y_rows, products});
 }
 
 void multiply_matrices(std::string_view op, const Tensor& x, const Tensor& w, const Tensor& y, const Options& options) {
@@ -108,7 +109,7 @@ void multiply_batches(std::string_view op, const Tensor& x, const Tensor& w, con
   };
   const Tensor xs = broadcast(x), ws = broadcast(w);
   parallel_for(batch.numel(), [&](std::int64_t i) {
-    run(choice, batch_entry(xs, batch, i), batch_entry(ws, batch, i), batch_entry(y, batch, i), options);
+    run(choice, batch_entry(xs, batch, i), batch_entry(ws, batch, i), batch_entry(y, batch, i), options, batch.numel());
   });
 }
 
@@ -196,10 +197,11 @@ void multiply_groups(std::string_view op, const Tensor& x, const Tensor& w, cons
   }
   const Tensor from = first_row(x), to = first_row(y);
   const Shape matrices{w.size(0)};
-  parallel_for(static_cast<std::int64_t>(groups.size()), [&](std::int64_t i) {
+  const auto products = static_cast<std::int64_t>(groups.size());
+  parallel_for(products, [&](std::int64_t i) {
     const RowGroup& group = groups[static_cast<std::size_t>(i)];
-    run(choices[static_cast<std::size_t>(i)], from, batch_entry(w, matrices, group.matrix), to, options, group.x_rows,
-        group.y_rows);
+    run(choices[static_cast<std::size_t>(i)], from, batch_entry(w, matrices, group.matrix), to, options, products,
+        group.x_rows, group.y_rows);
   });
 }
 

@@ -41,6 +41,7 @@ struct MatmulArgs {
   /// Where rows lie that no stride leads to: row i of the product begins so many elements behind the first of x, and of
   /// y. Empty: as the views say. A grouped product reads and writes the rows of each group where they are.
   std::span<const std::int64_t> x_rows = {}, y_rows = {};
+  std::int64_t products = 1;  ///< that share the threads, this one among them: the more, the fewer parts of each
 };
 
 /// A row of a device's kernel table. A kernel is stateless; `run` splits the outputs over the executor.

@@ -95,8 +95,9 @@ void affine_along(const Unit& unit, const MatmulArgs& args) {
 
 template <FewScheme scheme>
 void few_along(const Unit& unit, const MatmulArgs& args) {
-  along_packed(unit, args,
-               [&](const PackedOperands& o) { multiply_few_rows(unit, scheme, o.x, o.w, o.y, args.deterministic); });
+  along_packed(unit, args, [&](const PackedOperands& o) {
+    multiply_few_rows(unit, scheme, o.x, o.w, o.y, args.deterministic, args.products);
+  });
 }
 
 template <Precision precision, Orientation orientation, bool (*kind)(const Unit&, const MatmulQuery&)>

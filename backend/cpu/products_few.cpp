@@ -24,6 +24,13 @@ constexpr std::int64_t kLeastOfMany = 4;         // rows of x that are worth mor
 constexpr std::int64_t kLeastPiece = 512;        // bytes of packed rows that are worth a jump in memory
 constexpr double kWorthJoining = 1.05;           // of a row's chunks to what it fills of them
 
+/// Row m of x where it can be rounded as it lies: what rounds it reads whole blocks of f32. Else null.
+const float* in_place(const Matrix& x, std::int64_t m) {
+  const auto* row = reinterpret_cast<const float*>(x.at(m, 0));
+  const bool whole = x.columns % kFewBlock == 0 && reinterpret_cast<std::uintptr_t>(row) % alignof(float) == 0;
+  return whole && x.element == Element::f32 && x.column_stride == 1 ? row : nullptr;
+}
+
 /// Rows of x packed, in groups whose rows lie beside one another for each chunk.
 class FewActivations {
  public:
@@ -51,10 +58,14 @@ class FewActivations {
       Scratch own(Scratch::need<float>(x.columns));
       float* line = own.get<float>(x.columns);
       for (std::int64_t m = begin; m < end; ++m) {
-        unit.load(x.at(m, 0), x.element, x.column_stride, x.columns, line);
+        const float* values = in_place(x, m);
+        if (values == nullptr) {
+          unit.load(x.at(m, 0), x.element, x.column_stride, x.columns, line);
+          values = line;
+        }
         const std::int64_t in_group = m % kMostFewRows, first = m - in_group, pitch = group_rows(first) * bytes_;
         unsigned char* packed = data_ + (first * chunks_ + in_group) * bytes_;
-        fits_[m] = scheme.pack(line, x.columns, scheme.order, pitch, packed);
+        fits_[m] = scheme.pack(values, x.columns, scheme.order, pitch, packed);
         if (fits_[m]) continue;
         for (std::int64_t c = 0; c < chunks_; ++c) std::memset(packed + c * pitch, 0, static_cast<std::size_t>(bytes_));
       }
@@ -139,7 +150,8 @@ void multiply_range(const FewProduct& p, std::int64_t first, std::int64_t begin,
   const int runs = runs_for(p.scheme, p.x, first);
   const std::int64_t share = (end - begin + runs - 1) / runs;  // of a run
   const std::int64_t step_floats = m * p.joined * lanes, columns = share * p.joined;
-  const std::int64_t steps = std::clamp<std::int64_t>(blocking().few_sums / (runs * step_floats * 4), 1, share);
+  std::int64_t steps = std::clamp<std::int64_t>(blocking().few_sums / (runs * step_floats * 4), 1, share);
+  if (steps > 4) steps = steps / 4 * 4;  // whose lanes are added up together
   const std::int64_t piece = piece_for(p, first, runs);
   const std::int64_t repeated = p.joined > 1 ? p.part.count / chunk * p.scheme.chunk_bytes : 0;
   Scratch scratch(Scratch::need<float>(runs * steps * step_floats) + Scratch::need<float>(runs * columns * m) +
@@ -227,7 +239,7 @@ bool suits_few_rows(const FewRowsUnit& few, const Format& format) {
 }
 
 void multiply_few_rows(const Unit& unit, FewScheme scheme, const Matrix& x, const PackedRows& w, const Output& y,
-                       bool deterministic) {
+                       bool deterministic, std::int64_t products) {
   const FewRowsUnit& few = *unit.few_rows;
   const FewRowsKernel* kernel = find_kernel(few, w.format().name);
   if (kernel == nullptr) {
@@ -244,13 +256,15 @@ void multiply_few_rows(const Unit& unit, FewScheme scheme, const Matrix& x, cons
   const std::int64_t weights = w.rows() * w.length();
   const int runs = runs_for(chosen, activations, 0);
   const std::int64_t most = std::min(lines / runs + 1, weights / kLeastWeights + 1);
-  const std::int64_t threads = num_threads(), rounds = weights / (threads * kTaskWeights) + 1;
+  const std::int64_t threads = num_threads(), rounds = products * weights / (threads * kTaskWeights) + 1;
   std::vector<std::int64_t> refused;
   for (std::int64_t m = 0; m < x.rows; ++m) {
     if (!activations.fits(m)) refused.push_back(m);
   }
   if (static_cast<std::int64_t>(refused.size()) == x.rows) return multiply_refused(unit, scheme, x, w, y, refused);
-  const std::int64_t tasks = std::min(most, threads * std::min(rounds, kMostRounds));
+  // Of all products together; each begins with waiting for memory.
+  const std::int64_t wanted = threads * std::min(rounds, kMostRounds),
+                     tasks = std::min(most, (wanted + products - 1) / products);
   const TaskLines of{lines, tasks, tasks >= 2 * threads, runs};
   about_to_read(w);
   parallel_for(tasks, [&](std::int64_t i) {
