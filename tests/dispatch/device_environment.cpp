@@ -13,6 +13,12 @@ class OnDevice : public testing::Environment {
   void SetUp() override {
     if (const auto device = nibble::tests::wanted_device()) nibble::set_default_device(*device);
   }
+  // Were it not so, tests would have run elsewhere than where they seem to.
+  void TearDown() override {
+    if (const auto device = nibble::tests::wanted_device()) {
+      EXPECT_EQ(nibble::options().device, *device);
+    }
+  }
 };
 
 const testing::Environment* const on_device = testing::AddGlobalTestEnvironment(new OnDevice);

@@ -443,10 +443,11 @@ TEST(Options, InnermostWithCountsOnItsThread) {
     EXPECT_EQ(nb::options().precision, nb::Precision::exact);
     std::thread([] { EXPECT_EQ(nb::options().precision, nb::Precision::standard); }).join();
   }
+  const nb::Options before = nb::options();
   nb::set_default_options({.precision = nb::Precision::fast});
   EXPECT_EQ(nb::options().precision, nb::Precision::fast);
   std::thread([] { EXPECT_EQ(nb::options().precision, nb::Precision::fast); }).join();
-  nb::set_default_options({});
+  nb::set_default_options(before);  // with the device that NIBBLE_DEVICE names
 }
 
 TEST(Threads, ShareTensors) {

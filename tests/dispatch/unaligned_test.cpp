@@ -16,6 +16,11 @@ using nb::Tensor;
 
 namespace {
 
+/// On the host, whatever device NIBBLE_DEVICE names for the others.
+class Unaligned : public testing::Test {
+  const nb::with on_host_{nb::Options{}};
+};
+
 /// A contiguous tensor's values one byte past an aligned address.
 Tensor unaligned(const Tensor& t) {
   const Tensor from = nb::contiguous(t);
@@ -53,7 +58,7 @@ Operands moved() {
 
 using Operation = std::function<Tensor(const Operands&)>;
 
-TEST(Unaligned, EveryOperationGivesTheSameBytes) {
+TEST_F(Unaligned, EveryOperationGivesTheSameBytes) {
   const std::vector<Operation> operations = {
       [](const Operands& o) { return nb::matmul(o.matrix, o.square); },
       [](const Operands& o) { return nb::matmul(o.matrix, nb::transpose(o.square)); },
@@ -102,7 +107,7 @@ TEST(Unaligned, EveryOperationGivesTheSameBytes) {
   }
 }
 
-TEST(Unaligned, WeightsAreReadWhereTheyLie) {
+TEST_F(Unaligned, WeightsAreReadWhereTheyLie) {
   const Tensor dense = nb::cast(nb::random_normal({128, 192}, 1), DType::bf16);
   const Tensor packed = nb::quantize(dense, {.bits = 4, .group_size = 64});
   const Tensor indices = nb::tensor<std::int32_t>({3, 0}, {2}), x = nb::random_normal({5, 192}, 2);
@@ -116,7 +121,7 @@ TEST(Unaligned, WeightsAreReadWhereTheyLie) {
   }
 }
 
-TEST(Unaligned, OtherOperationsCountWhatTheyCopy) {
+TEST_F(Unaligned, OtherOperationsCountWhatTheyCopy) {
   const Tensor x = unaligned(nb::random_normal({8, 16}, 1));
   const std::uint64_t before = nb::stats().bytes_copied;
   nb::exp(x);

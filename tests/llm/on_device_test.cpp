@@ -1,6 +1,7 @@
 // Models on the device that NIBBLE_DEVICE names: the same numbers as on the CPU, nothing computed elsewhere, and no
 // more memory than what is stored there. SmolLM2 against the float64 reference of oracle_test.cpp, one chat of it
 // unless NIBBLE_SOAK is set.
+#include <algorithm>
 #include <cstdlib>
 
 #include "adapters/llm/tokenizer/tokenizer.h"
@@ -144,8 +145,11 @@ TEST_F(SmolLm2OnDevice, FurtherTokensAreOneSubmissionAndAReading) {
     return true;
   });
   ASSERT_EQ(submitted.size(), 6u);
+  // Where the host does not see a card's memory, copies there and back are two more.
+  const std::vector<DeviceInfo> all = devices();
+  const bool is_software = std::ranges::find(all, device_, &DeviceInfo::device)->software;
   for (std::size_t i = 2; i < submitted.size(); ++i) {
-    EXPECT_LE(submitted[i] - submitted[i - 1], 2u) << i;
+    EXPECT_LE(submitted[i] - submitted[i - 1], is_software ? 2u : 4u) << i;
     EXPECT_EQ(computed[i] - computed[i - 1], computed[2] - computed[1]) << i;
   }
 }
