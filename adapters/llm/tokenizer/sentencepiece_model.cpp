@@ -126,6 +126,8 @@ bool is_sound_map(std::string_view map) {
   return true;
 }
 
+bool has_zero(std::string_view piece) { return piece.find('\0') != std::string_view::npos; }
+
 /// sentencepiece wants exactly one unknown piece; some GGUF files have none, or mark their padding so.
 std::size_t choose_unknown(const TokenizerSource& source) {
   if (source.unk_id && *source.unk_id >= 0 && static_cast<std::size_t>(*source.unk_id) < source.tokens.size())
@@ -162,9 +164,9 @@ std::string serialized_sentencepiece_model(const TokenizerSource& source) {
     const std::string& text = source.tokens[i];
     const std::int32_t type = piece_type(source, i, unknown);
     has_bytes = has_bytes || type == kByte;
-    // sentencepiece refuses empty and repeated pieces; ids with such must stay where they are, so they get a name that
-    // no text makes.
-    if (text.empty() || seen.contains(text)) {
+    // sentencepiece refuses empty and repeated pieces, and sees the end of some where they have a zero; ids with such
+    // must stay where they are, so they get a name that no text makes.
+    if (text.empty() || has_zero(text) || seen.contains(text)) {
       add_piece(fmt::format("<nibble unused {}>", i), -1e9f, i == unknown ? kUnknown : kUnused);
     } else {
       add_piece(text, source.scores[i], type);
@@ -193,11 +195,13 @@ std::string dummy_prefix_override(bool add_dummy_prefix) {
   return Message().message(field::normalizer_spec, Message().integer(field::add_dummy_prefix, add_dummy_prefix)).take();
 }
 
-bool has_sound_rules(std::string_view model) {
-  return for_each_bytes(model, [](std::uint32_t part, std::string_view spec) {
-    if (part != field::normalizer_spec && part != field::denormalizer_spec) return true;
-    return for_each_bytes(spec, [](std::uint32_t number, std::string_view map) {
-      return number != field::precompiled_charsmap || is_sound_map(map);
+bool is_sound_model(std::string_view model) {
+  return for_each_bytes(model, [](std::uint32_t part, std::string_view message) {
+    const bool is_rules = part == field::normalizer_spec || part == field::denormalizer_spec;
+    if (!is_rules && part != field::pieces) return true;
+    return for_each_bytes(message, [&](std::uint32_t number, std::string_view bytes) {
+      if (is_rules) return number != field::precompiled_charsmap || is_sound_map(bytes);
+      return number != field::piece || !has_zero(bytes);
     });
   });
 }

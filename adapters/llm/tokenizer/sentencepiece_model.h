@@ -18,9 +18,9 @@ std::string serialized_sentencepiece_model(const files::TokenizerSource& source)
 /// comes twice, and the later value of a field stands.
 std::string dummy_prefix_override(bool add_dummy_prefix);
 
-/// Whether the normalization rules of a serialized ModelProto can be followed: libsentencepiece takes their word for
-/// where among them it must read on.
-bool has_sound_rules(std::string_view model);
+/// Whether libsentencepiece can be given a serialized ModelProto: it takes the word of normalization rules for where
+/// among them it must read on, and ends the process over a piece that begins with the byte 0, where it sees its end.
+bool is_sound_model(std::string_view model);
 
 }  // namespace llm
 }  // namespace v0

@@ -27,7 +27,7 @@ constexpr std::string_view kUnknownText = " \xE2\x81\x87 ";  // ⁇ U+2047, as s
 /// `name` is what an error calls the model.
 std::unique_ptr<SentencePieceProcessor> load(const std::string& model, std::string_view name) {
   auto processor = std::make_unique<SentencePieceProcessor>();
-  if (!has_sound_rules(model) || !processor->LoadFromSerializedProto(model).ok() || processor->GetPieceSize() == 0)
+  if (!is_sound_model(model) || !processor->LoadFromSerializedProto(model).ok() || processor->GetPieceSize() == 0)
     throw Error(ErrorCode::invalid_file, fmt::format("[tokenizer] {}: not a model that sentencepiece loads", name));
   return processor;
 }
