@@ -8,6 +8,7 @@
 #include <new>
 #include <utility>
 
+#include "adapters/files/file_error.h"
 #include "nibble/error.h"
 
 namespace nibble {
@@ -37,8 +38,9 @@ constexpr std::array kRules = {
 const Rule& rule_named(std::string_view name) {
   for (const Rule& rule : kRules)
     if (rule.name == name) return rule;
-  throw Error(ErrorCode::unsupported,
-              fmt::format("[tokenizer] pre-tokenizer \"{}\": known are gpt-2, llama3, qwen2 and smollm", name));
+  throw Error(
+      ErrorCode::unsupported,
+      fmt::format("[tokenizer] pre-tokenizer \"{}\": known are gpt-2, llama3, qwen2 and smollm", files::shown(name)));
 }
 
 std::string pcre2_message(int code) {
@@ -87,8 +89,8 @@ struct SplitPattern::Code {
     code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(exact.data()), exact.size(),
                          PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C, &error, &at, nullptr);
     if (code == nullptr)
-      throw Error(ErrorCode::unsupported,
-                  fmt::format("[tokenizer] pattern \"{}\": {} at offset {}", expression, pcre2_message(error), at));
+      throw Error(ErrorCode::unsupported, fmt::format("[tokenizer] pattern \"{}\": {} at offset {}",
+                                                      files::shown(expression), pcre2_message(error), at));
     pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);  // a failure only means that the interpreter matches
   }
   ~Code() { pcre2_code_free(code); }
@@ -112,7 +114,8 @@ SplitPattern::SplitPattern(const std::string& expression) {
   // characters.
   if (expression.find("&&") != std::string::npos)
     throw Error(ErrorCode::unsupported,
-                fmt::format("[tokenizer] pattern \"{}\": intersections of classes are not understood", expression));
+                fmt::format("[tokenizer] pattern \"{}\": intersections of classes are not understood",
+                            files::shown(expression)));
   code_ = std::make_unique<Code>(expression);
 }
 SplitPattern::~SplitPattern() = default;

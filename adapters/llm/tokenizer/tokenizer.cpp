@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "adapters/files/file_error.h"
 #include "adapters/files/token_type.h"
 #include "adapters/llm/tokenizer/byte_level_bpe.h"
 #include "adapters/llm/tokenizer/sentencepiece_tokenizer.h"
@@ -43,8 +44,8 @@ Tokenizer::Tokenizer(const TokenizerSource& source, std::vector<std::string> tok
   const auto largest = static_cast<std::int64_t>(size + added_.size()) + kLargestHole;
   for (const files::AddedToken& token : added_) {
     if (token.id < 0 || token.id > largest)
-      throw Error(ErrorCode::invalid_file,
-                  fmt::format("[tokenizer] added token \"{}\": id {} is out of range", token.text, token.id));
+      throw Error(ErrorCode::invalid_file, fmt::format("[tokenizer] added token \"{}\": id {} is out of range",
+                                                       files::shown(token.text), token.id));
     size = std::max(size, static_cast<std::size_t>(token.id) + 1);
   }
   tokens_.resize(size);
