@@ -3,7 +3,8 @@
 
 #include "backend/cpu/cpu_backend.h"
 #include "backend/cpu/elementwise.h"
-#include "backend/cpu/math.h"
+#include "backend/cpu/units/select.h"
+#include "backend/cpu/weights.h"
 
 namespace nibble {
 inline namespace v0 {
@@ -81,7 +82,7 @@ struct IsFinite {
   static bool of(std::integral auto) { return true; }
 };
 
-// Those of the C library are right to an ulp or so; the ones that models spend time in are our own and vectorise.
+// Those of the C library are right to an ulp or so; the ones that models spend time in are units' functions.
 float sqrt_of(float x) { return std::sqrt(x); }
 float rsqrt_of(float x) { return 1.0f / std::sqrt(x); }
 float reciprocal_of(float x) { return 1.0f / x; }
@@ -93,6 +94,27 @@ float erf_of(float x) { return std::erf(x); }
 float floor_of(float x) { return std::floor(x); }
 float ceil_of(float x) { return std::ceil(x); }
 float round_of(float x) { return std::nearbyint(x); }
+
+/// One of the unit's functions; other dtypes and other strides pass through a buffer of floats.
+template <cpu::FloatFunctions::Of cpu::FloatFunctions::*function, class T>
+void unit_run(const Run<2>& run) {
+  const cpu::Unit& unit = cpu::current_unit();
+  const auto of = unit.functions.*function;
+  const std::byte* in = run.data[0];
+  auto* out = reinterpret_cast<T*>(run.data[1]);
+  if (std::same_as<T, float> && run.stride[0] == sizeof(float)) {
+    return of(reinterpret_cast<const float*>(in), run.count, reinterpret_cast<float*>(out));
+  }
+  constexpr std::int64_t kPiece = 512;
+  constexpr auto kItem = static_cast<std::int64_t>(sizeof(T));
+  float x[kPiece], y[kPiece];
+  for (std::int64_t i = 0; i < run.count; i += kPiece) {
+    const std::int64_t n = std::min(kPiece, run.count - i);
+    unit.load(in + i * run.stride[0], cpu::element_of(dtype_of<T>), run.stride[0] / kItem, n, x);
+    of(x, n, y);
+    unit.store(y, n, out + i, cpu::element_of(dtype_of<T>), 1);
+  }
+}
 
 /// The kernels of one operation for all dtypes that it takes; Out is `bool` for tests, else void: like the input.
 template <class Op, class Out, class... T>
@@ -125,6 +147,17 @@ constexpr UnaryRow floats(UnaryOp op) {
   return {op, kernels<FloatFunction<function>, void>(FloatElements{})};
 }
 
+template <cpu::FloatFunctions::Of cpu::FloatFunctions::*function, class... T>
+constexpr DTypeRow<2> unit_kernels(TypeList<T...>) {
+  DTypeRow<2> row{};
+  ((row[static_cast<std::size_t>(dtype_of<T>)] = unit_run<function, T>), ...);
+  return row;
+}
+template <cpu::FloatFunctions::Of cpu::FloatFunctions::*function>
+constexpr UnaryRow by_unit(UnaryOp op) {
+  return {op, unit_kernels<function>(FloatElements{})};
+}
+
 const UnaryRow kTable[] = {
     same<Negative>(UnaryOp::negative),
     same<Abs>(UnaryOp::abs),
@@ -133,7 +166,7 @@ const UnaryRow kTable[] = {
     floats<sqrt_of>(UnaryOp::sqrt),
     floats<rsqrt_of>(UnaryOp::rsqrt),
     floats<reciprocal_of>(UnaryOp::reciprocal),
-    floats<exp_f32>(UnaryOp::exp),
+    by_unit<&cpu::FloatFunctions::exp>(UnaryOp::exp),
     floats<log_of>(UnaryOp::log),
     floats<sin_of>(UnaryOp::sin),
     floats<cos_of>(UnaryOp::cos),
@@ -146,11 +179,11 @@ const UnaryRow kTable[] = {
     test<IsNan>(UnaryOp::isnan),
     test<IsInf>(UnaryOp::isinf),
     test<IsFinite>(UnaryOp::isfinite),
-    floats<sigmoid_f32>(UnaryOp::sigmoid),
+    by_unit<&cpu::FloatFunctions::sigmoid>(UnaryOp::sigmoid),
     same<Relu>(UnaryOp::relu),
-    floats<silu_f32>(UnaryOp::silu),
-    floats<gelu_f32>(UnaryOp::gelu),
-    floats<gelu_tanh_f32>(UnaryOp::gelu_tanh),
+    by_unit<&cpu::FloatFunctions::silu>(UnaryOp::silu),
+    by_unit<&cpu::FloatFunctions::gelu>(UnaryOp::gelu),
+    by_unit<&cpu::FloatFunctions::gelu_tanh>(UnaryOp::gelu_tanh),
 };
 static_assert(std::size(kTable) == static_cast<std::size_t>(UnaryOp::count_));
 

@@ -4,8 +4,11 @@
 
 #include <cmath>
 #include <limits>
+#include <tuple>
+#include <vector>
 
 #include "backend/cpu/element.h"
+#include "tests/backend/kernel_units.h"
 
 namespace nibble::detail {
 namespace {
@@ -70,6 +73,36 @@ TEST(CpuMath, ExtremeArguments) {
   EXPECT_EQ(gelu_f32(-inf), 0.0f);
   EXPECT_EQ(silu_f32(inf), inf);
   for (auto* f : {exp_f32, sigmoid_f32, silu_f32, gelu_f32, gelu_tanh_f32}) EXPECT_TRUE(std::isnan(f(nan)));
+}
+
+/// n floats through a unit's function are those of math.h, to the bit: vectors and what is left of them.
+TEST(CpuMath, UnitsGiveTheSameBits) {
+  using Functions = cpu::FloatFunctions;
+  constexpr std::tuple<Functions::Of Functions::*, float (*)(float)> kFunctions[] = {
+      {&Functions::exp, exp_f32},
+      {&Functions::sigmoid, sigmoid_f32},
+      {&Functions::silu, silu_f32},
+      {&Functions::gelu, gelu_f32},
+      {&Functions::gelu_tanh, gelu_tanh_f32}};
+  std::vector<float> x;
+  for (std::uint64_t bits = 0; bits <= 0xffffffffu; bits += 40993) {
+    x.push_back(std::bit_cast<float>(static_cast<std::uint32_t>(bits)));
+  }
+  for (const auto& unit : nibble_test::units_under_test()) {
+    for (const auto& [of, plain] : kFunctions) {
+      std::vector<float> y(x.size() + 1, 1.5f);
+      (unit.unit->functions.*of)(x.data(), static_cast<std::int64_t>(x.size()), y.data());
+      for (std::size_t i = 0; i < x.size(); ++i) {
+        const float want = plain(x[i]);
+        if (std::isnan(want)) {
+          ASSERT_TRUE(std::isnan(y[i])) << unit.name << ' ' << x[i];
+        } else {
+          ASSERT_EQ(std::bit_cast<std::uint32_t>(y[i]), std::bit_cast<std::uint32_t>(want)) << unit.name << ' ' << x[i];
+        }
+      }
+      ASSERT_EQ(y.back(), 1.5f) << unit.name;
+    }
+  }
 }
 
 TEST(CpuElement, HalvesWidenAndNarrowAsTheTypeDoes) {

@@ -7,6 +7,7 @@
 #include <immintrin.h>
 #endif
 
+#include "backend/cpu/math.h"
 #include "backend/cpu/units/attention.h"
 #include "backend/cpu/units/blocks.h"
 #include "backend/cpu/units/probe.h"
@@ -206,6 +207,7 @@ const Unit NIBBLE_UNIT = {
     .store = store_floats,
     .expand = expand,
     .transpose = transpose,
+    .functions = kFunctions,
     .standard = scheme<Standard>(),
     .fast = scheme<FastRun<4, 32>>(multiply_fast),
     .floats = &NIBBLE_FLOATS,

@@ -8,6 +8,7 @@
 #include <immintrin.h>
 #endif
 
+#include "backend/cpu/math.h"
 #include "backend/cpu/units/attention.h"
 #include "backend/cpu/units/blocks.h"
 #include "backend/cpu/units/probe.h"
@@ -203,6 +204,7 @@ const Unit NIBBLE_UNIT = {
     .store = store_floats,
     .expand = expand,
     .transpose = transpose,
+    .functions = kFunctions,
     .standard = scheme<Standard>(),
     .fast = scheme<Fast>(),
     .floats = &NIBBLE_FLOATS,

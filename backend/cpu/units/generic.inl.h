@@ -3,6 +3,7 @@
 //   half_to_float, float_to_half, unpack_bits, unpack_block, and the tile sizes.
 
 #include "backend/cpu/units/elements.inl.h"
+#include "backend/cpu/units/functions.inl.h"
 #include "quant_tensor/formats/blocks/all.inl.h"
 
 template <class T>

@@ -1,6 +1,7 @@
 // NEON with the dot products of bytes: in integer products a row of x has a lane.
 #include <arm_neon.h>
 
+#include "backend/cpu/math.h"
 #include "backend/cpu/units/attention.h"
 #include "backend/cpu/units/blocks.h"
 #include "backend/cpu/units/few_rows.h"
@@ -162,6 +163,7 @@ const Unit kNeonUnit = {
     .store = store_floats,
     .expand = expand,
     .transpose = transpose,
+    .functions = kFunctions,
     .standard = scheme<Standard<0>>(multiply_signed<Standard>),
     .fast = scheme<Fast<0>>(multiply_signed<Fast>),
     .floats = &kNeonFloats,

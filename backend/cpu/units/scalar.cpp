@@ -1,4 +1,5 @@
 // The unit for every processor: plain loops over short arrays, which compilers vectorise as far as the baseline goes.
+#include "backend/cpu/math.h"
 #include "backend/cpu/units/attention.h"
 #include "backend/cpu/units/blocks.h"
 #include "backend/cpu/units/probe.h"
@@ -186,6 +187,7 @@ const Unit kScalarUnit = {
     .store = store_floats,
     .expand = expand,
     .transpose = transpose,
+    .functions = kFunctions,
     .standard = scheme<Standard>(),
     .fast = {},
     .floats = &kScalarFloats,

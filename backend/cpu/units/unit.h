@@ -82,6 +82,12 @@ struct MatrixIntegers {
   bool (*runs_here)();
 };
 
+/// out[i] = f(x[i]) for n floats that do not overlap: the functions of math.h that models spend time in.
+struct FloatFunctions {
+  using Of = void (*)(const float* x, std::int64_t n, float* out);
+  Of exp, sigmoid, silu, gelu, gelu_tanh;
+};
+
 struct FewRowsUnit;
 struct AttentionUnit;
 struct PanelKernel;
@@ -113,6 +119,8 @@ struct Unit {
                  std::int64_t group, float* out);
   /// `lanes` rows of `words` 32-bit words into as many rows of `lanes` words; pitches in bytes.
   void (*transpose)(const void* in, std::int64_t in_pitch, std::int64_t words, void* out, std::int64_t out_pitch);
+
+  FloatFunctions functions;
 
   IntegerScheme standard;
   IntegerScheme fast;  ///< empty where it would not be faster
