@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 
+#include "adapters/cli/device_choice.h"
 #include "adapters/cli/options.h"
 #include "adapters/llm/placement.h"
 #include "nibble/vulkan.h"

@@ -5,16 +5,15 @@
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <cctype>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 
+#include "adapters/cli/device_choice.h"
 #include "nibble/error.h"
 #include "nibble/quantization.h"
-#include "nibble/vulkan.h"
 
 namespace nibble::cli {
 namespace {
@@ -25,12 +24,6 @@ struct PrecisionRow {
 };
 constexpr PrecisionRow kPrecisions[] = {
     {"exact", Precision::exact}, {"standard", Precision::standard}, {"fast", Precision::fast}};
-
-/// Whether a text has another in it, whatever the case of letters.
-bool stands_in(const std::string& text, const std::string& part) {
-  const auto same = [](unsigned char a, unsigned char b) { return std::tolower(a) == std::tolower(b); };
-  return std::search(text.begin(), text.end(), part.begin(), part.end(), same) != text.end();
-}
 
 }  // namespace
 
@@ -68,28 +61,6 @@ DType parse_float_dtype(const char* option, const std::string& text) {
     refuse(fmt::format("{} {}: f32, f16 or bf16", option, text));
   }
   return *dtype;
-}
-
-Device preferred_device() {
-  for (const DeviceInfo& info : devices()) {
-    if (info.device != Device::cpu() && !info.software) return info.device;
-  }
-  return Device::cpu();
-}
-
-Device find_device(const char* option, const std::string& text) {
-  const bool is_place = text.empty() || text == "cpu" || text.starts_with("vulkan");
-  const std::optional<Device> wanted = is_place ? std::optional(Device::parse(text)) : std::nullopt;
-  std::vector<std::string> found;
-  for (const DeviceInfo& info : devices()) {
-    if (wanted ? info.device == *wanted : info.device != Device::cpu() && stands_in(info.name, text))
-      return info.device;
-    found.push_back(fmt::format("{} ({})", to_string(info.device), info.name));
-  }
-  const std::string why = vulkan_absence();
-  throw Error(is_place ? ErrorCode::unsupported : ErrorCode::invalid_argument,
-              fmt::format("{} {}: no such device here; found {}{}{}", option, text, fmt::join(found, ", "),
-                          why.empty() ? "" : "; ", why));
 }
 
 void ComputeOptions::declare(Arguments& arguments) {

@@ -54,11 +54,6 @@ Precision parse_precision(const std::string& text);
 void check_kv_storage(const std::string& text);
 /// f32, f16 or bf16; anything else is refused in the option's name.
 DType parse_float_dtype(const char* option, const std::string& text);
-/// Where the program computes unless it is told: the first Vulkan device that is no software, else the CPU.
-Device preferred_device();
-/// The device at that place ("cpu", "vulkan:0"), or the first Vulkan device in whose name the text stands. Throws
-/// Error(unsupported) in the option's name, and says what was found.
-Device find_device(const char* option, const std::string& text);
 /// The bytes of a file. Throws Error(io_error).
 std::string read_text(const std::string& path);
 /// The most memory that the process has held so far.

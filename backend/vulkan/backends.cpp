@@ -48,7 +48,7 @@ std::vector<DeviceInfo> Backends::devices() {
     info.device = device_at(i);
     info.name = found.name;
     info.driver = found.driver;
-    info.software = found.software;
+    info.software = found.is_software();
     info.memory_bytes = found.memory_bytes;
     info.subgroup_size = found.features.subgroup_size;
     info.features = found.features.names;

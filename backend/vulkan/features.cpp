@@ -81,6 +81,18 @@ constexpr Optional kOptional[] = {
 
 constexpr VkSubgroupFeatureFlags kSubgroupUses = VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_ARITHMETIC_BIT;
 
+/// Whether a device has the matrices that NVIDIA's drivers had before Khronos's, which its shaders do not use.
+bool has_matrices_of_nvidia(VkPhysicalDevice device) {
+  if (!has_extension(device, VK_NV_COOPERATIVE_MATRIX_EXTENSION_NAME)) return false;
+  VkPhysicalDeviceCooperativeMatrixFeaturesNV matrices{};
+  matrices.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_NV;
+  VkPhysicalDeviceFeatures2 core{};
+  core.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2;
+  core.pNext = &matrices;
+  vkGetPhysicalDeviceFeatures2(device, &core);
+  return matrices.cooperativeMatrix != VK_FALSE;
+}
+
 /// The largest of the shapes that a device multiplies f16 in, and sums in f32, that shaders/gemm_matrices.glsl takes:
 /// powers of two, of at most 16.
 MatrixShape matrices_of(VkPhysicalDevice device) {
@@ -190,6 +202,7 @@ Features probe_features(VkPhysicalDevice device) {
     found.extensions.push_back(VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME);
     found.names.push_back(fmt::format("matrices{}x{}x{}", found.matrices.m, found.matrices.n, found.matrices.k));
   }
+  if (has_matrices_of_nvidia(device)) found.names.emplace_back("cooperativeMatrixNV(unused)");
   if (found.texels) found.names.emplace_back("pushDescriptors");
   if (found.shuffles) found.names.emplace_back("subgroupShuffle");
   return found;

@@ -44,7 +44,7 @@ FoundDevice describe_device(VkPhysicalDevice physical) {
   VkPhysicalDeviceProperties properties{};
   vkGetPhysicalDeviceProperties(physical, &properties);
   found.name = properties.deviceName;
-  found.software = properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU;
+  found.type = properties.deviceType;
   found.features = probe_features(physical);
   if (properties.apiVersion >= VK_API_VERSION_1_2) {
     VkPhysicalDeviceDriverProperties driver{};
@@ -88,19 +88,17 @@ std::uint64_t free_memory(VkPhysicalDevice physical) {
   return free;
 }
 
-namespace {
-
-/// Discrete, integrated, virtual, anything, software.
-int rank(VkPhysicalDevice physical) {
-  VkPhysicalDeviceProperties properties{};
-  vkGetPhysicalDeviceProperties(physical, &properties);
-  constexpr VkPhysicalDeviceType kOrder[] = {VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU,
-                                             VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU,
-                                             VK_PHYSICAL_DEVICE_TYPE_VIRTUAL_GPU, VK_PHYSICAL_DEVICE_TYPE_OTHER};
-  return static_cast<int>(std::find(std::begin(kOrder), std::end(kOrder), properties.deviceType) - std::begin(kOrder));
+std::vector<FoundDevice> by_preference(std::vector<FoundDevice> devices) {
+  constexpr VkPhysicalDeviceType kOrder[] = {
+      VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU, VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU, VK_PHYSICAL_DEVICE_TYPE_VIRTUAL_GPU,
+      VK_PHYSICAL_DEVICE_TYPE_OTHER, VK_PHYSICAL_DEVICE_TYPE_CPU};
+  const auto place = [&](const FoundDevice& device) {
+    return std::find(std::begin(kOrder), std::end(kOrder), device.type) - std::begin(kOrder);
+  };
+  std::stable_sort(devices.begin(), devices.end(),
+                   [&](const FoundDevice& a, const FoundDevice& b) { return place(a) < place(b); });
+  return devices;
 }
-
-}  // namespace
 
 Instance& Instance::get() {
   static Instance* const instance = new Instance();
@@ -177,10 +175,9 @@ void Instance::find_devices() {
   std::vector<VkPhysicalDevice> physical(count);
   check(vkEnumeratePhysicalDevices(instance_, &count, physical.data()), "listing devices");
   if (count == 0) absence_ = "the Vulkan loader found no driver";
-  std::stable_sort(physical.begin(), physical.end(),
-                   [](VkPhysicalDevice a, VkPhysicalDevice b) { return rank(a) < rank(b); });
-  for (VkPhysicalDevice device : physical) {
-    FoundDevice found = describe_device(device);
+  std::vector<FoundDevice> all;
+  for (VkPhysicalDevice device : physical) all.push_back(describe_device(device));
+  for (FoundDevice& found : by_preference(std::move(all))) {
     if (found.features.lacking.empty()) {
       devices_.push_back(std::move(found));
     } else {

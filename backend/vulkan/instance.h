@@ -16,10 +16,16 @@ struct FoundDevice {
   std::string name, driver;
   std::string uuid;      ///< of the device, in hexadecimal
   std::string identity;  ///< device, driver and its version: what pipelines are compiled for
-  bool software = false;
+  VkPhysicalDeviceType type = VK_PHYSICAL_DEVICE_TYPE_OTHER;
   std::uint64_t memory_bytes = 0;  ///< of the device's own heaps
   Features features;
+
+  /// Whether the processor plays it.
+  bool is_software() const { return type == VK_PHYSICAL_DEVICE_TYPE_CPU; }
 };
+
+/// Discrete, integrated, virtual, any other, software; those of a kind as they were.
+std::vector<FoundDevice> by_preference(std::vector<FoundDevice> devices);
 
 FoundDevice describe_device(VkPhysicalDevice physical);
 /// What of memory_bytes nobody uses at the moment; all of it where the driver does not tell.
@@ -32,7 +38,7 @@ class Instance {
   /// Never throws: where there is no loader, or no driver, devices() is empty and absence() says why.
   static Instance& get();
 
-  /// Those that shaders can run on, discrete ones first, software ones last.
+  /// Those that shaders can run on, by preference.
   const std::vector<FoundDevice>& devices() const { return devices_; }
   /// What was found where nothing was, or besides: "no Vulkan loader", "lavapipe lacks shaderInt64".
   const std::string& absence() const { return absence_; }

@@ -60,7 +60,7 @@ double rate(Context& context, const Probe& probe) {
     std::uint32_t rounds, seed;
   };
   // Enough for every core of a large device to hide its latencies; few where the processor plays it.
-  const std::uint32_t workgroups = context.found().software ? 64 : 8192;
+  const std::uint32_t workgroups = context.found().is_software() ? 64 : 8192;
   const std::uint64_t invocations = std::uint64_t{workgroups} * kElementWorkgroup;
   const Tensor out = context.allocate({static_cast<std::int64_t>(invocations)}, DType::u32);
   const auto seconds = [&](std::uint32_t rounds) {
@@ -106,7 +106,7 @@ double copy_rate(Context& context, const Tensor& buffer) {
 
 }  // namespace
 
-std::uint64_t VulkanBackend::cache_bytes() { return context_.found().software ? cpu_backend().cache_bytes() : 0; }
+std::uint64_t VulkanBackend::cache_bytes() { return context_.found().is_software() ? cpu_backend().cache_bytes() : 0; }
 
 std::vector<LoopRate> VulkanBackend::measure_reading(const Tensor& buffer, std::string_view unit) {
   require_no_unit("measure_reading", unit);

@@ -331,19 +331,19 @@ void run_on_host(const MatmulArgs& args) { backend_of(args.y).multiply(args); }
 
 std::vector<MatmulKernel> VulkanBackend::kernels_of(const FoundDevice& found) {
   // What is not the best choice on a device is there to be tested.
-  const int few = found.software ? 5 : 20;
+  const int few = found.is_software() ? 5 : 20;
   std::vector<MatmulKernel> kernels{{"gemv_vulkan", Precision::exact, few, gemv_takes, product<launch_gemv>},
                                     {"gemm_vulkan", Precision::exact, 10, gemm_takes, product<launch_gemm>},
                                     {"across_vulkan", Precision::exact, 10, across_takes, product<launch_across>},
                                     {"host", Precision::exact, 0, host_takes, run_on_host}};
-  if (found.software) kernels.push_back({"lanes_vulkan", Precision::exact, 30, lanes_take, product<launch_lanes>});
+  if (found.is_software()) kernels.push_back({"lanes_vulkan", Precision::exact, 30, lanes_take, product<launch_lanes>});
   if (found.features.dot_products) {
     const int gain = found.features.quick_dot_products ? 20 : 0;
     kernels.push_back({"gemv_bytes_vulkan", Precision::fast, 2 + gain, gemv_bytes_takes, product<launch_gemv_bytes>});
     kernels.push_back({"gemm_bytes_vulkan", Precision::fast, 1 + gain, gemm_bytes_takes, product<launch_gemm_bytes>});
   }
   if (found.features.matrices.k != 0) {
-    const int gain = found.software ? 0 : 20;
+    const int gain = found.is_software() ? 0 : 20;
     kernels.push_back(
         {"matrices_fast_vulkan", Precision::fast, 4 + gain, matrices_take, product<launch_matrices<Precision::fast>>});
     kernels.push_back({"matrices_standard_vulkan", Precision::standard, 3 + gain, matrices_take,

@@ -30,6 +30,14 @@ TEST_F(OnDevices, LayersOverDevicesGiveTheTokensOfOne) {
   EXPECT_EQ(generated({"--layers", "auto"})["token_ids"], here["token_ids"]);
 }
 
+TEST_F(OnDevices, AreTakenByNameAndSoftwareOnlyThen) {
+  const DeviceInfo first = devices()[1];
+  const Json named = generated({"--device", first.name})["operations"], unasked = generated({})["operations"];
+  EXPECT_EQ(named["cpu"], 0);
+  EXPECT_GT(named[to_string(first.device)].get<int>(), 0);
+  EXPECT_EQ(unasked.contains(to_string(first.device)), !first.software) << unasked;
+}
+
 TEST_F(OnDevices, TellWhatMemoryTheyHave) {
   for (const Json& row : answer({"devices"})["devices"]) {
     if (row["device"] == "cpu") continue;

@@ -1,7 +1,9 @@
 // Every kernel for products that a device has, asked one by one, against fp64 sums over the decoded values: random
-// shapes, layouts, formats and dtypes: a few of them, since most are compiled anew; a thousand with NIBBLE_SOAK=1.
+// shapes, layouts, formats and dtypes: a few of them, since most are compiled anew; with NIBBLE_SOAK=1 a thousand
+// shapes of every format, ten for each shader that is compiled.
 #include <algorithm>
 #include <cmath>
+#include <iostream>
 #include <limits>
 #include <random>
 #include <string>
@@ -31,11 +33,31 @@ DType pick_dtype(Random& random) {
   return kDTypes[pick(random, 0, 3)];
 }
 
+/// All but the sizes of a product, which a shader is compiled for: what operands are and how they lie.
+struct Kind {
+  const nb::detail::Format* format = nullptr;  ///< of w; dense where there is none
+  DType scales{}, x{}, y{};
+  std::int64_t x_layout = 0, w_layout = 0;
+  std::int64_t least_rows = 1, most_rows = 1;
+  bool rows_anywhere = false;
+};
+Kind pick_kind(Random& random, const nb::detail::Format* format, bool few_rows) {
+  Kind kind{format, pick_dtype(random), pick_dtype(random), pick_dtype(random)};
+  kind.x_layout = pick(random, 0, 5);
+  kind.w_layout = pick(random, 0, 5);
+  const std::int64_t exponent = pick(random, 0, 3);
+  kind.most_rows = std::int64_t{1} << exponent;
+  kind.least_rows = kind.most_rows / 2 + 1;
+  if (!few_rows && pick(random, 0, 3) == 0) kind.least_rows = 9, kind.most_rows = 40;
+  kind.rows_anywhere = pick(random, 0, 3) == 0;
+  return kind;
+}
+
 /// (rows, columns) of normal values on the host: contiguous, turned, backwards, a part of something wider, or one row
 /// for all.
-Tensor matrix(Random& random, std::int64_t rows, std::int64_t columns, DType dtype) {
+Tensor matrix(Random& random, std::int64_t rows, std::int64_t columns, DType dtype, std::int64_t layout) {
   const auto normal = [&](const nb::Shape& shape) { return nb::cast(nb::random_normal(shape, random()), dtype); };
-  switch (pick(random, 0, 5)) {
+  switch (layout) {
     case 0: return nb::transpose(normal({columns, rows}));
     case 1: return nb::flip(normal({rows, columns}), {0, 1});
     case 2: return nb::slice(normal({rows, columns + 5}), 1, 3, columns + 3);
@@ -44,9 +66,10 @@ Tensor matrix(Random& random, std::int64_t rows, std::int64_t columns, DType dty
   }
 }
 
-/// A view of packed weights (rows, length): every other row, from inside of rows.
-Tensor weights(Random& random, const nb::detail::Format& format, std::int64_t rows, std::int64_t length, DType scales) {
-  const std::int64_t before = pick(random, 0, 1) * 256, step = pick(random, 1, 2), first = pick(random, 0, 3);
+/// A view of packed weights (rows, length): all rows or every other one, from the first on or from inside of rows.
+Tensor weights(Random& random, const nb::detail::Format& format, std::int64_t rows, std::int64_t length, DType scales,
+               std::int64_t layout) {
+  const std::int64_t before = layout % 2 * 256, step = layout % 3 == 0 ? 2 : 1, first = pick(random, 0, 3);
   const Tensor packed = nibble_test::packed_matrix(format, first + rows * step, before + length, scales, random);
   return nb::slice(nb::slice(packed, 0, first, first + rows * step, static_cast<int>(step)), 1, before,
                    before + length);
@@ -97,27 +120,26 @@ class VulkanProducts : public nb::tests::OnVulkan {
     return own;
   }
 
-  /// One random product by this kernel with weights of that format, or dense ones where there is none; rows of x and y
-  /// where strides lead, or anywhere. False where the kernel does not take it.
-  static bool expect_random_product(Random& random, const MatmulKernel& kernel, const nb::detail::Format* format) {
+  /// One product of a random shape by this kernel. False where the kernel does not take it.
+  static bool expect_random_product(Random& random, const MatmulKernel& kernel, const Kind& kind) {
     const auto orientation = kernel.name.starts_with("across") ? Orientation::across : Orientation::along;
-    const bool few = kernel.name.starts_with("gemv");
-    const std::int64_t rows = pick(random, 1, !few && pick(random, 0, 3) == 0 ? 40 : 8), n = pick(random, 1, 70);
+    const nb::detail::Format* const format = kind.format;
+    const std::int64_t rows = pick(random, kind.least_rows, kind.most_rows), n = pick(random, 1, 70);
     const std::int64_t block = format ? format->block : 1;
     const std::int64_t k = block * pick(random, 1, format ? std::max<std::int64_t>(1, 640 / block) : 300);
-    const DType scales = pick_dtype(random);
-    const nb::detail::MatmulQuery query{format, scales, orientation, rows, kernel.precision, false};
+    const nb::detail::MatmulQuery query{format, kind.scales, orientation, rows, kernel.precision, false};
     if (!kernel.supports(query)) return false;
-    const Tensor w = format ? weights(random, *format, n, k, scales) : matrix(random, n, k, scales);
+    const Tensor w = format ? weights(random, *format, n, k, kind.scales, kind.w_layout)
+                            : matrix(random, n, k, kind.scales, kind.w_layout);
     const bool along = orientation == Orientation::along;
-    const Tensor x = matrix(random, rows, along ? k : n, pick_dtype(random));
+    const Tensor x = matrix(random, rows, along ? k : n, kind.x, kind.x_layout);
     const std::int64_t outputs = along ? n : k;
     nb::detail::Backend& backend = nb::detail::vulkan_backend(device().index);
-    const Tensor there = x.to(device()), wide = backend.allocate({rows, outputs + 3}, pick_dtype(random));
+    const Tensor there = x.to(device()), wide = backend.allocate({rows, outputs + 3}, kind.y);
     backend.fill(wide, -7);
     const Tensor y = nb::slice(wide, 1, 1, outputs + 1);
     SCOPED_TRACE(nb::describe(x) + " · " + nb::describe(w));
-    if (pick(random, 0, 3) == 0) {
+    if (kind.rows_anywhere) {
       std::vector<std::int64_t> x_rows, y_rows;
       for (std::int64_t m = 0; m < rows; ++m) {
         x_rows.push_back((rows - 1 - m) * there.impl().strides[0]);
@@ -144,12 +166,21 @@ TEST_F(VulkanProducts, OfRandomShapesAreThoseOfFp64) {
   std::vector<const nb::detail::Format*> formats{nullptr};
   const auto table = nb::detail::format_table();
   formats.insert(formats.end(), table.begin(), table.end());
+  const auto any_format = [&] {
+    return formats[static_cast<std::size_t>(pick(random, 0, static_cast<std::int64_t>(formats.size()) - 1))];
+  };
+  const int wanted = soak ? 1000 : 2, for_each = soak ? 10 : 1;
   for (const MatmulKernel& kernel : kernels()) {
     SCOPED_TRACE(std::string(kernel.name));
-    for (int left = soak ? 1000 : 2; left > 0 && !HasFatalFailure();) {
-      const auto format = static_cast<std::size_t>(pick(random, 0, static_cast<std::int64_t>(formats.size()) - 1));
-      left -= expect_random_product(random, kernel, formats[format]) ? 1 : 0;
+    int done = 0;
+    for (std::size_t i = 0; done < wanted && !HasFatalFailure(); ++i) {
+      const Kind kind =
+          pick_kind(random, soak ? formats[i % formats.size()] : any_format(), kernel.name.starts_with("gemv"));
+      for (int shape = 0; shape < for_each && !HasFatalFailure(); ++shape) {
+        done += expect_random_product(random, kernel, kind) ? 1 : 0;
+      }
     }
+    if (soak) std::cout << kernel.name << ": " << done << " products" << std::endl;
   }
 }
 
@@ -201,9 +232,9 @@ TEST_F(VulkanProducts, OfFewTilesAreSummedFromParts) {
   Random random(9);
   nb::detail::Backend& backend = nb::detail::vulkan_backend(device().index);
   for (const char* name : {"", "nvfp4_global"}) {
-    const Tensor w = *name ? weights(random, nb::detail::format_named("test", name), n, k, DType::f16)
-                           : matrix(random, n, k, DType::bf16);
-    const Tensor x = matrix(random, rows, k, DType::f16);
+    const Tensor w = *name ? weights(random, nb::detail::format_named("test", name), n, k, DType::f16, 0)
+                           : matrix(random, n, k, DType::bf16, 0);
+    const Tensor x = matrix(random, rows, k, DType::f16, 5);
     for (const MatmulKernel& kernel : kernels()) {
       const bool of_floats = kernel.precision == nb::Precision::exact;
       if (kernel.name.starts_with("across") || kernel.name.starts_with("lanes") || (!*name && !of_floats)) continue;

@@ -1,7 +1,9 @@
-// Which kernel a device takes for a product, by what it has: no device is needed.
-#include <gtest/gtest.h>
+// Which device is preferred, and which kernel it takes for a product, by what it has: no device is needed.
+#include <gmock/gmock.h>
 
+#include <algorithm>
 #include <string>
+#include <vector>
 
 #include "backend/vulkan/pipelines.h"
 #include "backend/vulkan/vulkan_backend.h"
@@ -27,6 +29,27 @@ std::string chosen(const detail::vulkan::FoundDevice& found, Precision precision
   return detail::best_kernel(kernels, query)->name;
 }
 
+TEST(ChoiceOfDevices, GoesByKindWhateverTheOrderTheyAreFoundIn) {
+  const std::vector<std::string> in_order{"discrete", "discrete, too", "integrated", "virtual", "other", "software"};
+  const VkPhysicalDeviceType types[] = {VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU,   VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU,
+                                        VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU, VK_PHYSICAL_DEVICE_TYPE_VIRTUAL_GPU,
+                                        VK_PHYSICAL_DEVICE_TYPE_OTHER,          VK_PHYSICAL_DEVICE_TYPE_CPU};
+  std::vector<std::size_t> order{0, 1, 2, 3, 4, 5};
+  do {
+    // Two of a kind stay as the driver has them.
+    if (std::ranges::find(order, 1u) < std::ranges::find(order, 0u)) continue;
+    std::vector<detail::vulkan::FoundDevice> found(order.size());
+    for (std::size_t i = 0; i < order.size(); ++i) {
+      found[i].name = in_order[order[i]];
+      found[i].type = types[order[i]];
+    }
+    std::vector<std::string> names;
+    for (const auto& device : detail::vulkan::by_preference(found)) names.push_back(device.name);
+    ASSERT_EQ(names, in_order) << testing::PrintToString(order);
+  } while (std::ranges::next_permutation(order).found);
+  EXPECT_TRUE(detail::vulkan::by_preference({}).empty());
+}
+
 TEST(ChoiceOfProducts, CooperativeMatricesTakeManyRowsWhereADeviceHasThem) {
   auto found = card();
   EXPECT_EQ(chosen(found, Precision::standard, 512), "gemm_vulkan");
@@ -47,7 +70,7 @@ TEST(ChoiceOfProducts, CooperativeMatricesTakeManyRowsWhereADeviceHasThem) {
   found.features.dot_products = found.features.quick_dot_products = true;
   EXPECT_EQ(chosen(found, Precision::fast, 512), "matrices_fast_vulkan");
   EXPECT_EQ(chosen(found, Precision::fast, 1), "gemv_bytes_vulkan");
-  found.software = true;
+  found.type = VK_PHYSICAL_DEVICE_TYPE_CPU;
   EXPECT_EQ(chosen(found, Precision::standard, 512), "lanes_vulkan");
 }
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "adapters/cli/device_choice.h"
 #include "adapters/cli/options.h"
 #include "nibble/device.h"
 #include "nibble/error.h"
