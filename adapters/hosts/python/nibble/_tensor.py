@@ -155,7 +155,7 @@ def array_ufunc(x: Tensor, ufunc: Any, method: str, *inputs: Any, **kwargs: Any)
 def array_function(x: Tensor, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
     from ._numpy import call_function
 
-    return call_function(func, args, kwargs)
+    return call_function(func, types, args, kwargs)
 
 
 def array_namespace(x: Tensor, *, api_version: str | None = None) -> Any:
