@@ -238,9 +238,10 @@ void encode_nvfp4(const float* x, float spoiled, unsigned char* block) {
 
 #include "quant_tensor/formats/grid_encoder.inl.h"
 
-enum class Encoder : std::uint8_t { minima, around_zero, one_group, ternary, mxfp4, nvfp4, grid };
+enum class Encoder : std::uint8_t { minima, around_zero, one_group, ternary, mxfp4, nvfp4, grid, own };
 template <class Block>
 constexpr Encoder encoder_of() {
+  if (requires { &Block::encode; }) return Encoder::own;
   if (std::is_same_v<Block, MXFP4>) return Encoder::mxfp4;
   if (has_grid<Block>) return Encoder::grid;
   if (std::is_same_v<Block, NVFP4>) return Encoder::nvfp4;
@@ -258,13 +259,15 @@ void encode_block(const float* x, float spoiled, unsigned char* block) {
   if constexpr (kEncoder == Encoder::one_group) encode_one_group<Block>(x, spoiled, block);
   if constexpr (kEncoder == Encoder::ternary) encode_ternary<Block>(x, spoiled, block);
   if constexpr (kEncoder == Encoder::grid) encode_to_grid<Block>(x, spoiled, block);
+  if constexpr (kEncoder == Encoder::own) Block::encode(x, spoiled, block);
   if constexpr (kEncoder == Encoder::mxfp4) encode_mxfp4(x, spoiled, block);
   if constexpr (kEncoder == Encoder::nvfp4) encode_nvfp4(x, spoiled, block);
 }
 template <class Block>
 constexpr QuantizeRule rule_of() {
   const Encoder encoder = encoder_of<Block>();
-  return encoder == Encoder::ternary || encoder == Encoder::mxfp4 ? QuantizeRule::own : QuantizeRule::search;
+  const bool searches = encoder != Encoder::own && encoder != Encoder::ternary && encoder != Encoder::mxfp4;
+  return searches ? QuantizeRule::search : QuantizeRule::own;
 }
 
 // ---- rows ----------------------------------------------------------------------------------------------------------
@@ -356,6 +359,11 @@ constexpr Format::StoredBytes stored_of() {
   return {};
 }
 template <class Block>
+constexpr const char* specification_of() {
+  if constexpr (requires { Block::kSpecification; }) return Block::kSpecification;
+  return "ggml-org/llama.cpp: gguf-py/gguf/quants.py";
+}
+template <class Block>
 constexpr Format row_of() {
   using Row = BlockRow<Block>;
   return {.name = Block::kName,
@@ -375,7 +383,7 @@ constexpr Format row_of() {
           .numbers = numbers_of<Block>(),
           .bits_per_weight = Block::kBytes * 8.0 / Block::kWeights,
           .ggml_type = Block::kGgmlType,
-          .specification = "ggml-org/llama.cpp: gguf-py/gguf/quants.py"};
+          .specification = specification_of<Block>()};
 }
 
 template <class... Block>

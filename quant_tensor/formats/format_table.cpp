@@ -15,13 +15,13 @@ namespace detail {
 
 // Each file of this folder that defines formats is named here, twice: its rows, and their place in the table.
 extern const Format mlx_affine_formats[18];
-extern const Format q4_0_format, q4_1_format, q5_0_format, q5_1_format, q8_0_format, q8_k_format;
+extern const Format q4_0_format, q4_1_format, q5_0_format, q5_1_format, q8_0_format;
 
 std::span<const Format* const> format_table() {
   static const std::vector<const Format*> table = [] {
     std::vector<const Format*> all;
     for (const Format& format : mlx_affine_formats) all.push_back(&format);
-    for (const Format* format : {&q4_0_format, &q4_1_format, &q5_0_format, &q5_1_format, &q8_0_format, &q8_k_format})
+    for (const Format* format : {&q4_0_format, &q4_1_format, &q5_0_format, &q5_1_format, &q8_0_format})
       all.push_back(format);
     for (const Format& format : block_formats()) all.push_back(&format);
     for (const Format& format : stream_formats()) all.push_back(&format);

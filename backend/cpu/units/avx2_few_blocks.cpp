@@ -96,10 +96,15 @@ inline F of_blocks(const EightNumbers& blocks, const LaneShifts& order, int p) {
   return {_mm256_permutevar8x32_ps(some, load256(order.v + kLanes * p))};
 }
 
-/// fp32 from bytes that are the bits of an f16 from bit kShift on, but for their sign. Where they are fewer, all but
-/// the sign set is no number.
-template <int kShift>
+constexpr int kFloatBytes = 2 * kLanes;
+constexpr int place_of_float(int i) { return i; }
+template <class Number>
+constexpr float kFloatUnit = Number::kHalfUnit;
+/// fp32 from bytes that are the bits of an f16 from bit kHalfShift on, but for their sign. Where they are fewer, all
+/// but the sign set is no number.
+template <class Number>
 inline void floats_of_bytes(const unsigned char* in, F (&w)[2]) {
+  constexpr int kShift = Number::kHalfShift;
   __m256i halves = _mm256_slli_epi16(_mm256_cvtepi8_epi16(load128(in)), kShift);
   if constexpr (kShift < 8) {
     const __m256i sign = _mm256_set1_epi16(static_cast<short>(0x8000)), most = _mm256_set1_epi16(127 << kShift);
@@ -246,7 +251,6 @@ template <int kBits>
 using Fast = typename Schemes<kBits>::Fast;
 
 #include "backend/cpu/units/few_blocks.inl.h"
-#include "backend/cpu/units/few_floats.inl.h"
 #include "backend/cpu/units/few_streams.inl.h"
 
 }  // namespace

@@ -98,19 +98,38 @@ inline F of_blocks(const EightNumbers& blocks, const LaneShifts& order, int) {
   return {_mm512_permutexvar_ps(_mm512_load_si512(order.v), _mm512_loadu_ps(groups))};
 }
 
-/// fp32 from bytes that are the bits of an f16 from bit kShift on, but for their sign. Where they are fewer, all but
-/// the sign set is no number.
-template <int kShift>
-inline void floats_of_bytes(const unsigned char* in, F (&w)[2]) {
-  __m512i halves = _mm512_slli_epi16(_mm512_cvtepi8_epi16(load256(in)), kShift);
-  if constexpr (kShift < 8) {
-    const __m512i most = _mm512_set1_epi16(127 << kShift), clear = _mm512_andnot_si512(halves, most);
-    const __m512i bits = _mm512_or_si512(_mm512_set1_epi16(static_cast<short>(0x8000)), most);
-    const __mmask32 number = _mm512_test_epi16_mask(clear, clear);
-    halves = _mm512_mask_mov_epi16(_mm512_set1_epi16(0x7fff), number, _mm512_and_si512(halves, bits));
+constexpr int kFloatBytes = 64;
+/// The upper halves of numbers come from tables; neighbours are a word, of which vectors 0 and 2 have the low one.
+constexpr int place_of_float(int i) { return i % 16 / 4 * 16 + i / 32 * 8 + i % 4 * 2 + i / 16 % 2; }
+template <class Number>
+constexpr float kFloatUnit = 1;
+/// Byte 2 or 3 of the fp32 that bytes stand for, but for their sign.
+struct UpperBytes {
+  Table first, second;
+};
+template <class Number>
+constexpr UpperBytes upper_bytes(int byte) {
+  UpperBytes bytes{};
+  for (std::uint32_t i = 0; i < 128; ++i) {
+    (i < 64 ? bytes.first : bytes.second).v[i % 64] = static_cast<std::uint8_t>(Number::bits_of(i) >> 8 * byte);
   }
-  w[0].v = _mm512_cvtph_ps(_mm512_castsi512_si256(halves));
-  w[1].v = _mm512_cvtph_ps(_mm512_extracti64x4_epi64(halves, 1));
+  return bytes;
+}
+template <class Number>
+constexpr UpperBytes kUpperBytes[2] = {upper_bytes<Number>(2), upper_bytes<Number>(3)};
+inline __m512i look_up(const UpperBytes& table, __m512i places) {
+  return _mm512_permutex2var_epi8(_mm512_load_si512(table.first.v), places, _mm512_load_si512(table.second.v));
+}
+template <class Number>
+[[gnu::always_inline]] inline void floats_of_bytes(const unsigned char* in, F (&w)[4]) {
+  const __m512i bytes = _mm512_loadu_si512(in), low = look_up(kUpperBytes<Number>[0], bytes);
+  const __m512i size = look_up(kUpperBytes<Number>[1], bytes);
+  const __m512i high = _mm512_ternarylogic_epi32(size, bytes, _mm512_set1_epi8(-128), 0xf8);  // with its sign
+  const __m512i halves[2] = {_mm512_unpacklo_epi8(low, high), _mm512_unpackhi_epi8(low, high)};
+  for (int i = 0; i < 2; ++i) {
+    w[2 * i].v = _mm512_castsi512_ps(_mm512_slli_epi32(halves[i], 16));
+    w[2 * i + 1].v = _mm512_castsi512_ps(_mm512_and_si512(halves[i], _mm512_set1_epi32(-65536)));
+  }
 }
 
 // ---- schemes -------------------------------------------------------------------------------------------------------
@@ -197,7 +216,6 @@ using Fast = Bytes;
 // which lends the next one its bytes
 #include "backend/cpu/units/avx512_digits.inl.h"
 // all formats
-#include "backend/cpu/units/few_floats.inl.h"
 #include "backend/cpu/units/few_streams.inl.h"
 
 }  // namespace

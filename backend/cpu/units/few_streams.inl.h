@@ -51,6 +51,7 @@ class StreamScales {
     }
   }
   [[gnu::always_inline]] F at(int p) const { return of_blocks(scale_, kGroupOfLanes<Stream>, p); }
+  [[gnu::always_inline]] F of_lanes(const LaneShifts& groups) const { return of_blocks(scale_, groups, 0); }
 
  private:
   static constexpr int kScales = kBlockWeights / Stream::kGroup;
@@ -69,6 +70,7 @@ class StreamScales<Stream> {
     scale_ = __builtin_bit_cast(EightNumbers, bits << 23 | (__builtin_bit_cast(EightBits, bits == 0) & 0x00400000u));
   }
   [[gnu::always_inline]] F at(int p) const { return of_blocks(scale_, kGroupOfLanes<Stream>, p); }
+  [[gnu::always_inline]] F of_lanes(const LaneShifts& groups) const { return of_blocks(scale_, groups, 0); }
 
  private:
   EightNumbers scale_;
@@ -132,6 +134,19 @@ template <class Stream>
 requires requires { Stream::kUnits; }
 constexpr int zero_of<Stream> = 128;
 
+/// Floats whose products with x add up before they meet scales, see few_floats.inl.h, and which group of a block each
+/// lane has in such a run.
+template <class Stream>
+constexpr int kFloatRun = Stream::kGroup < kFloatBytes ? kFloatBytes : Stream::kGroup;
+template <class Stream>
+constexpr LaneShifts groups_of_run(int run) {
+  LaneShifts groups{};
+  for (int i = 0; i < 16; ++i) {
+    groups.v[i] = static_cast<std::uint32_t>((run * kFloatRun<Stream> + place_of_float(i % kLanes)) / Stream::kGroup);
+  }
+  return groups;
+}
+
 /// Of a block of 256 weights of a row: codes, and the scale of each lane's group.
 template <class Stream>
 class StreamBlock {
@@ -150,11 +165,18 @@ class StreamBlock {
       __builtin_memcpy(last_, in, static_cast<unsigned long>(left * Stream::kBits / 8));
       in = last_;
     }
-    if constexpr (has_columns<Stream>) {
-      in_ = in;
-    } else {
+    if constexpr (kUnpacks) {
       Stream::codes(in, kBlockWeights, bytes_);
+    } else {
+      in_ = in;
     }
+  }
+  const unsigned char* bytes() const { return in_; }
+  /// Of floats: for each lane the scale of its group in a run.
+  template <int kRun>
+  [[gnu::always_inline]] F scale_of_run() const {
+    constexpr static LaneShifts kGroups = groups_of_run<Stream>(kRun);
+    return scales_.of_lanes(kGroups);
   }
   template <int kProduct>
   [[gnu::always_inline]] void part(int p, Part& w) const {
@@ -177,12 +199,15 @@ class StreamBlock {
 
  private:
   static constexpr int kIn = kBlockWeights * Stream::kBits / 8;
+  static constexpr bool kUnpacks = has_codes<Stream> && !has_columns<Stream>;
 
   const unsigned char* in_ = nullptr;
   StreamScales<Stream> scales_;
   unsigned char last_[kIn];
-  alignas(64) std::uint8_t bytes_[has_columns<Stream> ? 1 : kBlockWeights];
+  alignas(64) std::uint8_t bytes_[kUnpacks ? kBlockWeights : 1];
 };
+
+#include "backend/cpu/units/few_floats.inl.h"
 
 template <class Stream, class Scheme, bool kOne>
 void multiply_streams(const FewRowsProduct& a) {

@@ -132,10 +132,15 @@ inline void widen_halves(const EightWords& halves, EightNumbers& numbers) {
   return load_f32(lanes);
 }
 
-/// fp32 from bytes that are the bits of an f16 from bit kShift on, but for their sign. Where they are fewer, all but
-/// the sign set is no number.
-template <int kShift>
+constexpr int kFloatBytes = 2 * kLanes;
+constexpr int place_of_float(int i) { return i; }
+template <class Number>
+constexpr float kFloatUnit = Number::kHalfUnit;
+/// fp32 from bytes that are the bits of an f16 from bit kHalfShift on, but for their sign. Where they are fewer, all
+/// but the sign set is no number.
+template <class Number>
 inline void floats_of_bytes(const unsigned char* in, F (&w)[2]) {
+  constexpr int kShift = Number::kHalfShift;
   int16x8_t halves = vshlq_n_s16(vmovl_s8(vreinterpret_s8_u8(vld1_u8(in))), kShift);
   if constexpr (kShift < 8) {
     const int16x8_t sign = vdupq_n_s16(static_cast<std::int16_t>(0x8000)), most = vdupq_n_s16(127 << kShift);
@@ -222,7 +227,6 @@ inline F numbers_of_sums(int32x4_t sums, const unsigned char* more) {
 }
 
 #include "backend/cpu/units/few_blocks.inl.h"
-#include "backend/cpu/units/few_floats.inl.h"
 #include "backend/cpu/units/few_streams.inl.h"
 
 }  // namespace

@@ -12,7 +12,9 @@
 //   kKind                       of those that MLX has as a stream, see Format::stored
 //   codes(block, codes)         unsigned, one a byte
 //   scales(block, scale[, bias])  one a group
-// and what its encoder needs, see block_formats.cpp. Where few rows of x would wait for `codes`, it says how they come
+//   kSpecification              where that is not gguf-py
+// and what its encoder needs, see block_formats.cpp, or encode(x, spoiled, block), a rule of its own, where `spoiled`
+// joins the scale. Where few rows of x would wait for `codes`, it says how they come
 // out of vectors, see columns.inl.h.
 
 #include "quant_tensor/formats/blocks/iq1_m.inl.h"
@@ -31,13 +33,14 @@
 #include "quant_tensor/formats/blocks/q4_k.inl.h"
 #include "quant_tensor/formats/blocks/q5_k.inl.h"
 #include "quant_tensor/formats/blocks/q6_k.inl.h"
+#include "quant_tensor/formats/blocks/q8_k.inl.h"
 #include "quant_tensor/formats/blocks/tq1_0.inl.h"
 #include "quant_tensor/formats/blocks/tq2_0.inl.h"
 #include "quant_tensor/formats/centred.inl.h"
 
 /// List<all of them>.
 template <template <class...> class List>
-using AllBlocks = List<Q2K, Q3K, Q4K, Q5K, Q6K, IQ1S, IQ1M, IQ2XXS, IQ2XS, IQ2S, IQ3XXS, IQ3S, IQ4NL, IQ4XS, MXFP4,
+using AllBlocks = List<Q8K, Q2K, Q3K, Q4K, Q5K, Q6K, IQ1S, IQ1M, IQ2XXS, IQ2XS, IQ2S, IQ3XXS, IQ3S, IQ4NL, IQ4XS, MXFP4,
                        NVFP4, TQ1_0, TQ2_0>;
 
 /// Scale and bias of each group of a block: value = scale · code + bias for all of them.

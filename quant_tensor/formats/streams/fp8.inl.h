@@ -11,6 +11,7 @@ struct E4M3 {
   static constexpr float kMost = 448, kHalfUnit = 256;
   static constexpr int kHalfShift = 7;
   static float number_of(std::uint32_t byte) { return from_e4m3(byte); }
+  static constexpr std::uint32_t bits_of(std::uint32_t size) { return bits_of_small_float<3, 0x7e>(size); }
   static std::uint8_t nearest(float value) { return to_e4m3(value); }
 };
 
@@ -20,6 +21,7 @@ struct E5M2 {
   static constexpr float kMost = 57344, kHalfUnit = 1;
   static constexpr int kHalfShift = 8;
   static float number_of(std::uint32_t byte) { return from_e5m2(byte); }
+  static constexpr std::uint32_t bits_of(std::uint32_t size) { return bits_of_small_float<2, 0x7b>(size); }
   static std::uint8_t nearest(float value) { return to_e5m2(value); }
 };
 

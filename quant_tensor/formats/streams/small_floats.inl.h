@@ -51,6 +51,17 @@ inline std::uint8_t to_e5m2(float value) {
   return static_cast<std::uint8_t>(byte | sign >> 24);
 }
 
+/// The bits, for tables, of the fp32 that such a size is, with so many bits of mantissa: beyond the largest it is no
+/// number, or infinite where none of them is set.
+template <int kMantissa, std::uint32_t kLargest>
+constexpr std::uint32_t bits_of_small_float(std::uint32_t size) {
+  constexpr int kBias = (1 << (6 - kMantissa)) - 1;
+  const std::uint32_t mantissa = size & ((1u << kMantissa) - 1), exponent = size >> kMantissa;
+  if (size > kLargest) return mantissa == 0 ? 0x7f800000 : 0x7fc00000;
+  if (exponent != 0) return (exponent + 127 - kBias) << 23 | mantissa << (23 - kMantissa);
+  return __builtin_bit_cast(std::uint32_t, static_cast<float>(mantissa) / (1 << (kBias + kMantissa - 1)));
+}
+
 /// E2M1: a sign, two bits of exponent, one of mantissa.
 constexpr float kE2M1[16] = {0, 0.5f, 1, 1.5f, 2, 3, 4, 6, -0.f, -0.5f, -1, -1.5f, -2, -3, -4, -6};
 /// To nearest, of two the one closer to zero, which has no sign.
