@@ -1,5 +1,4 @@
-// AVX2 with FMA and F16C: each half of a vector is of one block, so that neighbouring blocks come as they lie. A chunk
-// has eight, so that their scales are a vector.
+// AVX2 with FMA and F16C: chunks of 256 weights, in halves with four blocks in a vector.
 #ifndef NIBBLE_FEW_ROWS  // the tests define it to compile this file again through SIMDe
 #define NIBBLE_FEW_ROWS kAvx2FewRows
 #define NIBBLE_FEW_BLOCKS kAvx2FewBlocks
@@ -18,59 +17,219 @@ namespace {
 #include "backend/cpu/units/avx2_floats.inl.h"
 #include "backend/cpu/units/avx2_integers.inl.h"
 #include "backend/cpu/units/each.inl.h"
-#include "backend/cpu/units/integer_range.inl.h"
-#include "backend/cpu/units/rounding.inl.h"
 
-constexpr int kPackedRows = 1;  // sixteen registers hold no second one
+constexpr int kPackedRows = 1;   // sixteen registers hold no second one's codes
+constexpr int kHalfVectors = 4;  // of the codes of half a chunk: vector t holds codes 8t … 8t + 7 of its blocks
 
-#include "backend/cpu/units/packed_rows.inl.h"
-// Schemes and codes, on all of the above.
-#include "backend/cpu/units/avx2_few_codes.inl.h"
+struct Codes {
+  __m256i v;
+};
+/// A chunk of a packed row.
+struct Chunk {
+  Codes codes[2][kHalfVectors];
+  F scale, bias;  ///< of the lane's block
+};
 
-template <class Codes>
-constexpr Order order_of() {
-  Order order{};
-  for (int i = 0; i < kFewBlock; ++i) {
-    order.v[i] = static_cast<std::uint8_t>(Codes::weight(i / Codes::kInHalf, i % Codes::kInHalf));
+/// The sums of four blocks, each in two lanes, and of the next four: 0, 1, 4, 5, 2, 3, 6, 7.
+inline F join(__m256i first, __m256i second) { return {_mm256_cvtepi32_ps(_mm256_hadd_epi32(first, second))}; }
+constexpr int lane_of(int block) { return block % 4 / 2 * 4 + block / 4 * 2 + block % 2; }
+constexpr int block_of(int lane) { return lane % 4 / 2 * 4 + lane / 4 * 2 + lane % 2; }
+
+/// The lanes of a chunk's blocks below `end`, or of those from `begin` on; the others are zero.
+inline __m256 are_below(int end) {
+  return _mm256_castsi256_ps(_mm256_cmpgt_epi32(_mm256_set1_epi32(end), _mm256_setr_epi32(0, 1, 4, 5, 2, 3, 6, 7)));
+}
+inline F blocks_below(int end, F a) { return {_mm256_and_ps(are_below(end), a.v)}; }
+inline F blocks_from(int begin, F a) { return {_mm256_andnot_ps(are_below(begin), a.v)}; }
+
+// ---- schemes -------------------------------------------------------------------------------------------------------
+
+/// A block of activations as integers.
+struct Rounded {
+  __m256i v[4];
+  std::int32_t total() const {
+    return total_of(_mm256_add_epi32(_mm256_add_epi32(v[0], v[1]), _mm256_add_epi32(v[2], v[3])));
   }
-  return order;
+};
+inline Rounded rounded(const float* x, float inverse) {
+  Rounded r;
+  for (int i = 0; i < 4; ++i)
+    r.v[i] = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + 8 * i), _mm256_set1_ps(inverse)));
+  return r;
+}
+/// Those that fit into bytes, in the format's order, to piece j of four vectors.
+inline void store_pieces(const Rounded& r, const std::uint8_t* order, int j, unsigned char* out) {
+  const __m256i words = _mm256_packs_epi16(_mm256_packs_epi32(r.v[0], r.v[1]), _mm256_packs_epi32(r.v[2], r.v[3]));
+  const __m256i bytes = _mm256_permutevar8x32_epi32(words, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+  const __m256i from = load256(order), is_high = _mm256_slli_epi16(from, 3);
+  const __m256i low = _mm256_shuffle_epi8(_mm256_permute2x128_si256(bytes, bytes, 0x00), from);
+  const __m256i high = _mm256_shuffle_epi8(_mm256_permute2x128_si256(bytes, bytes, 0x11), from);
+  std::int64_t t[4];
+  store256(t, _mm256_blendv_epi8(low, high, is_high));
+  for (int i = 0; i < 4; ++i) __builtin_memcpy(out + 32 * i + 8 * j, &t[i], 8);
 }
 
-/// Where a chunk of a packed row lies.
-struct Place {
-  const unsigned char *codes, *scales, *biases;
+/// Products of codes of kBits and bytes, for as many vectors as 16 bits have room for, and then in 32.
+template <int kBits>
+struct Bytes {
+  static constexpr int kBytes = 32;
+  static constexpr float kMost = 127.f;
+  static constexpr int kRun = kBits < 6 ? 4 : 2, kRuns = kHalfVectors / kRun;
+  static_assert(((1 << kBits) - 1) * 128 * 2 * kRun <= 32767);
+  struct Sum {
+    __m256i v[kRuns];
+    int vectors;
+  };
+  static std::int32_t round(const float* x, float inverse, const std::uint8_t* order, int j, unsigned char* out) {
+    const Rounded r = rounded(x, inverse);
+    store_pieces(r, order, j, out);
+    return r.total();
+  }
+  static __m256i load(const unsigned char* x, int t) { return load256(x + 32 * t); }
+  [[gnu::always_inline]] static void add(Sum& a, Codes w, __m256i x) {
+    __m256i& sum = a.v[a.vectors / kRun];
+    const __m256i products = _mm256_maddubs_epi16(w.v, x);
+    // Nothing saturates; gcc would reorder plain sums, and then lacks registers.
+    sum = a.vectors % kRun == 0 ? products : _mm256_adds_epi16(sum, products);
+    ++a.vectors;
+  }
+  [[gnu::always_inline]] static __m256i total(const Sum& a) { return times(a, 1); }
+  [[gnu::always_inline]] static __m256i times(const Sum& a, std::int16_t factor) {
+    __m256i all = _mm256_madd_epi16(a.v[0], _mm256_set1_epi16(factor));
+#pragma GCC unroll 2
+    for (int i = 1; i < kRuns; ++i) {
+      all = _mm256_add_epi32(all, _mm256_madd_epi16(a.v[i], _mm256_set1_epi16(factor)));
+    }
+    return all;
+  }
 };
+
+/// x = 256 · high + low, both int8: first the high bytes, then the low ones.
+template <int kBits>
+struct Halves {
+  using Half = Bytes<kBits>;
+  static constexpr int kBytes = 64, kLow = kHalfVectors * 32;
+  static constexpr float kMost = 32512.f;
+  struct Sum {
+    typename Half::Sum high, low;
+  };
+  static std::int32_t round(const float* x, float inverse, const std::uint8_t* order, int j, unsigned char* out) {
+    const Rounded r = rounded(x, inverse);
+    Rounded high, low;
+    for (int i = 0; i < 4; ++i) {
+      high.v[i] = _mm256_srai_epi32(_mm256_add_epi32(r.v[i], _mm256_set1_epi32(128)), 8);
+      low.v[i] = _mm256_sub_epi32(r.v[i], _mm256_slli_epi32(high.v[i], 8));
+    }
+    store_pieces(high, order, j, out);
+    store_pieces(low, order, j, out + kLow);
+    return r.total();
+  }
+  struct Activations {
+    __m256i high, low;
+  };
+  static Activations load(const unsigned char* x, int t) { return {Half::load(x, t), Half::load(x + kLow, t)}; }
+  [[gnu::always_inline]] static void add(Sum& a, Codes w, Activations x) {
+    Half::add(a.high, w, x.high);
+    Half::add(a.low, w, x.low);
+  }
+  [[gnu::always_inline]] static __m256i total(const Sum& a) {
+    return _mm256_add_epi32(Half::times(a.high, 256), Half::times(a.low, 1));
+  }
+};
+
+/// Codes of eight bits, two products of which fit no 16 bits: the even ones and the odd ones as words, which meet
+/// words.
+struct Words {
+  static constexpr int kBytes = 64;
+  static constexpr float kMost = 32512.f;
+  struct Sum {
+    __m256i v;
+  };
+  struct Activations {
+    __m256i even, odd;
+  };
+  /// In natural order.
+  static std::int32_t round(const float* x, float inverse, const std::uint8_t*, int j, unsigned char* out) {
+    const Rounded r = rounded(x, inverse);
+    const __m128i even_odd = _mm_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15);
+    for (int t = 0; t < 4; ++t) {
+      const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(r.v[t]), _mm256_extracti128_si256(r.v[t], 1));
+      std::int64_t parts[2];
+      store128(parts, _mm_shuffle_epi8(words, even_odd));
+      for (int i = 0; i < 2; ++i) __builtin_memcpy(out + kBytes * t + 32 * i + 8 * j, &parts[i], 8);
+    }
+    return r.total();
+  }
+  static Activations load(const unsigned char* x, int t) {
+    return {load256(x + kBytes * t), load256(x + kBytes * t + 32)};
+  }
+  [[gnu::always_inline]] static void add(Sum& a, Codes w, Activations x) {
+    const __m256i even = _mm256_and_si256(w.v, _mm256_set1_epi16(255)), odd = _mm256_srli_epi16(w.v, 8);
+    a.v = _mm256_add_epi32(a.v, _mm256_add_epi32(_mm256_madd_epi16(even, x.even), _mm256_madd_epi16(odd, x.odd)));
+  }
+  static __m256i total(Sum a) { return a.v; }
+};
+
+template <int kBits>
+struct Schemes {
+  using Standard = Halves<kBits>;
+  using Fast = Bytes<kBits>;
+};
+template <>
+struct Schemes<8> {
+  using Standard = Words;
+  using Fast = Words;
+};
+
+#include "backend/cpu/units/avx2_few_codes.inl.h"
+#include "backend/cpu/units/few_rows.inl.h"
+#include "backend/cpu/units/few_tiles.inl.h"
+
+/// A chunk of which there are but `left` weights, zeros behind them.
+template <class Source>
+[[gnu::noinline]] Chunk part_of_chunk(const Source& source, const typename Source::Place& at, std::int64_t left) {
+  unsigned char room[Source::kRoom] = {};
+  return source.template chunk<true>(source.copy(at, left, room), kChunkWeights);
+}
 
 // ---- MLX triplets --------------------------------------------------------------------------------------------------
 
 /// A stream of bits, scales, biases.
-template <int kBits, class S>
-class Affine : public Stream<kBits, S> {
+template <int kCodeBits>
+class AffineSource {
  public:
-  using Scheme = S;
-  static constexpr int kBlockBytes = 4 * kBits, kChunkBytes = kChunkBlocks * kBlockBytes;
-  static constexpr int kRoom = kChunkBytes + 2 * 4 * kLanes;
-  explicit Affine(const RowPart& a)
+  using Standard = typename Schemes<kCodeBits>::Standard;
+  using Fast = typename Schemes<kCodeBits>::Fast;
+  struct Place {
+    const unsigned char *codes, *scales, *biases;
+  };
+  static constexpr int kBits = kCodeBits, kChunkBytes = kChunkWeights / 8 * kBits;
+  static constexpr int kRoom = kChunkBytes + 2 * kVectorBytes;
+  static constexpr Order kOrder = window_order(codes_per_window(kBits));
+  explicit AffineSource(const RowPart& a)
       : element_(a.scale),
         size_(element_ == Element::f32 ? 4 : 2),
         group_(a.group),
         bytes_(kChunkWeights / group_ * size_),
-        begin_(a.begin) {
-    const __m256i block = _mm256_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7);
-    const __m256i scale = _mm256_srl_epi32(block, _mm_cvtsi32_si128(group_ == 32 ? 0 : group_ == 64 ? 1 : 2));
-    const auto bytes = [&](int step, int first) {
-      return _mm256_add_epi32(_mm256_mullo_epi32(scale, _mm256_set1_epi32(step)), _mm256_set1_epi32(first));
-    };
-    if (element_ == Element::f32) {
-      order_ = scale;
-    } else if (element_ == Element::f16) {
-      const __m256i words = bytes(0x0202, 0x0100);
-      order_ = _mm256_permute4x64_epi64(_mm256_packus_epi32(words, words), 0xd8);
-    } else {  // the high half of a float, above zeros
-      order_ = bytes(0x02020000, 0x01008080);
+        begin_(a.begin),
+        ahead_(a.ahead),
+        scales_ahead_(a.ahead * 8 / kBits / group_ * size_) {
+    alignas(32) std::uint8_t order[32] = {};
+    for (int lane = 0; lane < kLanes; ++lane) {
+      const int group = block_of(lane) * kFewBlock / group_;
+      for (int byte = 0; byte < 4; ++byte) {
+        if (element_ == Element::f32) {
+          order[4 * lane + byte] = static_cast<std::uint8_t>(byte == 0 ? group : 0);
+        } else if (element_ == Element::f16) {  // of the low half, as the conversion takes them
+          if (byte < 2) order[2 * lane + byte] = static_cast<std::uint8_t>(2 * group + byte);
+        } else {  // the high half of a float, above zeros
+          order[4 * lane + byte] = static_cast<std::uint8_t>(byte < 2 ? 0x80 : 2 * group + byte - 2);
+        }
+      }
     }
+    order_ = load256(order);
   }
-  Place place(const RowBytes& row) const {
+  [[gnu::always_inline]] Place place(const RowBytes& row) const {
     const std::int64_t skip = begin_ / group_ * size_;
     return {row.component[0] + begin_ / 8 * kBits, row.component[1] + skip, row.component[2] + skip};
   }
@@ -79,31 +238,37 @@ class Affine : public Stream<kBits, S> {
     at.scales += bytes_;
     at.biases += bytes_;
   }
-  [[gnu::always_inline]] void scales(const Place& at, F& scale, F& bias) const {
+  template <bool kWhole>
+  [[gnu::always_inline]] Chunk chunk(const Place& at, std::int64_t left) const {
+    if (!kWhole && left < kChunkWeights) [[unlikely]]
+      return part_of_chunk(*this, at, left);
+    fetch<kChunkBytes>(at.codes + ahead_);
+    fetch<1>(at.scales + scales_ahead_);
+    fetch<1>(at.biases + scales_ahead_);
+    Chunk chunk;
+    affine_half<kBits>(at.codes, chunk.codes[0]);
+    affine_half<kBits>(at.codes + kChunkBytes / 2, chunk.codes[1]);
     if (bytes_ == 8) [[likely]] {
-      scale = spread(_mm256_castsi128_si256(load64(at.scales)));
-      bias = spread(_mm256_castsi128_si256(load64(at.biases)));
+      chunk.scale = spread(_mm256_castsi128_si256(load64(at.scales)));
+      chunk.bias = spread(_mm256_castsi128_si256(load64(at.biases)));
     } else {
-      scale = spread(load_some(at.scales));
-      bias = spread(load_some(at.biases));
+      chunk.scale = spread(load_some(at.scales));
+      chunk.bias = spread(load_some(at.biases));
     }
+    return chunk;
   }
-  /// A chunk of which there are but some blocks, zeros behind them.
-  Place copy(const Place& at, std::int64_t blocks, unsigned char* room) const {
-    const Place to = {room, room + kChunkBytes, room + kChunkBytes + 4 * kLanes};
-    const auto groups = static_cast<unsigned long>(blocks * kFewBlock / group_ * size_);
-    __builtin_memset(room, 0, kRoom);
-    __builtin_memcpy(room, at.codes, static_cast<unsigned long>(blocks * kBlockBytes));
-    __builtin_memcpy(room + kChunkBytes, at.scales, groups);
-    __builtin_memcpy(room + kChunkBytes + 4 * kLanes, at.biases, groups);
+  Place copy(const Place& at, std::int64_t left, unsigned char* room) const {
+    const Place to = {room, room + kChunkBytes, room + kChunkBytes + kVectorBytes};
+    const auto scales = static_cast<unsigned long>(left / group_ * size_);
+    __builtin_memcpy(room, at.codes, static_cast<unsigned long>(left / 8 * kBits));
+    __builtin_memcpy(room + kChunkBytes, at.scales, scales);
+    __builtin_memcpy(room + kChunkBytes + kVectorBytes, at.biases, scales);
     return to;
   }
 
  private:
   [[gnu::noinline]] __m256i load_some(const unsigned char* p) const {
-    std::int32_t four;
-    __builtin_memcpy(&four, p, 4);
-    if (bytes_ == 4) return _mm256_castsi128_si256(_mm_cvtsi32_si128(four));
+    if (bytes_ == 4) return _mm256_castsi128_si256(_mm_cvtsi32_si128(load32(p)));
     return bytes_ == 32 ? load256(p) : _mm256_castsi128_si256(load128(p));
   }
   [[gnu::always_inline]] F spread(__m256i some) const {
@@ -115,232 +280,102 @@ class Affine : public Stream<kBits, S> {
 
   Element element_;
   int size_, group_, bytes_;  ///< of a scale; weights; of a chunk's scales
-  std::int64_t begin_;
+  std::int64_t begin_, ahead_, scales_ahead_;
   __m256i order_;
 };
 
 // ---- GGUF ----------------------------------------------------------------------------------------------------------
 
-/// Four bits: sixteen bytes whose high halves are the last sixteen weights.
-template <class B, class S>
-struct LowCodes : Stream<4, S, B::kHalf> {
-  static constexpr int weight(int t, int i) { return t % 2 * 16 + i * S::kSize + t / 2; }
-};
-
-/// Five bits.
+/// The codes of four blocks, in natural order.
 template <class B>
-struct FiveBitCodes : LowCodes<B, Words> {
-  static void codes(const unsigned char* pair, __m256i (&out)[4]) {
-    LowCodes<B, Words>::codes(pair, out);
-    const unsigned char* high = pair + B::high - B::low;
-    std::int32_t bits[2];
-    __builtin_memcpy(&bits[0], high, 4);
-    __builtin_memcpy(&bits[1], high + B::kHalf, 4);
-    const __m256i all = _mm256_set_m128i(_mm_set1_epi32(bits[1]), _mm_set1_epi32(bits[0]));
-    const __m256i even = _mm256_broadcastsi128_si256(_mm_setr_epi16(1, 4, 16, 64, 256, 1024, 4096, 16384));
-    const __m256i odd = _mm256_add_epi16(even, even);
-#pragma GCC unroll 2
-    for (int t = 0; t < 2; ++t) {  // the low words' bits, then the high ones'
-      const __m256i word = _mm256_shuffle_epi8(all, _mm256_set1_epi16(t == 0 ? 0x0100 : 0x0302));
-      out[t] = _mm256_or_si256(out[t], sixteen_where(word, even));
-      out[2 + t] = _mm256_or_si256(out[2 + t], sixteen_where(word, odd));
+[[gnu::always_inline]] inline void block_half(const unsigned char* in, Codes (&codes)[4]) {
+  __m256i low[2];
+  pieces_of(in + B::low, B::kHalf, low);
+#pragma GCC unroll 4
+  for (int t = 0; t < 4; ++t) {
+    codes[t].v = _mm256_and_si256(_mm256_srli_epi16(low[t % 2], t / 2 * 4), _mm256_set1_epi8(15));
+  }
+  if constexpr (B::high != 0) {
+    __m256i words[2];  // of which the first begins with each block's fifth bits
+    pieces_of(in + B::high, B::kHalf, words);
+    const __m256i bit = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201));
+#pragma GCC unroll 4
+    for (int t = 0; t < 4; ++t) {
+      const __m256i from = _mm256_broadcastsi128_si256(
+          _mm_set_epi64x(0x0808080808080808 + t * 0x0101010101010101, t * 0x0101010101010101));
+      const __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(_mm256_shuffle_epi8(words[0], from), bit), bit);
+      codes[t].v = _mm256_or_si256(codes[t].v, _mm256_and_si256(set, _mm256_set1_epi8(16)));
     }
+  }
+}
+/// Eight bits with a sign, as their row's zero point makes of them.
+template <>
+[[gnu::always_inline]] inline void block_half<Block8_0>(const unsigned char* in, Codes (&codes)[4]) {
+#pragma GCC unroll 2
+  for (int part = 0; part < 2; ++part) {
+    __m256i pieces[2];
+    pieces_of(in + Block8_0::low + 16 * part, Block8_0::kHalf, pieces);
+    codes[2 * part].v = _mm256_xor_si256(pieces[0], _mm256_set1_epi8(-128));
+    codes[2 * part + 1].v = _mm256_xor_si256(pieces[1], _mm256_set1_epi8(-128));
+  }
+}
+
+template <class B>
+class BlockSource {
+ public:
+  static constexpr int kBits = B::zero == 128 ? 8 : B::high != 0 ? 5 : 4;
+  using Standard = typename Schemes<kBits>::Standard;
+  using Fast = typename Schemes<kBits>::Fast;
+  using Place = const unsigned char*;
+  static constexpr int kChunkBytes = kChunkBlocks * B::kHalf, kRoom = kChunkBytes;
+  static constexpr Order kOrder = window_order(1);
+  static_assert(B::minimum == 0 || B::minimum == 2);
+  explicit BlockSource(const RowPart& a) : begin_(a.begin / kFewBlock * B::kHalf), ahead_(a.ahead) {}
+  [[gnu::always_inline]] Place place(const RowBytes& row) const { return row.component[0] + begin_; }
+  [[gnu::always_inline]] void next(Place& at) const { at += kChunkBytes; }
+  template <bool kWhole>
+  [[gnu::always_inline]] Chunk chunk(Place in, std::int64_t left) const {
+    if (!kWhole && left < kChunkWeights) [[unlikely]]
+      return part_of_chunk(*this, in, left);
+    fetch<kChunkBytes>(in + ahead_);
+    Chunk chunk;
+    block_half<B>(in, chunk.codes[0]);
+    block_half<B>(in + kChunkBytes / 2, chunk.codes[1]);
+    scales(in, chunk.scale, chunk.bias);
+    return chunk;
+  }
+  Place copy(Place at, std::int64_t left, unsigned char* room) const {
+    __builtin_memcpy(room, at, static_cast<unsigned long>(left / kFewBlock * B::kHalf));
+    return room;
   }
 
  private:
-  static __m256i sixteen_where(__m256i word, __m256i bit) {
-    const __m256i set = _mm256_cmpeq_epi16(_mm256_and_si256(word, bit), bit);
-    return _mm256_and_si256(set, _mm256_set1_epi16(16));
-  }
-};
-
-/// Eight bits with a sign, as their row's zero point makes of them.
-template <class B>
-struct EightBitCodes : Stream<8, Words, B::kHalf> {
-  static void codes(const unsigned char* pair, __m256i (&out)[4]) {
-    Stream<8, Words, B::kHalf>::codes(pair, out);
-#pragma GCC unroll 4
-    for (int t = 0; t < 4; ++t) out[t] = _mm256_xor_si256(out[t], _mm256_set1_epi16(128));
-  }
-};
-
-/// A block begins with its scale, and its minimum if it has one, in halves; then come its codes.
-template <class B, class S, class Codes>
-class Block : public Codes {
- public:
-  using Scheme = S;
-  static constexpr int kBlockBytes = B::kHalf, kChunkBytes = kChunkBlocks * kBlockBytes, kRoom = kChunkBytes;
-  static_assert(B::minimum == 0 || B::minimum == 2);
-  explicit Block(const RowPart& a) : begin_(a.begin / kFewBlock * kBlockBytes) {}
-  Place place(const RowBytes& row) const {
-    const unsigned char* first = row.component[0] + begin_;
-    return {first + B::low, first, first};
-  }
-  [[gnu::always_inline]] void next(Place& at) const {
-    at.codes += kChunkBytes;
-    at.scales += kChunkBytes;
-  }
-  [[gnu::always_inline]] void scales(const Place& at, F& scale, F& bias) const {
+  [[gnu::always_inline]] static void scales(const unsigned char* in, F& scale, F& bias) {
     if constexpr (B::minimum == 0) {
       const auto half = [&](int b) {
         std::int16_t h;
-        __builtin_memcpy(&h, at.scales + b * kBlockBytes, 2);
+        __builtin_memcpy(&h, in + b * B::kHalf, 2);
         return h;
       };
-      scale.v = _mm256_cvtph_ps(_mm_setr_epi16(half(0), half(2), half(4), half(6), half(1), half(3), half(5), half(7)));
+      scale.v = _mm256_cvtph_ps(_mm_setr_epi16(half(0), half(1), half(4), half(5), half(2), half(3), half(6), half(7)));
       bias.v = _mm256_mul_ps(scale.v, _mm256_set1_ps(-B::zero));
     } else {
-      const auto both = [&](int b) {
-        std::int32_t p;
-        __builtin_memcpy(&p, at.scales + b * kBlockBytes, 4);
-        return p;
-      };
-      const __m256 first = _mm256_cvtph_ps(_mm_setr_epi32(both(0), both(2), both(1), both(3)));
-      const __m256 second = _mm256_cvtph_ps(_mm_setr_epi32(both(4), both(6), both(5), both(7)));
+      const auto both = [&](int b) { return load32(in + b * B::kHalf); };
+      const __m256 first = _mm256_cvtph_ps(_mm_setr_epi32(both(0), both(1), both(2), both(3)));
+      const __m256 second = _mm256_cvtph_ps(_mm_setr_epi32(both(4), both(5), both(6), both(7)));
       scale.v = _mm256_shuffle_ps(first, second, 0x88);
       bias.v = _mm256_shuffle_ps(first, second, 0xdd);
     }
   }
-  Place copy(const Place& at, std::int64_t blocks, unsigned char* room) const {
-    __builtin_memset(room, 0, kRoom);
-    __builtin_memcpy(room, at.scales, static_cast<unsigned long>(blocks * kBlockBytes));
-    return {room + B::low, room, room};
-  }
 
- private:
-  std::int64_t begin_;
-};
-template <class B, class S>
-using FourBitBlock = Block<B, S, LowCodes<B, S>>;
-template <class B>
-using FiveBitBlock = Block<B, Words, FiveBitCodes<B>>;
-template <class B>
-using EightBitBlock = Block<B, Words, EightBitCodes<B>>;
-
-// ---- the product ---------------------------------------------------------------------------------------------------
-
-/// y[row of x] += x · w over the first `pairs` of a chunk. Two chains of sums, since the latency of one would be what
-/// takes time.
-template <class Source, int kRows>
-[[gnu::always_inline]] inline void add_chunk(const Source& source, const Place& at, const unsigned char* x, int pairs,
-                                             F (&y)[kRows]) {
-  using Scheme = typename Source::Scheme;
-  constexpr int kX = kXBytes<Scheme>, kVectors = Source::kVectors;
-  F scale, bias;
-  source.scales(at, scale, bias);
-  F factors[kRows], sums[kRows][2];
-#pragma GCC unroll 8
-  for (int m = 0; m < kRows; ++m) {
-    const auto* units = reinterpret_cast<const float*>(x + m * kX + kUnits<Scheme>);
-    factors[m] = mul(scale, load_f32(units));
-    sums[m][0] = mul(bias, load_f32(units + kLanes));
-    sums[m][1] = broadcast(0.f);
-  }
-  each<kChunkPairs>([&](auto pair) __attribute__((always_inline)) {
-    if (pair >= pairs) return;
-    constexpr int kFactor = pair * 0x55;  // the pair's, in all four places
-    __m256i w[kVectors];
-    Source::codes(at.codes + pair * 2 * Source::kBlockBytes, w);
-#pragma GCC unroll 8
-    for (int m = 0; m < kRows; ++m) {
-      const __m256i product = Scheme::dot(w, x + m * kX + pair * kVectors * 32);
-      const F factor = {_mm256_permute_ps(factors[m].v, kFactor)};
-      F& sum = sums[m][pair % 2];
-      sum = fma(factor, {_mm256_cvtepi32_ps(product)}, sum);
-    }
-  });
-#pragma GCC unroll 8
-  for (int m = 0; m < kRows; ++m) y[m] = add(y[m], add(sums[m][0], sums[m][1]));
-}
-
-/// y[row of x] += x · w for kRows neighbouring rows of x, from `first` on.
-template <class Source, int kRows>
-[[gnu::always_inline]] inline void add_row(const Source& source, const RowBytes& row, const FewRowsProduct& a,
-                                           std::int64_t first, F (&y)[kRows]) {
-  constexpr int kX = kXBytes<typename Source::Scheme>;
-  const std::int64_t pitch = a.x_rows * kX;
-  const unsigned char* x = a.x + first * kX;
-  Place at = source.place(row);
-  for (std::int64_t c = 0; c < a.part.count / kChunkWeights; ++c, x += pitch) {
-    fetch<Source::kChunkBytes>(at.codes + a.part.ahead);
-    add_chunk(source, at, x, kChunkPairs, y);
-    source.next(at);
-  }
-  if (const int blocks = static_cast<int>(a.part.count % kChunkWeights) / kFewBlock; blocks > 0) {
-    unsigned char room[Source::kRoom];
-    add_chunk(source, source.copy(at, blocks, room), x, (blocks + 1) / 2, y);
-  }
-}
-
-template <class Source>
-void multiply_one(const FewRowsProduct& a) {
-  const Source source(a.part);
-  for_packed_rows(a, [&](const RowBytes* row, float* const* sums) {
-    F y[1] = {};
-    add_row(source, *row, a, 0, y);
-    store_f32(*sums, y[0]);
-  });
-}
-
-template <class Source, int kRows>
-[[gnu::noinline]] void add_rows(const Source& source, const RowBytes& row, const FewRowsProduct& a, std::int64_t first,
-                                float* sums) {
-  F y[kRows];
-#pragma GCC unroll 8
-  for (int m = 0; m < kRows; ++m) y[m] = load_f32(sums + (first + m) * kLanes);
-  add_row(source, row, a, first, y);
-#pragma GCC unroll 8
-  for (int m = 0; m < kRows; ++m) store_f32(sums + (first + m) * kLanes, y[m]);
-}
-/// Four rows at a time, whose sums registers hold beside a pair's codes.
-template <class Source>
-void multiply_some(const FewRowsProduct& a) {
-  const Source source(a.part);
-  for_packed_rows(a, [&](const RowBytes* row, float* const* sums) {
-    std::int64_t first = 0;
-    for (; first + 4 <= a.x_rows; first += 4) add_rows<Source, 4>(source, *row, a, first, *sums);
-    for (; first < a.x_rows; ++first) add_rows<Source, 1>(source, *row, a, first, *sums);
-  });
-}
-
-// ---- formats -------------------------------------------------------------------------------------------------------
-
-template <class Source>
-constexpr Order kOrder = order_of<Source>();
-
-template <class Source>
-constexpr FewRowsScheme scheme() {
-  using Scheme = typename Source::Scheme;
-  return {kChunkWeights, kXBytes<Scheme>,      kOrder<Source>.v,     pack_row<Scheme>,
-          nullptr,       multiply_one<Source>, multiply_some<Source>};
-}
-/// Where only words serve, both schemes are one.
-template <class Standard, class Fast = Standard>
-constexpr FewRowsKernel kernel(const char* format) {
-  return {format, {scheme<Standard>(), scheme<Fast>()}};
-}
-
-constexpr FewRowsKernel kKernels[] = {
-    kernel<Affine<2, Words>, Affine<2, Bytes>>("affine2"),
-    kernel<Affine<3, Words>>("affine3"),
-    kernel<Affine<4, Words>, Affine<4, Bytes>>("affine4"),
-    kernel<Affine<5, Words>>("affine5"),
-    kernel<Affine<6, Words>>("affine6"),
-    kernel<Affine<8, Words>>("affine8"),
-    kernel<FourBitBlock<Block4_0, Words>, FourBitBlock<Block4_0, Bytes>>("q4_0"),
-    kernel<FourBitBlock<Block4_1, Words>, FourBitBlock<Block4_1, Bytes>>("q4_1"),
-    kernel<FiveBitBlock<Block5_0>>("q5_0"),
-    kernel<FiveBitBlock<Block5_1>>("q5_1"),
-    kernel<EightBitBlock<Block8_0>>("q8_0"),
+  std::int64_t begin_, ahead_;
 };
 
 }  // namespace
 
 extern const FewRowsKernels NIBBLE_FEW_BLOCKS;
 extern const FewRowsUnit NIBBLE_FEW_ROWS;
-const FewRowsUnit NIBBLE_FEW_ROWS = {
-    10, reduce, {kKernels, sizeof(kKernels) / sizeof(FewRowsKernel)}, &NIBBLE_FEW_BLOCKS, false,
-};
+const FewRowsUnit NIBBLE_FEW_ROWS = few_rows_unit<AffineSource, BlockSource, Tiles>(12, &NIBBLE_FEW_BLOCKS, false);
 
 }  // namespace cpu
 }  // namespace detail

@@ -16,18 +16,19 @@
 #include "backend/cpu/units/packed_rows.inl.h"
 #include "backend/cpu/units/rounding.inl.h"
 
-/// The order in which codes of 2 and 4 bits come out of eight bytes by shifts alone; others are brought into natural
+/// The order in which codes come out of eight windows by shifts alone, each of which holds `per` of them; 1: in natural
 /// order.
-constexpr bool shifts_alone(int bits) { return bits == 2 || bits == 4; }
-constexpr Order affine_order(int bits) {
+constexpr Order window_order(int per) {
   Order order{};
   for (int i = 0; i < kFewBlock; ++i) {
-    const int per_byte = 8 / bits, piece = i / 8;  // of the pieces, per_byte come from the same eight bytes
-    const int code = piece / per_byte * 8 * per_byte + i % 8 * per_byte + piece % per_byte;
-    order.v[i] = static_cast<std::uint8_t>(shifts_alone(bits) ? code : i);
+    const int piece = i / 8;  // of the pieces, `per` come from the same windows
+    order.v[i] = static_cast<std::uint8_t>(piece / per * 8 * per + i % 8 * per + piece % per);
   }
   return order;
 }
+/// Codes of 2 and 4 bits share bytes; others are brought into natural order.
+constexpr bool shifts_alone(int bits) { return bits == 2 || bits == 4; }
+constexpr Order affine_order(int bits) { return window_order(shifts_alone(bits) ? 8 / bits : 1); }
 
 constexpr int kHalfBlocks = kLanes / 2, kChunkBlocks = kLanes;
 constexpr int kChunkWeights = kChunkBlocks * kFewBlock, kRoundedWeights = kFewBlock;
@@ -274,7 +275,7 @@ constexpr FewRowsKernel kFewRowsKernels[] = {
     few_rows_kernel<Many, Block<Block8_0>>("q8_0"),
 };
 template <template <int> class Affine, template <class> class Block, class Many = NoTiles>
-constexpr FewRowsUnit few_rows_unit(int most_rows, const FewRowsKernels* blocks) {
+constexpr FewRowsUnit few_rows_unit(int most_rows, const FewRowsKernels* blocks, bool side_by_side = true) {
   constexpr auto& kernels = kFewRowsKernels<Affine, Block, Many>;
-  return {most_rows, reduce, {kernels, sizeof(kernels) / sizeof(FewRowsKernel)}, blocks};
+  return {most_rows, reduce, {kernels, sizeof(kernels) / sizeof(FewRowsKernel)}, blocks, side_by_side};
 }
