@@ -157,7 +157,7 @@ def test_dense_pickling():
 
 def test_files(tmp_path):
     w = nb.quantize(weight())
-    nb.save(tmp_path / "a.safetensors", {"layer.weight": w, "b": nb.ones(3)})
+    nb.save(tmp_path / "a.safetensors", {"layer.weight": w, "b": np.ones(3, np.float32)})
     loaded = nb.load(tmp_path / "a.safetensors")
     assert loaded["layer.weight"].format == "affine4-g64"
     np.testing.assert_array_equal(loaded["layer.weight"].numpy(), w.numpy())

@@ -115,12 +115,12 @@ def load(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     return _nibble.load(path)
 
 
-def save(path: str | os.PathLike[str], tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
-    """Writes a .safetensors file, packed tensors as their components; whole or not at all. Raises ArgumentError for a
+def save(path: str | os.PathLike[str], tensors: Mapping[str, Any], metadata: Mapping[str, str] | None = None) -> None:
+    """Writes tensors and arrays to a .safetensors file, packed tensors as their components; whole or not at all. Raises ArgumentError for a
     name that says another kind of file: those are written by `nibble convert`."""
     if os.fspath(path).endswith((".gguf", ".onnx")):
         raise ArgumentError(f"[save] {os.fspath(path)}: save writes .safetensors files; `nibble convert` writes .gguf")
-    _nibble.save_safetensors(path, dict(tensors), dict(metadata or {}))
+    _nibble.save_safetensors(path, {name: asarray(x) for name, x in tensors.items()}, dict(metadata or {}))
 
 
 class _Info:
