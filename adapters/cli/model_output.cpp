@@ -57,6 +57,8 @@ ModelOutput::Written ModelOutput::write_files(const files::Checkpoint& checkpoin
     refuse("--split-max-size and --split-max-tensors: are for .gguf files");
   const auto* kind = std::ranges::find(kFolders, to, &Kind::name);
   if (kind == std::end(kFolders)) refuse(fmt::format("--to {}: gguf, mlx or safetensors", to));
+  if (kind->folder == files::FolderKind::plain && options.requantize)
+    refuse("--requantize: is for what --to mlx or gguf refuses; a folder without --to has that dense");
   return {out_, 0, write_model_folder(checkpoint, out_, files::FolderOptions{std::move(options), kind->folder})};
 }
 

@@ -293,6 +293,8 @@ TEST(Convert, WhatWouldBeRoundedIsRefused) {
   answer({"quantize", models() / "llama", scratch / "iq.gguf", "--format", "iq4_nl"});
   expect_failure({"convert", scratch / "iq.gguf", scratch / "out", "--to", "mlx"}, "unsupported", "iq4_nl");
   expect_failure({"convert", scratch / "iq.gguf", scratch / "out", "--to", "ply"}, "invalid_argument", "--to ply");
+  expect_failure({"convert", scratch / "iq.gguf", scratch / "out", "--requantize", "q8_0"}, "invalid_argument",
+                 "--requantize: is for what --to");
   EXPECT_FALSE(fs::exists(scratch / "out"));
   answer({"convert", scratch / "iq.gguf", scratch / "out", "--to", "mlx", "--requantize", "affine8-g64"});
   EXPECT_EQ(formats_of(scratch / "out").at("model.embed_tokens.weight"), "affine8-g64");

@@ -66,6 +66,9 @@ def test_capsules_of_later_versions_and_used_ones_are_refused():
             nb.from_dlpack(other)
     with pytest.raises(NotImplementedError, match=r"\[asarray\] complex numbers of 128 bits"):
         nb.asarray(1j * np.ones(2))
+    for other in (["a"], [None], np.zeros(2, "M8[s]"), np.zeros(2, "i4,f4")):
+        with pytest.raises(nb.DTypeError, match=r"\[asarray\] NumPy's .*: nibble has no such dtype"):
+            nb.asarray(other)
 
 
 def test_arrays_live_as_long_as_tensors_over_them_and_no_longer():

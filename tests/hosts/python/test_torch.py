@@ -95,6 +95,10 @@ def test_layers_that_nobody_looks_at_take_the_short_way():
             F.linear(torch.ones(2, 256, dtype=torch.int64), w)
         with pytest.raises(ValueError, match="matmul"):
             F.linear(x[:, 1:], w)
+        with pytest.raises(nb.ArgumentError, match=r"aten\.bmm.*each must be as many matrices"):
+            torch.bmm(x[None], w.T)
+        with pytest.raises(nb.ArgumentError, match=r"aten\.mm.*each must be a matrix"):
+            torch.mm(x[None], w.T)
         close(F.linear(x, copy.deepcopy(w)), want)
         for part in w.parts:
             part.data = part.clone()  # lies elsewhere now

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from . import _nibble
+from ._errors import DTypeError
 from ._nibble import DType, Tensor
 
 
@@ -61,6 +62,8 @@ def _from_numpy(obj: Any, copy: bool | None) -> Tensor:
     if array.dtype.name in ("bfloat16", "float8_e4m3fn", "float8_e5m2"):  # of ml_dtypes: NumPy knows only their bytes
         words = array.view(np.uint16 if array.dtype.itemsize == 2 else np.uint8)
         return _nibble.from_array(words, _nibble.parse_dtype(array.dtype.name))
+    if array.dtype.kind not in "biufc":
+        raise DTypeError(f"[asarray] NumPy's {array.dtype}: nibble has no such dtype")
     return _nibble.from_array(array)
 
 

@@ -9,6 +9,7 @@ from typing import Any, Callable, Iterator, Sequence
 import torch
 
 from .. import Tensor, _nibble
+from .._errors import ArgumentError
 from ._ops import ORDER, component_names, matmul, packed_of, to_torch
 
 aten = torch.ops.aten
@@ -200,6 +201,10 @@ def _product(x: torch.Tensor, w: PackedTensor, turned: bool) -> torch.Tensor:
 
 @_implements(aten.mm.default, aten.bmm.default)
 def _mm(func: Any, a: torch.Tensor, b: torch.Tensor) -> Any:
+    axes = 3 if func in (aten.bmm.default, aten.baddbmm.default) else 2
+    if a.dim() != axes or b.dim() != axes or a.shape[:-2] != b.shape[:-2]:
+        both = "a matrix" if axes == 2 else "as many matrices as the other, in three axes"
+        raise ArgumentError(f"[{func}] {tuple(a.shape)} · {tuple(b.shape)}: each must be {both}")
     if isinstance(a, PackedTensor):
         b = b.dequantize() if isinstance(b, PackedTensor) else b
         return _product(b.mT, a, not a.turned).mT
