@@ -87,6 +87,15 @@ def test_adapters_are_saved_and_loaded(ids, tmp_path):
             assert torch.equal(logits(loaded, ids), logits(small_llama(), ids))
 
 
+def test_adapters_name_the_folder_that_their_base_came_from(ids, tmp_path):
+    nt.dequantize_(small_llama()).save_pretrained(tmp_path / "base")
+    model = nt.from_pretrained(transformers.AutoModelForCausalLM, tmp_path / "base")
+    adapted = peft.get_peft_model(nt.quantize_(model, bits=4, group_size=64), peft.LoraConfig(**LORA))
+    adapted.save_pretrained(tmp_path / "adapter")
+    again = peft.PeftConfig.from_pretrained(tmp_path / "adapter")
+    assert again.base_model_name_or_path == model.name_or_path == str(tmp_path / "base")
+
+
 def test_adapters_are_merged_by_packing_anew(ids):
     model = peft.get_peft_model(small_llama(), peft.LoraConfig(**LORA))
     train(model, ids, 5, 1e-2)

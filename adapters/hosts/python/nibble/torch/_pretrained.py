@@ -94,6 +94,7 @@ def from_pretrained(
         )
     if account["missing_keys"] and not told:
         raise ArgumentError(f"{os.fspath(path)}: tensor '{min(account['missing_keys'])}' is missing")
+    model.name_or_path = model.config.name_or_path = os.fspath(path)  # which adapters name as their base
     if os.path.exists(os.path.join(path, "generation_config.json")):
         model.generation_config = GenerationConfig.from_pretrained(path)
     return (model, account) if told else model
