@@ -389,13 +389,8 @@ constexpr FewRowsScheme block_scheme() {
           multiply_blocks<Block, Scheme, true>,
           multiply_blocks<Block, Scheme, false>};
 }
-/// What a grid names takes longer to find than to multiply: there both schemes are one.
 template <class Block>
 constexpr FewRowsKernel block_kernel() {
   constexpr int kBits = Block::kCodeBits;
-  if constexpr (requires { Block::kGrid; }) {
-    return {Block::kName, {block_scheme<Block, Standard<kBits>>(), block_scheme<Block, Standard<kBits>>()}};
-  } else {
-    return {Block::kName, {block_scheme<Block, Standard<kBits>>(), block_scheme<Block, Fast<kBits>>()}};
-  }
+  return {Block::kName, {block_scheme<Block, Standard<kBits>>(), block_scheme<Block, Fast<kBits>>()}};
 }
