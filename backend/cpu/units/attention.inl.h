@@ -36,11 +36,12 @@ template <int kCount, class Body>
     body(Count<kCount - 1>{});
   }
 }
-/// visit(Count<n>, i) for strips of n of the indices [i, end): kMost at a time, then halves of that.
+/// visit(Count<n>, i) for strips of n of the indices [i, end): kMost at a time, then halves of that, and what is left of
+/// four at once.
 template <int kMost, class Visit>
 inline void for_strips(std::int64_t i, std::int64_t end, Visit&& visit) {
   for (; i + kMost <= end; i += kMost) visit(Count<kMost>{}, i);
-  if constexpr (kMost > 1) for_strips<kMost / 2>(i, end, visit);
+  if constexpr (kMost > 1) for_strips<(kMost > 4 ? kMost / 2 : kMost - 1)>(i, end, visit);
 }
 
 // ---- panels --------------------------------------------------------------------------------------------------------
@@ -212,9 +213,12 @@ inline void few_weights(const FewQueries& t, std::int64_t row) {
   for (std::int64_t j = seen; j < t.pitch; ++j) s[j] = -kInfinity;
   F most = broadcast(-kInfinity);
   for (std::int64_t j = 0; j < t.pitch; j += kLanes) most = larger(most, load_f32(s + j));
-  float lanes[kLanes], largest = -kInfinity;
+  float lanes[kLanes];
   store_f32(lanes, most);
-  for (const float lane : lanes) largest = lane > largest ? lane : largest;
+  for (int half = kLanes / 2; half > 0; half /= 2) {  // one after the other they would wait for one another
+    for (int l = 0; l < half; ++l) lanes[l] = lanes[l + half] > lanes[l] ? lanes[l + half] : lanes[l];
+  }
+  const float largest = lanes[0];
   const F base = mul(base_of(broadcast(largest)), broadcast(-1.0f));
   F total = broadcast(0);
   for (std::int64_t j = 0; j < t.pitch; j += kLanes) {
