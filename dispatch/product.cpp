@@ -64,7 +64,7 @@ void run(const Choice& choice, const Tensor& x, const Tensor& w, const Tensor& y
          std::span<const std::int64_t> y_rows = {}) {
   const bool across = choice.orientation == Orientation::across;
   choice.kernel->run({x, across ? w : swapaxes(w, 0, 1), y, choice.orientation, options.precision,
-                      options.deterministic, x_rows, y_rows, products});
+                      options.deterministic, x_rows, y_rows, &w, products});
 }
 
 void multiply_matrices(std::string_view op, const Tensor& x, const Tensor& w, const Tensor& y, const Options& options) {

@@ -41,6 +41,8 @@ struct MatmulArgs {
   /// Where rows lie that no stride leads to: row i of the product begins so many elements behind the first of x, and of
   /// y. Empty: as the views say. A grouped product reads and writes the rows of each group where they are.
   std::span<const std::int64_t> x_rows = {}, y_rows = {};
+  /// The weights as the caller holds them while the kernel runs, and may multiply with again; null: nobody says.
+  const Tensor* kept = nullptr;
   std::int64_t products = 1;  ///< that share the threads, this one among them: the more, the fewer parts of each
 };
 

@@ -7,6 +7,7 @@
 
 #include "backend/cpu/products.h"
 #include "backend/cpu/units/select.h"
+#include "backend/cpu/weights_ahead.h"
 #include "quant_tensor/tensor/tensor_impl.h"
 
 namespace nibble {
@@ -97,6 +98,7 @@ template <FewScheme scheme>
 void few_along(const Unit& unit, const MatmulArgs& args) {
   along_packed(unit, args, [&](const PackedOperands& o) {
     multiply_few_rows(unit, scheme, o.x, o.w, o.y, args.deterministic, args.products);
+    if (args.kept != nullptr) have_read(o.w, *args.kept);
   });
 }
 

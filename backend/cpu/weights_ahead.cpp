@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <utility>
 
 #include "backend/common/executor.h"
 #include "backend/cpu/blocking.h"
+#include "quant_tensor/tensor/tensor_impl.h"
 
 namespace nibble {
 inline namespace v0 {
@@ -23,6 +25,8 @@ constexpr std::int64_t kPiece = 2048;     // bytes that are asked for between tw
 struct Place {
   std::array<std::atomic<const unsigned char*>, kMaxComponents> first{};
   std::array<std::atomic<std::int64_t>, kMaxComponents> bytes{};
+  /// The objects that describe it: the tensor, how it is packed, and of each component the tensor and its storage.
+  std::array<std::atomic<const void*>, 3 + 2 * kMaxComponents> about{};
   std::atomic<std::uint32_t> next{kNone};
   std::atomic<bool> again{false};  ///< it followed the time before, too
 };
@@ -69,7 +73,7 @@ void ask_ahead(int thread, int threads) {
 }  // namespace
 
 void about_to_read(const PackedRows& w) {
-  thread_local std::uint32_t before = kNone;
+  thread_local std::uint32_t last = kNone;
   [[maybe_unused]] static const bool told = (while_waiting(ask_ahead), true);
   const RowBytes row = w.bytes(0);
   const std::uint32_t self = place_of(row.component[0]);
@@ -79,16 +83,39 @@ void about_to_read(const PackedRows& w) {
     place.first[c].store(row.component[c], std::memory_order_relaxed);
     place.bytes[c].store(has ? w.rows() * w.pitch(static_cast<int>(c)) : 0, std::memory_order_relaxed);
   }
-  places[before].again.store(places[before].next.exchange(self, std::memory_order_relaxed) == self,
-                             std::memory_order_relaxed);
-  before = self;
+  // Looked at and stored apart: an exchange would wait until all stores before it have reached the other threads.
+  Place& before = places[std::exchange(last, self)];
+  before.again.store(before.next.load(std::memory_order_relaxed) == self, std::memory_order_relaxed);
+  before.next.store(self, std::memory_order_relaxed);
   const bool sure = place.again.load(std::memory_order_relaxed);
   expected.store(sure ? place.next.load(std::memory_order_relaxed) : kNone, std::memory_order_relaxed);
-  readings.fetch_add(1, std::memory_order_release);
+  readings.store(readings.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+}
+
+void have_read(const PackedRows& w, const Tensor& held) {
+  const Packing& packing = *held.packing();
+  auto about = places[place_of(w.bytes(0).component[0])].about.begin();
+  const auto note = [&about](const void* object) { (about++)->store(object, std::memory_order_relaxed); };
+  note(&held.impl());
+  note(&packing);
+  note(packing.components.data());
+  for (const Tensor& component : packing.components) {
+    note(&component.impl());
+    note(component.impl().storage.get());
+  }
+  for (const auto& object : places[expected.load(std::memory_order_relaxed)].about) {
+    const auto* first = static_cast<const std::byte*>(object.load(std::memory_order_relaxed));
+    if (first == nullptr) break;
+    for (std::size_t at = 0; at < sizeof(TensorImpl); at += 64) __builtin_prefetch(first + at);  // the largest of them
+  }
 }
 
 const unsigned char* expected_weight() {
   return places[expected.load(std::memory_order_relaxed)].first[0].load(std::memory_order_relaxed);
+}
+
+const void* expected_tensor() {
+  return places[expected.load(std::memory_order_relaxed)].about[0].load(std::memory_order_relaxed);
 }
 
 }  // namespace cpu

@@ -14,8 +14,15 @@ namespace cpu {
 /// a weight that is gone costs no more, since nobody looks at what lies there.
 void about_to_read(const PackedRows& w);
 
+/// Tells that it has, and by which tensor the caller holds the weight: a product first looks at what describes its
+/// weight, one object leading to the next, and from one token to the next weights have driven all of that out of the
+/// caches. What describes the weight that is expected is asked for here, at once, by the thread that will look at it.
+void have_read(const PackedRows& w, const Tensor& held);
+
 /// Where the weight begins that waiting threads ask for; null where none is expected. For tests.
 const unsigned char* expected_weight();
+/// The first of the objects that describe it, its tensor; null where none is known.
+const void* expected_tensor();
 
 }  // namespace cpu
 }  // namespace detail
