@@ -371,3 +371,23 @@ def test_inputs_in_an_order_of_their_own():
     layer.weight = torch.nn.Parameter(w, requires_grad=False)
     compiled = torch.compile(layer, backend="aot_eager", fullgraph=True)
     close(compiled(rand(2, 256)).detach(), layer(rand(2, 256)).detach())
+
+
+def test_memory_that_packed_tensors_have_not_is_not_handed_out(tmp_path):
+    w = nt.quantize(rand(128, 256), bits=4)
+    with pytest.raises(BufferError, match="no DLPack layout"):
+        torch.from_dlpack(w)
+    with pytest.raises(RuntimeError, match="save_pretrained and safetensors take it after"):
+        w.storage()
+    with pytest.raises(RuntimeError, match="does not change"):
+        w.data = torch.zeros(3)
+    for v, values in ((w, dense(w)), (w.T, dense(w).T)):
+        assert nb.asarray(v).is_quantized
+        np.testing.assert_array_equal(nb.asarray(v).numpy(), values.numpy())
+    layer = torch.nn.Linear(256, 128, bias=False)
+    layer.weight = torch.nn.Parameter(w, requires_grad=False)
+    nb.save(tmp_path / "w.safetensors", layer.state_dict())
+    assert nb.load(tmp_path / "w.safetensors")["weight"].format == w.format
+    want = F.linear(torch.ones(3, 256), w)
+    assert not w.is_shared() and w.share_memory_() is w and w.is_shared()  # as model.share_memory() does
+    close(F.linear(torch.ones(3, 256), w), want)

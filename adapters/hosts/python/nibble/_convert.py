@@ -39,6 +39,8 @@ def asarray(obj: Any, /, *, dtype: Any = None, device: str | None = None, copy: 
         result = obj
     elif isinstance(obj, np.ndarray) or not hasattr(obj, "__dlpack__"):
         result = _from_numpy(obj, copy)
+    elif hasattr(obj, "__nibble__"):  # of nibble.torch, packed
+        result = obj.__nibble__()
     else:
         result = from_dlpack(obj)
     if dtype is not None and dtype_of(dtype) != result.dtype:

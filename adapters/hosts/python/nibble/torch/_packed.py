@@ -13,7 +13,7 @@ from .._errors import ArgumentError
 from ._ops import ORDER, component_names, matmul, packed_of, to_torch
 
 aten = torch.ops.aten
-_LINEAR = torch.nn.functional.linear
+_LINEAR, _SET_DATA = torch.nn.functional.linear, torch.Tensor.data.__set__  # type: ignore[attr-defined]
 # Who might want to see a product rather than have it.
 _torch = _nibble.Torch(
     torch.Tensor,
@@ -126,6 +126,39 @@ class PackedTensor(torch.Tensor):
     def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]  # torch's own has no types
         return f"PackedTensor(shape={tuple(self.shape)}, dtype={self.dtype}, format={self.format})"
 
+    # There is no memory of values to hand out: torch would hand out none as if it were some, and the process would end.
+    # Whoever shares memory between processes shares the parts; nibble takes the tensor as it is.
+
+    def share_memory_(self) -> PackedTensor:
+        for part in self.parts:
+            part.share_memory_()
+        return self
+
+    def is_shared(self) -> bool:
+        return all(part.is_shared() for part in self.parts)
+
+    def is_pinned(self, device: Any = None) -> bool:
+        return all(part.is_pinned() for part in self.parts)
+
+    def __nibble__(self) -> Tensor:
+        w = packed_of(*self.weight)
+        return _nibble.swapaxes(w, -2, -1) if self.turned else w
+
+    def __dlpack_device__(self) -> Any:
+        return self.__dlpack__()
+
+    def __dlpack__(self, **_: Any) -> Any:
+        raise BufferError(
+            f"[dlpack] {self!r}: a packed tensor has no DLPack layout; nibble.asarray() has it packed, .dequantize() its "
+            "values"
+        )
+
+    def storage(self) -> Any:
+        raise RuntimeError(
+            f"{self!r} has no storage of values. torch.save and nibble.save keep a state_dict packed; save_pretrained and "
+            "safetensors take it after nibble.torch.dequantize_"
+        )
+
     def __tensor_flatten__(self) -> tuple[list[str], tuple[Any, ...]]:
         return list(self.names), (self.format, self.dtype, self.columns, self.turned)
 
@@ -146,7 +179,8 @@ class PackedTensor(torch.Tensor):
                 y = _torch.linear(args[0], w.at_hand or w.take_in_hand())
                 if y is not None:
                     return y if len(args) < 3 or args[2] is None else y + args[2]
-        if func is torch.Tensor.__setitem__ and isinstance(args[0], PackedTensor):  # else a decoded copy would change
+        writes = func is torch.Tensor.__setitem__ or (func == _SET_DATA and not isinstance(args[1], PackedTensor))
+        if writes and isinstance(args[0], PackedTensor):  # else a decoded copy would change, or the shape alone
             raise RuntimeError(f"{args[0]!r} does not change")
         with torch._C.DisableTorchFunctionSubclass():
             return func(*args, **(kwargs or {}))
