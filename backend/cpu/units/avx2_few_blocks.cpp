@@ -60,6 +60,7 @@ struct Columns {
     return {_mm256_shuffle_epi8(_mm256_broadcastsi128_si256(load128(table.v)), v)};
   }
   Columns pick(const LaneBytes& places, int p) const { return {_mm256_shuffle_epi8(v, load256(places.v + 32 * p))}; }
+  Columns flipped() const { return {_mm256_xor_si256(v, of_all(128))}; }
   Columns around(int zero, Columns signs) const {
     const __m256i each = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201));
     const __m256i negative = _mm256_cmpeq_epi8(_mm256_and_si256(signs.v, each), each);

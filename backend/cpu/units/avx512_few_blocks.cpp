@@ -23,13 +23,19 @@ struct Columns {
   __m512i v;
 
   static Columns load(const unsigned char* in, int half, int) {
+    if (half == 32) return {_mm512_loadu_si512(in)};
     return {_mm512_inserti64x4(_mm512_castsi256_si512(load256(in)), load256(in + half), 1)};
   }
-  static Columns load(const unsigned char* in, int next, int half, int) {
+  static Columns load(const unsigned char* in, int next, int half, int p) {
+    if (next == 16) return load(in, half, p);
     const auto two = [next](const unsigned char* p) {
       return _mm256_inserti128_si256(_mm256_castsi128_si256(load128(p)), load128(p + next), 1);
     };
     return {_mm512_inserti64x4(_mm512_castsi256_si512(two(in)), two(in + half), 1)};
+  }
+  static Columns words24(const unsigned char* in, const LaneShifts& places, int) {
+    const __m512i first = _mm512_loadu_si512(in), last = _mm512_inserti64x4(first, load256(in + 64), 0);
+    return {_mm512_permutex2var_epi32(first, _mm512_load_si512(places.v), last)};
   }
   static Columns low_bytes(Columns a, Columns b) { return {_mm512_unpacklo_epi8(a.v, b.v)}; }
   static Columns high_bytes(Columns a, Columns b) { return {_mm512_unpackhi_epi8(a.v, b.v)}; }
@@ -64,6 +70,7 @@ struct Columns {
     return {_mm512_shuffle_epi8(_mm512_broadcast_i32x4(load128(table.v)), v)};
   }
   Columns pick(const LaneBytes& places, int) const { return {_mm512_shuffle_epi8(v, _mm512_load_si512(places.v))}; }
+  Columns flipped() const { return {_mm512_xor_si512(v, of_all(128))}; }
   Columns around(int zero, Columns signs) const {
     const __mmask64 negative =
         _mm512_test_epi8_mask(signs.v, _mm512_set1_epi64(static_cast<long long>(0x8040201008040201)));

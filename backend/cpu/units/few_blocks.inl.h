@@ -6,7 +6,7 @@
 // kPackedRows at once, and
 //   Columns, Sixteen  vectors of bytes, see quant_tensor/formats/blocks/columns.inl.h
 //   signed_of, halves_from_bit_7, of_groups, of_blocks  numbers of a part's lanes, of bytes or floats
-//   widen_halves      f16 to fp32
+//   widen_halves, widen_bfloats  f16 or bf16 to fp32; widen_bytes: eight bytes to words
 //   Standard<bits>, Fast<bits>   schemes for codes of so many bits, each of
 //     kMost, kBytes     the largest rounded activation; bytes of x that meet one part
 //     round             a group of activations into its lane of a part; returns their sum

@@ -27,8 +27,8 @@ struct FloatRun {
   F w[kPackedRows][kVectors];
   F scale[kPackedRows];  ///< of each lane's group
 
-  template <int kRun>
-  [[gnu::always_inline]] void read(const StreamBlock<Stream> (&blocks)[kPackedRows]) {
+  template <int kRun, Element kScale>
+  [[gnu::always_inline]] void read(const StreamBlock<Stream, kScale> (&blocks)[kPackedRows]) {
     each<kPackedRows>([&](auto r) __attribute__((always_inline)) {
       scale[r] = blocks[r].template scale_of_run<kRun>();
       each<kFloatRun<Stream> / kFloatBytes>([&](auto i) __attribute__((always_inline)) {
@@ -56,35 +56,44 @@ struct FloatRun {
 };
 
 template <class Stream, bool kOne>
-void multiply_floats(const FewRowsProduct& a) {
-  for_packed_rows(
-      a, [&](const RowBytes* rows, float* const* sums) __attribute__((always_inline)) {
-        F y[kPackedRows] = {};
-        const auto* x = reinterpret_cast<const float*>(a.x);
-        for (std::int64_t k = 0; k < a.part.count; k += kBlockWeights, x += a.x_rows * kBlockWeights) {
-          StreamBlock<Stream> blocks[kPackedRows];
-          each<kPackedRows>([&](auto r) __attribute__((always_inline)) {
-            blocks[r].read(rows[r], a.part.begin + k, a.part.count - k, a.part.ahead);
+struct FloatProduct {
+  template <Element kScale>
+  struct By {
+    static void run(const FewRowsProduct& a) {
+      for_packed_rows(
+          a, [&](const RowBytes* rows, float* const* sums) __attribute__((always_inline)) {
+            F y[kPackedRows] = {};
+            const auto* x = reinterpret_cast<const float*>(a.x);
+            for_blocks<Stream, kScale>(
+                rows,
+                a.part, [&](const StreamBlock<Stream, kScale>(&blocks)[kPackedRows]) __attribute__((always_inline)) {
+                  multiply(blocks, x, a.x_rows, sums, y);
+                  x += a.x_rows * kBlockWeights;
+                });
+            for (int r = 0; kOne && r < kPackedRows; ++r) store_f32(sums[r], y[r]);
           });
-          each<kBlockWeights / kFloatRun<Stream>>([&](auto run) __attribute__((always_inline)) {
-            FloatRun<Stream> w;
-            w.template read<run>(blocks);
-            const float* xs = x + run * kFloatRun<Stream>;
-            if constexpr (kOne) {
-              w.add_to(xs, y);
-            } else {
-              for (std::int64_t m = 0; m < a.x_rows; ++m, xs += kBlockWeights) {
-                F some[kPackedRows];
-                for (int r = 0; r < kPackedRows; ++r) some[r] = load_f32(sums[r] + m * kLanes);
-                w.add_to(xs, some);
-                for (int r = 0; r < kPackedRows; ++r) store_f32(sums[r] + m * kLanes, some[r]);
-              }
-            }
-          });
+    }
+    [[gnu::always_inline]] static void multiply(const StreamBlock<Stream, kScale> (&blocks)[kPackedRows],
+                                                const float* x, std::int64_t x_rows, float* const* sums,
+                                                F (&y)[kPackedRows]) {
+      each<kBlockWeights / kFloatRun<Stream>>([&](auto run) __attribute__((always_inline)) {
+        FloatRun<Stream> w;
+        w.template read<run>(blocks);
+        const float* xs = x + run * kFloatRun<Stream>;
+        if constexpr (kOne) {
+          w.add_to(xs, y);
+        } else {
+          for (std::int64_t m = 0; m < x_rows; ++m, xs += kBlockWeights) {
+            F some[kPackedRows];
+            for (int r = 0; r < kPackedRows; ++r) some[r] = load_f32(sums[r] + m * kLanes);
+            w.add_to(xs, some);
+            for (int r = 0; r < kPackedRows; ++r) store_f32(sums[r] + m * kLanes, some[r]);
+          }
         }
-        for (int r = 0; kOne && r < kPackedRows; ++r) store_f32(sums[r], y[r]);
       });
-}
+    }
+  };
+};
 
 template <class Stream>
 constexpr FewRowsScheme float_scheme() {
@@ -93,6 +102,6 @@ constexpr FewRowsScheme float_scheme() {
           nullptr,
           place_row,
           nullptr,
-          multiply_floats<Stream, true>,
-          multiply_floats<Stream, false>};
+          by_scales<Stream, FloatProduct<Stream, true>::template By>,
+          by_scales<Stream, FloatProduct<Stream, false>::template By>};
 }

@@ -60,6 +60,7 @@ struct Columns {
   Columns with(Columns a, int mask) const { return {vorrq_u8(v, a.bits(mask).v)}; }
   Columns numbers(const Numbers& table) const { return {vqtbl1q_u8(vld1q_u8(table.v), v)}; }
   Columns pick(const LaneBytes& places, int p) const { return {vqtbl1q_u8(v, vld1q_u8(places.v + 16 * p))}; }
+  Columns flipped() const { return {veorq_u8(v, vdupq_n_u8(128))}; }
   Columns around(int zero, Columns signs) const {
     const uint8x16_t each = vreinterpretq_u8_u64(vdupq_n_u64(0x8040201008040201)),
                      zeros = vdupq_n_u8(static_cast<std::uint8_t>(zero));
@@ -125,6 +126,15 @@ inline F of_blocks(const EightNumbers& blocks, const LaneShifts& order, int p) {
 }
 inline void widen_halves(const EightWords& halves, EightNumbers& numbers) {
   for (int i = 0; i < 8; ++i) numbers[i] = half_to_float(halves[i]);
+}
+inline void widen_bfloats(const EightWords& words, EightNumbers& numbers) {
+  numbers = __builtin_bit_cast(EightNumbers, __builtin_convertvector(words, EightBits) << 16);
+}
+inline void widen_bytes(const unsigned char* in, EightBits& bits) {
+  using EightBytes = std::uint8_t __attribute__((vector_size(8)));
+  EightBytes bytes;
+  __builtin_memcpy(&bytes, in, sizeof bytes);
+  bits = __builtin_convertvector(bytes, EightBits);
 }
 [[maybe_unused]] inline F of_groups(const float* groups, int, const LaneShifts& order, int p) {
   float lanes[kLanes];

@@ -29,3 +29,10 @@ struct Sixteen {
 inline void widen_halves(const EightWords& halves, EightNumbers& numbers) {
   reinterpret_cast<__m256&>(numbers) = _mm256_cvtph_ps(reinterpret_cast<const __m128i&>(halves));
 }
+inline void widen_bfloats(const EightWords& words, EightNumbers& numbers) {
+  const __m256i wide = _mm256_cvtepu16_epi32(reinterpret_cast<const __m128i&>(words));
+  reinterpret_cast<__m256i&>(numbers) = _mm256_slli_epi32(wide, 16);
+}
+inline void widen_bytes(const unsigned char* in, EightBits& bits) {
+  reinterpret_cast<__m256i&>(bits) = _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(in)));
+}

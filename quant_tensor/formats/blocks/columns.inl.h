@@ -8,6 +8,7 @@
 // and V
 //   V::load(in, half, p)      16 bytes for each column: at `in` and in + 16, and both again `half` bytes further on
 //   V::load(in, next, half, p)  the same with the second `next` bytes behind the first
+//   V::words24(in, places, p) for each lane one of 24 words of memory; not where that takes longer than loads
 //   V::low_bytes(a, b)        byte 0 of a, of b, … byte 7 of a, of b; high_bytes: bytes 8 to 15
 //   V::low_words(a, b)        word 0 of a, of b, word 1 of a, of b; high_words: words 2 and 3
 //   V::low_pairs(a, b)        words 0 and 1 of a, then of b; high_pairs: words 2 and 3
@@ -20,6 +21,7 @@
 //   with(a, mask)             and those of a
 //   numbers(table)            for each byte, which is below 16, what the table has
 //   pick(places, p)           for each byte, the one of its column that is told
+//   flipped()                 each byte with its top bit the other way
 //   around(zero, signs)       zero more or, where the sign of a byte among eight is set, less each byte
 //   V::rows(eight, r, p)      words of eight bytes: eight(r) and eight(r + 1) for the first column, eight(r + 2) and
 //                             eight(r + 3) for the second, the same from r + 16 on for the others
@@ -42,6 +44,7 @@ struct LaneShifts {
 
 using EightWords = std::uint16_t __attribute__((vector_size(16)));
 using EightNumbers = float __attribute__((vector_size(32)));
+using EightBits = std::uint32_t __attribute__((vector_size(32)));
 
 /// The top bytes of four words, for the lanes of either half of weights that stand in order.
 constexpr LaneGroups kFirstFour = {{3, 7, 11, 15, 3, 7, 11, 15, 255, 255, 255, 255, 255, 255, 255, 255}};
@@ -76,6 +79,16 @@ inline void byte_columns(const std::uint8_t* bytes, int p, V (&codes)[4]) {
   V rows[4];
 #pragma GCC unroll 4
   for (int s = 0; s < 4; ++s) rows[s] = V::load(bytes + 32 * s, 128, p);
+  transpose_groups(rows, codes);
+}
+
+/// Bytes with a sign, in order, as codes 128 above them; of each 64 a column has 16.
+constexpr LaneGroups kByColumns = {{0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15}};
+template <class V>
+inline void signed_columns(const unsigned char* bytes, int p, V (&codes)[4]) {
+  V rows[4];
+#pragma GCC unroll 4
+  for (int s = 0; s < 4; ++s) rows[s] = V::load(bytes + 64 * s, 16, 32, p).flipped();
   transpose_groups(rows, codes);
 }
 

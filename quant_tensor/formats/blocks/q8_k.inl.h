@@ -3,6 +3,7 @@
 #pragma once
 
 #include "quant_tensor/formats/blocks/bytes.inl.h"
+#include "quant_tensor/formats/blocks/columns.inl.h"
 
 struct Q8K {
   static constexpr const char* kName = "q8_k";
@@ -12,6 +13,11 @@ struct Q8K {
 
   static void codes(const unsigned char* block, std::uint8_t* __restrict codes) {
     for (int i = 0; i < kWeights; ++i) codes[i] = block[4 + i] ^ 0x80;
+  }
+  static constexpr LaneGroups kLaneGroups = kByColumns;
+  template <class V>
+  static void columns(const unsigned char* block, int p, V (&codes)[4]) {
+    signed_columns(block + 4, p, codes);
   }
   static void scales(const unsigned char* block, float* scale) { __builtin_memcpy(scale, block, 4); }
 

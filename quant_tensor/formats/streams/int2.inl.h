@@ -24,6 +24,6 @@ struct Int2 : OwnScales {
   static constexpr LaneGroups kLaneGroups = kAllInOrder;
   template <class V>
   static void columns(const unsigned char* in, int p, V (&codes)[4]) {
-    pairs_of_columns(in, 16, p, codes);
+    pairs_of_words(V::load(in, 16, 32, p), codes);
   }
 };

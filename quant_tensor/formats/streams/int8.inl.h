@@ -17,6 +17,11 @@ struct Int8 : OwnScales {
   static void codes(const unsigned char* stream, std::int64_t count, std::uint8_t* __restrict codes) {
     for (std::int64_t i = 0; i < count; ++i) codes[i] = stream[i] ^ 0x80;
   }
+  static constexpr LaneGroups kLaneGroups = kByColumns;
+  template <class V>
+  static void columns(const unsigned char* in, int p, V (&codes)[4]) {
+    signed_columns(in, p, codes);
+  }
 
   /// The largest magnitude becomes 127; to nearest even.
   static float encode(const float* w, float, bool is_finite, unsigned char* stream) {

@@ -30,23 +30,39 @@ inline void put_bit(int bit, int i, unsigned char* words) {
   byte = static_cast<unsigned char>(kept | bit << (i % 32 / 16 * 4 + i % 16 / 4));
 }
 
-/// Two bits of 256 weights; blocks of 64 stand `step` bytes apart, a column each.
+/// Two bits of 256 weights, 64 a column.
 template <class V>
-inline void pairs_of_columns(const unsigned char* in, int step, int p, V (&codes)[4]) {
-  const V words = V::load(in, step, 2 * step, p);
+inline void pairs_of_words(V words, V (&codes)[4]) {
   codes[0] = words.bits(3);
   codes[1] = words.template down<2>().bits(3);
   codes[2] = words.template down<4>().bits(3);
   codes[3] = words.template down<6>().bits(3);
 }
 
-/// The last two words of each column, each in two places; and which half of their bytes is meant.
+/// Of blocks of six words, a column each: the first four, and the last two in two places each; then which half of their
+/// bytes is meant.
+constexpr LaneShifts words_of_six(bool last) {
+  LaneShifts words{};
+  for (std::uint32_t i = 0; i < 16; ++i) words.v[i] = i / 4 * 6 + (last ? 4 + i % 4 / 2 : i % 4);
+  return words;
+}
 constexpr LaneBytes last_words_twice() {
   LaneBytes places{};
   for (int i = 0; i < 64; ++i) places.v[i] = static_cast<std::uint8_t>(8 + i % 16 / 8 * 4 + i % 4);
   return places;
 }
 constexpr LaneBytes kLastWordsTwice = last_words_twice();
+template <bool kLast, class V>
+inline V load_sixes(const unsigned char* in, int p) {
+  if constexpr (requires(const LaneShifts& places) { V::words24(in, places, p); }) {
+    constexpr static LaneShifts kPlaces = words_of_six(kLast);
+    return V::words24(in, kPlaces, p);
+  } else if constexpr (kLast) {
+    return V::load(in + 8, 24, 48, p).pick(kLastWordsTwice, p);
+  } else {
+    return V::load(in, 24, 48, p);
+  }
+}
 constexpr LaneShifts kHalvesOfBytes = {{0, 4, 0, 4, 0, 4, 0, 4, 0, 4, 0, 4, 0, 4, 0, 4}};
 
 /// Codes of three bits: 64 weights are 16 bytes of their low two bits and eight of their high one.
@@ -81,10 +97,8 @@ struct ThreeBits {
   static constexpr LaneGroups kLaneGroups = kAllInOrder;
   template <class V>
   static void columns(const unsigned char* in, int p, V (&codes)[4]) {
-    pairs_of_columns(in, kBlockBytes, p, codes);
-    // The words of high bits end their columns: each serves two groups.
-    const V words = V::load(in + kHigh - 8, kBlockBytes, 2 * kBlockBytes, p);
-    const V high = words.pick(kLastWordsTwice, p).down(kHalvesOfBytes, p);
+    pairs_of_words(load_sixes<false, V>(in, p), codes);
+    const V high = load_sixes<true, V>(in, p).down(kHalvesOfBytes, p);  // each word serves two groups
     codes[0] = codes[0].with(high.template up<2>(), 4);
     codes[1] = codes[1].with(high.template up<1>(), 4);
     codes[2] = codes[2].with(high, 4);
