@@ -36,8 +36,8 @@ template <int kCount, class Body>
     body(Count<kCount - 1>{});
   }
 }
-/// visit(Count<n>, i) for strips of n of the indices [i, end): kMost at a time, then halves of that, and what is left of
-/// four at once.
+/// visit(Count<n>, i) for strips of n of the indices [i, end): kMost at a time, then halves of that, and what is left
+/// of four at once.
 template <int kMost, class Visit>
 inline void for_strips(std::int64_t i, std::int64_t end, Visit&& visit) {
   for (; i + kMost <= end; i += kMost) visit(Count<kMost>{}, i);
