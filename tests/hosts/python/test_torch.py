@@ -377,6 +377,11 @@ def test_memory_that_packed_tensors_have_not_is_not_handed_out(tmp_path):
     w = nt.quantize(rand(128, 256), bits=4)
     with pytest.raises(BufferError, match="no DLPack layout"):
         torch.from_dlpack(w)
+    for v in (w, w.T, w[3:9], w.to(torch.bfloat16), copy.deepcopy(w), torch.nn.Parameter(w, requires_grad=False)):
+        assert v.data_ptr() == 0
+        for export in (torch.utils.dlpack.to_dlpack, torch._C._to_dlpack_versioned):  # they ask no override
+            with pytest.raises(RuntimeError, match="Cannot access data pointer"):
+                export(v)
     with pytest.raises(RuntimeError, match="save_pretrained and safetensors take it after"):
         w.storage()
     with pytest.raises(RuntimeError, match="does not change"):
