@@ -1,10 +1,9 @@
+#include "backend/cpu/products_float.h"
+
 #include <algorithm>
 #include <cstring>
 
-#include "backend/common/executor.h"
-#include "backend/cpu/blocking.h"
 #include "backend/cpu/products.h"
-#include "backend/cpu/scratch.h"
 #include "backend/cpu/units/select.h"
 
 namespace nibble {
@@ -13,30 +12,15 @@ namespace detail {
 namespace cpu {
 namespace {
 
-constexpr std::int64_t kRowBlock = 512;    // rows of x that one decoding of w serves
+using namespace products_float;
+
 constexpr std::int64_t kAcrossStep = 128;  // outputs side by side in memory that are read together
 constexpr std::int64_t kAhead = 8;  // rows asked for before they are read, in runs too short for processors to foresee
-constexpr std::int64_t kLine = 64;  // bytes that memory gives at once
-constexpr std::int64_t kTask = 1 << 15;                       // multiply-adds that are worth a thread
-constexpr std::int64_t kFewRows = 8;                          // for so few, panels are not worth their making
-constexpr std::int64_t kFewOutputs = 128;                     // for so few, threads share the contracted axis
-constexpr std::int64_t kSplitDepth = 2048, kMostSplits = 16;  // of it, steps of a share, and shares
-
-std::int64_t round_up(std::int64_t value, std::int64_t multiple) {
-  return (value + multiple - 1) / multiple * multiple;
-}
-std::int64_t pieces(std::int64_t value, std::int64_t size) { return (value + size - 1) / size; }
+constexpr std::int64_t kLeastShare = 24;   // rows of x that are worth a thread's making panels anew
+constexpr std::int64_t kMostTurned = 256;  // rows of x; more come from farther than panels of weights
+constexpr std::int64_t kFewRows = 8;       // for so few, panels are not worth their making
 
 void zero(float* p, std::int64_t count) { std::memset(p, 0, static_cast<std::size_t>(count) * sizeof(float)); }
-
-/// Rows of x, all or those listed, and where their products go.
-struct Rows {
-  const Matrix& x;
-  const Output& y;
-  std::span<const std::int64_t> only;
-  std::int64_t count() const { return only.empty() ? x.rows : static_cast<std::int64_t>(only.size()); }
-  std::int64_t at(std::int64_t i) const { return only.empty() ? i : only[static_cast<std::size_t>(i)]; }
-};
 
 /// A block of rows of x in the words of panels, fp32 or pairs of bf16, cut along the contracted axis: (chunk, row,
 /// kPanelDepth).
@@ -46,20 +30,18 @@ class XBlock {
       : rows_(count),
         memory_(Scratch::need<float>(pieces(rows.x.columns, steps * kPanelDepth) * count * kPanelDepth)),
         data_(memory_.get<float>(pieces(rows.x.columns, steps * kPanelDepth) * count * kPanelDepth)) {
-    const Matrix& x = rows.x;
-    parallel_ranges(count, std::max<std::int64_t>(1, kTask / x.columns), 1, [&](std::int64_t begin, std::int64_t end) {
+    const std::int64_t length = rows.x.columns, depth = steps * kPanelDepth;
+    parallel_ranges(count, std::max<std::int64_t>(1, kTask / length), 1, [&](std::int64_t begin, std::int64_t end) {
       float line[2 * kPanelDepth];
       for (std::int64_t i = begin; i < end; ++i) {
-        for (std::int64_t k = 0; k < x.columns; k += steps * kPanelDepth) {
-          const std::int64_t here = std::min(steps * kPanelDepth, x.columns - k);
-          float* out = at(i, k / steps);
-          unit.load(x.at(rows.at(first + i), k), x.element, x.column_stride, here, steps == 1 ? out : line);
-          if (steps == 2) unit.store(line, here, out, Element::bf16, 1);
-        }
+        for (std::int64_t k = 0; k < length; k += depth) rows.load(unit, first + i, k, steps, at(i, k / steps), line);
       }
     });
   }
   std::int64_t rows() const { return rows_; }
+  /// Rows are what threads can share; none takes fewer than a few tiles.
+  std::int64_t parts() const { return rows_; }
+  std::int64_t most_shares() const { return pieces(rows_, kLeastShare); }
   /// Row i from word k, a multiple of kPanelDepth; the next row is kPanelDepth further on.
   float* at(std::int64_t i, std::int64_t k) const { return data_ + k * rows_ + i * kPanelDepth; }
 
@@ -70,28 +52,21 @@ class XBlock {
 };
 
 /// Where panels come from: weights of outputs n … at words k … of the contracted axis.
-class Panels {
+class Panels : public Words {
  public:
-  virtual ~Panels() = default;
-  std::int64_t outputs() const { return outputs_; }
-  std::int64_t depth() const { return depth_; }
   /// Outputs that are made at once: a multiple of a panel's columns.
   std::int64_t step() const { return step_; }
   /// The panels of outputs [n, n + step), each (kPanelDepth, columns) of which `count` rows are filled.
   virtual void fill(std::int64_t n, std::int64_t k, std::int64_t count, float* panels) const = 0;
   /// The memory that words [k, k + count) of output n come from; empty where they do not lie side by side.
   virtual std::span<const std::byte> source(std::int64_t, std::int64_t, std::int64_t) const { return {}; }
-  /// Places along the contracted axis in a word, and the product of such words.
-  virtual std::int64_t steps() const { return 1; }
-  virtual void multiply(const PanelProduct& args) const { unit_.floats->multiply(args); }
 
  protected:
   Panels(const Unit& unit, std::int64_t outputs, std::int64_t depth, std::int64_t least)
-      : unit_(unit), outputs_(outputs), depth_(depth), step_(round_up(least, unit.floats->panel_columns)) {}
-  const Unit& unit_;
+      : Words(unit, outputs, depth), step_(round_up(least, unit.floats->panel_columns)) {}
 
  private:
-  std::int64_t outputs_, depth_, step_;
+  std::int64_t step_;
 };
 
 /// One output for each row of weights.
@@ -156,6 +131,43 @@ class PairsAlong final : public Pairs {
   }
 };
 
+/// Rows of weights as fp32, beside panels of x.
+class WeightWords final : public WordRows {
+ public:
+  WeightWords(const Unit& unit, const WeightRows& w) : WordRows(unit, w.rows(), w.length()), w_(w) {}
+  void fill(std::int64_t n, std::int64_t rows, std::int64_t k, std::int64_t count, float* out) const override {
+    w_.decode_rows(n, rows, k, count, kPanelDepth, out);
+  }
+  std::int64_t locate(std::int64_t n, std::int64_t rows, std::int64_t k, std::int64_t count,
+                      const void** lines) const override {
+    return w_.locate(n, rows, k, count, lines);
+  }
+  std::int64_t most_lines(std::int64_t count) const override { return w_.most_lines(count); }
+
+ private:
+  const WeightRows& w_;
+};
+
+/// Pairs as they lie in memory.
+class PairWords final : public WordRows {
+ public:
+  PairWords(const Unit& unit, const Matrix& w) : WordRows(unit, w.rows, w.columns / 2), w_(w) {}
+  std::int64_t steps() const override { return 2; }
+  void multiply(const PanelProduct& args) const override { unit_.bf16->multiply(args); }
+  void fill(std::int64_t n, std::int64_t rows, std::int64_t k, std::int64_t count, float* out) const override {
+    for (std::int64_t i = 0; i < rows; ++i)
+      unit_.load(w_.at(n + i, 2 * k), Element::f32, 1, count, out + i * kPanelDepth);
+  }
+  std::int64_t locate(std::int64_t n, std::int64_t rows, std::int64_t k, std::int64_t count,
+                      const void** lines) const override {
+    return lines_of(w_.at(n, 2 * k), 4 * count, rows, w_.row_stride * w_.size, lines);
+  }
+  std::int64_t most_lines(std::int64_t count) const override { return lines_for(4 * count); }
+
+ private:
+  const Matrix& w_;
+};
+
 /// The bits of element i of a line at any address.
 inline std::uint16_t half_at(const std::byte* line, std::int64_t i) {
   std::uint16_t bits;
@@ -217,14 +229,11 @@ class Ahead {
   std::span<const std::byte> rest_;  ///< of output n_
 };
 
-/// A part of a line of places.
-struct Range {
-  std::int64_t begin, end;
-};
-
 /// Outputs of some rows of a block of x, summed over a part of the contracted axis that begins at a panel.
 class Slab {
  public:
+  using X = XBlock;
+  static std::int64_t step(const Unit&, const Panels& panels) { return panels.step(); }
   Slab(const Unit& unit, const Panels& panels, const XBlock& x, Range rows, Range depth)
       : floats_(*unit.floats),
         panels_(panels),
@@ -263,6 +272,7 @@ class Slab {
       ahead.fetch(share);
       panels_.multiply({.x = x_.at(first_ + row, k),
                         .panel = panel,
+                        .columns = floats_.panel_columns,
                         .k = count,
                         .rows = end - row,
                         .acc = acc + row * width,
@@ -277,70 +287,6 @@ class Slab {
   Range depth_;
 };
 
-/// task(i) for each i in [0, count), by several threads where that is worth it.
-void run_tasks(std::int64_t count, bool worth, TaskRef task) {
-  if (worth) return parallel_for(count, task);
-  for (std::int64_t i = 0; i < count; ++i) task(i);
-}
-
-/// By sizes of w alone: bits must depend neither on threads nor on other rows.
-std::int64_t splits_of(const Panels& panels) {
-  return panels.outputs() > kFewOutputs ? 1 : std::clamp<std::int64_t>(panels.depth() / kSplitDepth, 1, kMostSplits);
-}
-
-/// The sums of shares of the contracted axis, which are added in their order.
-template <class Store>
-void multiply_split(const Unit& unit, const XBlock& x, const Panels& panels, std::int64_t splits, bool worth,
-                    Store&& store) {
-  const std::int64_t outputs = panels.outputs(), size = x.rows() * outputs, whole = pieces(panels.depth(), kPanelDepth);
-  Scratch scratch(Scratch::need<float>(splits * size));
-  float* sums = scratch.get<float>(splits * size);
-  run_tasks(splits, worth, [&](std::int64_t i) {
-    const Range depth{whole * i / splits * kPanelDepth,
-                      std::min(whole * (i + 1) / splits * kPanelDepth, panels.depth())};
-    Slab(unit, panels, x, {0, x.rows()}, depth)
-        .run(0, outputs, [&](std::int64_t m, std::int64_t, std::int64_t count, const float* part) {
-          std::copy_n(part, count, sums + i * size + m * outputs);
-        });
-  });
-  for (std::int64_t i = 1; i < splits; ++i) {
-    for (std::int64_t j = 0; j < size; ++j) sums[j] += sums[i * size + j];
-  }
-  for (std::int64_t m = 0; m < x.rows(); ++m) store(m, 0, outputs, sums + m * outputs);
-}
-
-void multiply_panels(const Unit& unit, const Rows& rows, const Panels& panels) {
-  const Output& y = rows.y;
-  if (y.columns == 0) return;
-  for (std::int64_t first = 0; first < rows.count(); first += kRowBlock) {
-    const XBlock x(unit, rows, first, std::min(kRowBlock, rows.count() - first), panels.steps());
-    const auto store = [&](std::int64_t m, std::int64_t n, std::int64_t count, const float* sums) {
-      y.store(unit, rows.at(first + m), n, count, sums);
-    };
-    const std::int64_t work = panels.outputs() * panels.depth() * x.rows();
-    const std::int64_t threads = std::clamp<std::int64_t>(work / kTask, 1, num_threads());
-    if (const std::int64_t splits = splits_of(panels); splits > 1) {
-      multiply_split(unit, x, panels, splits, threads > 1, store);
-      continue;
-    }
-    // Outputs of a task: their panels pass by the same piece of x, and their sums stay near.
-    const std::int64_t slab = std::max(panels.step(), blocking().slab / (kRowBlock * std::int64_t{sizeof(float)}));
-    // As many slabs for each thread, all alike; where outputs are few, threads share out rows.
-    const std::int64_t wanted = round_up(pieces(panels.outputs(), slab), threads);
-    const std::int64_t width = round_up(pieces(panels.outputs(), wanted), panels.step());
-    const std::int64_t slabs = pieces(panels.outputs(), width);
-    const std::int64_t parts =
-        std::clamp<std::int64_t>(threads / slabs, 1, pieces(x.rows(), 4 * unit.floats->panel_rows));
-    const auto task = [&](std::int64_t i) {
-      const std::int64_t part = i % parts, begin = i / parts * width;
-      const std::int64_t row = x.rows() * part / parts, end = x.rows() * (part + 1) / parts;
-      Slab(unit, panels, x, {row, end}, {0, panels.depth()})
-          .run(begin, std::min(begin + width, panels.outputs()), store);
-    };
-    run_tasks(slabs * parts, threads > 1, task);
-  }
-}
-
 /// The weights of a product of bf16 with bf16 whose unit takes them in pairs; else null.
 const Matrix* pairs_of(const Unit& unit, const Matrix& x, const WeightRows& w) {
   const Matrix* matrix = w.in_place();
@@ -349,19 +295,33 @@ const Matrix* pairs_of(const Unit& unit, const Matrix& x, const WeightRows& w) {
   return suits ? matrix : nullptr;
 }
 
+/// Whether rows of x take the lanes, some of them empty. Making panels of weights costs more the fewer rows use them;
+/// many rows of x pass by panels of weights from nearer caches.
+bool suits_turning(const Unit& unit, std::int64_t rows, const WeightRows& w) {
+  const std::int64_t empty = round_up(rows, unit.lanes) - rows;
+  return rows > kFewRows && rows <= kMostTurned && empty <= unit.lanes / (w.in_place() != nullptr ? 2 : 4);
+}
+
 }  // namespace
 
 void multiply_along(const Unit& unit, const Matrix& x, const WeightRows& w, const Output& y, bool deterministic,
                     std::span<const std::int64_t> only) {
   if (x.rows <= kFewRows && !deterministic && only.empty()) return multiply_along_few(unit, x, w, y);
-  if (const Matrix* pairs = pairs_of(unit, x, w)) return multiply_panels(unit, {x, y, only}, PairsAlong(unit, *pairs));
-  multiply_panels(unit, {x, y, only}, PanelsAlong(unit, w));
+  const Rows rows{x, y, only};
+  const Matrix* pairs = pairs_of(unit, x, w);
+  if (suits_turning(unit, rows.count(), w)) {
+    return pairs != nullptr ? multiply_turned(unit, rows, PairWords(unit, *pairs))
+                            : multiply_turned(unit, rows, WeightWords(unit, w));
+  }
+  if (pairs != nullptr) return multiply_blocks<Slab>(unit, rows, PairsAlong(unit, *pairs));
+  multiply_blocks<Slab>(unit, rows, PanelsAlong(unit, w));
 }
 
 void multiply_across(const Unit& unit, const Matrix& x, const WeightRows& w, const Output& y, bool deterministic) {
   if (x.rows <= kFewRows && !deterministic) return multiply_across_few(unit, x, w, y);
-  if (const Matrix* pairs = pairs_of(unit, x, w)) return multiply_panels(unit, {x, y, {}}, PairsAcross(unit, *pairs));
-  multiply_panels(unit, {x, y, {}}, PanelsAcross(unit, w));
+  if (const Matrix* pairs = pairs_of(unit, x, w))
+    return multiply_blocks<Slab>(unit, {x, y, {}}, PairsAcross(unit, *pairs));
+  multiply_blocks<Slab>(unit, {x, y, {}}, PanelsAcross(unit, w));
 }
 
 }  // namespace cpu

@@ -49,7 +49,6 @@ Cut cut_of(std::int64_t x_rows, std::int64_t w_rows, const IntegerScheme& scheme
   return {std::max(32 / sheet, std::int64_t{1}) * sheet, sheet, kMostDepth};
 }
 
-constexpr std::int64_t kLine = 64;      // bytes that memory is fetched by
 constexpr std::int64_t kRowsAhead = 4;  // of w, from the one that is decoded to the one that is asked for
 
 /// y = x · wᵀ in pieces: a tile of columns of y by some panels of x, which threads claim one after the other.

@@ -37,7 +37,6 @@ const Decoder* find_decoder(const Unit& unit, std::string_view format) {
 
 /// Asks for bytes that are read soon.
 inline void fetch_bytes(std::span<const std::byte> bytes) {
-  constexpr std::size_t kLine = 64;  // bytes that memory gives at once
   for (std::size_t i = 0; i < bytes.size(); i += kLine) __builtin_prefetch(bytes.data() + i);
 }
 
@@ -134,6 +133,34 @@ void PackedRows::values(std::int64_t i, std::int64_t begin, std::int64_t count, 
   if (!all_finite(scales, groups) || !all_finite(biases, groups))
     return format().decode(row(i), packing_.begin + begin, count, out);
   unit_.expand(codes, scales, biases, zero(), count, format().group_size, out);
+}
+
+void PackedRows::decode_rows(std::int64_t row, std::int64_t rows, std::int64_t begin, std::int64_t count,
+                             std::int64_t pitch, float* out) const {
+  if (!has_unit_codes()) return WeightRows::decode_rows(row, rows, begin, count, pitch, out);
+  const std::int64_t first = packing_.begin + begin, group = format().group_size;
+  for (std::int64_t i = row; i < row + rows; ++i, out += pitch) {
+    const RowBytes packed = bytes(i);
+    if (decoder_->floats != nullptr) {
+      decoder_->floats(packed, first, count, group, out);
+      continue;
+    }
+    std::uint8_t codes[kChunk];
+    float scales[kMostGroups], biases[kMostGroups];
+    decoder_->codes(packed, first, count, codes);
+    decoder_->scales(&packed, 1, first / group, count / group, 1, scales, biases);
+    unit_.expand(codes, scales, biases, zero(), count, group, out);
+  }
+}
+
+std::int64_t PackedRows::locate(std::int64_t row, std::int64_t rows, std::int64_t begin, std::int64_t count,
+                                const void** lines) const {
+  std::int64_t found = 0;
+  for (int c = 0; c < components(); ++c) {
+    const std::span<const unsigned char> first = bytes(row, c, begin, count);
+    found += lines_of(first.data(), std::ssize(first), rows, pitch(c), lines + found);
+  }
+  return found;
 }
 
 void PackedRows::code_lines(std::int64_t row, std::int64_t rows, std::int64_t begin, std::int64_t count, CodeLines& out,

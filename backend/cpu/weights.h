@@ -45,6 +45,17 @@ struct Matrix {
   const std::int64_t* offsets;  ///< of rows; null: the stride tells
 };
 
+inline constexpr std::int64_t kLine = 64;  ///< bytes that memory gives at once
+/// The lines that `bytes` bytes take, and where they lie, written to `lines`, for each of `rows` rows.
+constexpr std::int64_t lines_for(std::int64_t bytes) { return (bytes + kLine - 1) / kLine; }
+inline std::int64_t lines_of(const void* first, std::int64_t bytes, std::int64_t rows, std::int64_t pitch,
+                             const void** lines) {
+  const void** found = lines;
+  for (auto row = static_cast<const std::byte*>(first); rows > 0; --rows, row += pitch)
+    for (std::int64_t i = 0; i < bytes; i += kLine) *found++ = row + i;
+  return found - lines;
+}
+
 /// Neighbouring rows of weights in memory.
 struct Lines {
   const void* data;
@@ -82,6 +93,17 @@ class WeightRows {
   virtual const Matrix* in_place() const { return nullptr; }
   /// The memory that most of weights [begin, begin + count) of a row is; empty where they do not lie side by side.
   virtual std::span<const std::byte> source(std::int64_t row, std::int64_t begin, std::int64_t count) const = 0;
+  /// The lines of memory that weights [begin, begin + count) of rows [row, row + rows) are read from: how many it wrote
+  /// to `lines`; of a row no more than most_lines(count).
+  virtual std::int64_t locate(std::int64_t row, std::int64_t rows, std::int64_t begin, std::int64_t count,
+                              const void** lines) const = 0;
+  /// Weights [begin, begin + count) of rows [row, row + rows), each to `pitch` floats after the one before. Of scales
+  /// that are infinite or NaN they may differ from `values`.
+  virtual void decode_rows(std::int64_t row, std::int64_t rows, std::int64_t begin, std::int64_t count,
+                           std::int64_t pitch, float* out) const {
+    for (std::int64_t i = 0; i < rows; ++i) values(row + i, begin, count, out + i * pitch);
+  }
+  virtual std::int64_t most_lines(std::int64_t count) const = 0;
   /// Asks memory for weights [begin, begin + count) of a row, as far as there are such: they are read soon.
   void fetch(std::int64_t row, std::int64_t begin, std::int64_t count) const;
   /// Weights [begin, begin + count) of rows [row, row + rows): where they lie, or decoded to `room` for (rows, kChunk)
@@ -114,6 +136,12 @@ class DenseRows final : public WeightRows {
   }
   Lines lines(std::int64_t row, std::int64_t rows, std::int64_t begin, std::int64_t count, float* room,
               Next next) const override;
+  std::int64_t locate(std::int64_t row, std::int64_t rows, std::int64_t begin, std::int64_t count,
+                      const void** lines) const override {
+    if (in_place() == nullptr) return 0;
+    return lines_of(matrix_.at(row, begin), count * matrix_.size, rows, matrix_.row_stride * matrix_.size, lines);
+  }
+  std::int64_t most_lines(std::int64_t count) const override { return lines_for(count * matrix_.size); }
 
  private:
   const Matrix& matrix_;
@@ -169,8 +197,11 @@ class PackedRows final : public WeightRows {
   std::span<const unsigned char> bytes(std::int64_t row, int c, std::int64_t begin, std::int64_t count) const;
   /// Whether every row begins where the one before it ends.
   bool contiguous() const;
-  /// No more than this many lines of 64 bytes hold `count` weights of a row.
-  std::int64_t most_lines(std::int64_t count) const;
+  std::int64_t locate(std::int64_t row, std::int64_t rows, std::int64_t begin, std::int64_t count,
+                      const void** lines) const override;
+  void decode_rows(std::int64_t row, std::int64_t rows, std::int64_t begin, std::int64_t count, std::int64_t pitch,
+                   float* out) const override;
+  std::int64_t most_lines(std::int64_t count) const override;
   int components() const { return static_cast<int>(components_); }
 
  private:

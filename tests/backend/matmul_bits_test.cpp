@@ -36,8 +36,8 @@ TEST_P(Kernels, BitsDependOnNeitherThreadsNorOtherRows) {
                                       {nullptr, DType::f32},
                                       {nullptr, DType::bf16}}) {
     for (const auto& [orientation, rows] : {std::pair{Orientation::along, 8},
-                                            {Orientation::along, unit().emulated ? 9 : 150},
-                                            {Orientation::across, unit().emulated ? 9 : 150}}) {
+                                            {Orientation::along, unit().emulated ? 14 : 158},
+                                            {Orientation::across, unit().emulated ? 14 : 158}}) {
       Case c = random_case(random, format, orientation, 1, 300);
       if (format == nullptr && dtype == DType::bf16) c = bf16_pairs(random, orientation);
       c.x = dense_matrix(rows, contracted(c), dtype, Layout::contiguous);
@@ -71,7 +71,7 @@ TEST_P(Kernels, TallSheetsHaveTheSameBitsOnAnyNumberOfThreads) {
   if (unit().emulated) GTEST_SKIP() << "the loops around tiles are the processor's own";
   Random random = this->random();
   const int threads_before = nb::num_threads();
-  constexpr std::int64_t kRows = 130, kOutputs = 600, kLength = 1088;
+  constexpr std::int64_t kRows = 142, kOutputs = 600, kLength = 1088;
   const Case c = packed_case(
       packed_matrix(*nb::detail::find_format("affine4-g64"), kOutputs, kLength, DType::f32, random), kRows, random);
   check(unit(), c);
@@ -91,6 +91,7 @@ TEST_P(Kernels, TallSheetsHaveTheSameBitsOnAnyNumberOfThreads) {
 TEST_P(Kernels, FewOutputsHaveTheSameBitsOnAnyNumberOfThreads) {
   Random random = this->random();
   const int threads_before = nb::num_threads();
+  constexpr std::int64_t kRows = 14;  // they take lanes, where one row alone does not
   const std::int64_t length = unit().emulated ? 4096 : 9216;
   for (const Orientation orientation : {Orientation::along, Orientation::across}) {
     for (const bool packed : {false, true}) {
@@ -104,17 +105,17 @@ TEST_P(Kernels, FewOutputsHaveTheSameBitsOnAnyNumberOfThreads) {
       if (!packed) fill_normal(c.w, random, Values::gaussian);
       const std::vector<float> values = packed ? decoded(c.w) : std::vector<float>();
       c.weights = packed ? std::vector<double>(values.begin(), values.end()) : values_of(c.w);
-      c.x = dense_matrix(7, length, DType::f32, Layout::contiguous);
-      c.y = dense_matrix(7, outputs, DType::f32, Layout::contiguous);
+      c.x = dense_matrix(kRows, length, DType::f32, Layout::contiguous);
+      c.y = dense_matrix(kRows, outputs, DType::f32, Layout::contiguous);
       fill_normal(c.x, random, Values::gaussian);
       c.text = "few outputs";
       check(unit(), c);
       for (const MatmulKernel& kernel : unit().kernels) {
         if (!kernel.supports(query_of(c, kernel.precision, true))) continue;
         nb::set_num_threads(1);
-        const std::vector<double> one = bits(kernel, c, 0, 7, true);
+        const std::vector<double> one = bits(kernel, c, 0, kRows, true);
         nb::set_num_threads(5);
-        EXPECT_EQ(bits(kernel, c, 0, 7, true), one) << kernel.name;
+        EXPECT_EQ(bits(kernel, c, 0, kRows, true), one) << kernel.name;
         EXPECT_EQ(bits(kernel, c, 0, 1, true), std::vector<double>(one.begin(), one.begin() + outputs)) << kernel.name;
       }
     }

@@ -111,6 +111,61 @@ inline void transpose(const void* in, std::int64_t in_pitch, std::int64_t words,
   }
 }
 
+/// A dword for each of 16 codes of four bits, which are eight bytes, in each qword of a vector: its low bits are the
+/// code, others anything.
+constexpr Table nibble_table() {
+  Table t{};
+  for (int i = 0; i < 16; ++i) t.v[4 * i] = static_cast<std::uint8_t>(4 * i);
+  return t;
+}
+constexpr Table kNibbles = nibble_table();
+
+/// scale · code + bias of 32 codes. Up to four bits a permutation looks them up among all values that a group has.
+template <int kBits>
+inline void floats_of_codes(const unsigned char* in, __m512 scale, __m512 bias, __m512 values, float* out) {
+  __m512i codes[2];
+  if constexpr (kBits == 4) {
+    for (int i = 0; i < 2; ++i) {
+      std::int64_t bytes;
+      __builtin_memcpy(&bytes, in + 8 * i, sizeof bytes);
+      codes[i] = _mm512_multishift_epi64_epi8(_mm512_load_si512(kNibbles.v), _mm512_set1_epi64(bytes));
+    }
+  } else {
+    const __m512i bytes = codes_of<kBits, 32>(in);
+    const __m256i all = _mm512_castsi512_si256(bytes);
+    codes[0] = _mm512_cvtepu8_epi32(_mm256_castsi256_si128(all));
+    codes[1] = _mm512_cvtepu8_epi32(_mm256_extracti128_si256(all, 1));
+  }
+  for (int i = 0; i < 2; ++i) {
+    const __m512 found = kBits <= 4 ? _mm512_permutexvar_ps(codes[i], values)
+                                    : _mm512_add_ps(_mm512_mul_ps(scale, _mm512_cvtepi32_ps(codes[i])), bias);
+    _mm512_storeu_ps(out + 16 * i, found);
+  }
+}
+template <int kBits>
+void affine_floats(const RowBytes& row, std::int64_t begin, std::int64_t count, std::int64_t group, float* out) {
+  const unsigned char* in = row.component[0] + begin * kBits / 8;
+  const std::int64_t size = row.scale == Element::f32 ? 4 : 2;
+  const __m512 numbers = _mm512_cvtepi32_ps(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
+  for (std::int64_t first = begin / group, last = (begin + count) / group; first < last; first += 16) {
+    const int groups = static_cast<int>(last - first < 16 ? last - first : 16);
+    const auto some = static_cast<__mmask16>((1u << groups) - 1);
+    alignas(64) float scales[16], biases[16];
+    _mm512_store_ps(scales, load_some(row.component[1] + first * size, row.scale, some));
+    _mm512_store_ps(biases, load_some(row.component[2] + first * size, row.scale, some));
+    for (int g = 0; g < groups; ++g) {
+      const __m512 scale = _mm512_set1_ps(scales[g]), bias = _mm512_set1_ps(biases[g]);
+      const __m512 values = _mm512_add_ps(_mm512_mul_ps(scale, numbers), bias);
+      for (std::int64_t i = 0; i < group; i += 32, in += 4 * kBits, out += 32)
+        floats_of_codes<kBits>(in, scale, bias, values, out);
+    }
+  }
+}
+template <int kBits>
+struct AffineFloats {
+  static constexpr auto run = affine_floats<kBits>;
+};
+
 // ---- integer products ----------------------------------------------------------------------------------------------
 
 /// Sums in the type that vpdpbusd's pattern has in gcc 12: it copies or spills an accumulator of type __m512i at every
@@ -198,7 +253,7 @@ extern const Unit NIBBLE_UNIT;
 const Unit NIBBLE_UNIT = {
     .name = "avx512",
     .lanes = kLanes,
-    .decoders = kDecoders<transpose_scales>,
+    .decoders = kDecoders<transpose_scales, AffineFloats>,
     .decoder_count = kDecoderCount,
     .load = load_floats,
     .store = store_floats,

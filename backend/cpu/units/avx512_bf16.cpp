@@ -33,7 +33,7 @@ bool runs_here() { return NIBBLE_HAS_BF16; }
 
 extern const PanelKernel NIBBLE_BF16_PANEL;
 extern const Bf16Unit NIBBLE_BF16;
-const Bf16Unit NIBBLE_BF16 = {runs_here, multiply_at_most<kPanelRows>, &NIBBLE_BF16_PANEL, &kAvx512Bf16Probes};
+const Bf16Unit NIBBLE_BF16 = {runs_here, multiply_panel, &NIBBLE_BF16_PANEL, &kAvx512Bf16Probes};
 
 }  // namespace cpu
 }  // namespace detail

@@ -21,12 +21,18 @@ inline constexpr std::int64_t kPanelDepth = 512;
 /// so its bits depend on no other row.
 struct PanelProduct {
   const float* x;      ///< (rows, kPanelDepth)
-  const float* panel;  ///< (k, panel_columns)
+  const float* panel;  ///< (k, columns)
+  int columns;         ///< a multiple of a vector's lanes, up to panel_columns
   std::int64_t k;      ///< up to kPanelDepth
-  std::int64_t rows;   ///< up to panel_rows
+  std::int64_t rows;   ///< up to as many as rows_beside says
   float* acc;          ///< (rows, acc_pitch)
   std::int64_t acc_pitch;
+  const void* const* ahead = nullptr;  ///< lines of memory to fetch meanwhile; then the rows of x that come next
+  std::int64_t ahead_count = 0;
 };
+
+/// Rows whose sums registers hold beside so many vectors of a panel, of `sums` vectors; twelve keep both pipes busy.
+constexpr int rows_beside(int sums, int vectors) { return sums / vectors < 12 ? sums / vectors : 12; }
 
 /// A panel from the codes of as many rows as it has columns.
 struct PanelCodes {
@@ -74,7 +80,7 @@ struct CodeProduct {
 
 struct FloatProducts {
   int panel_columns;  ///< outputs side by side in a panel
-  int panel_rows;     ///< rows of x that are multiplied at once
+  int panel_rows;     ///< rows that are multiplied at once by all of them
   void (*multiply)(const PanelProduct& args);
   /// `count` weights of `rows` dense rows, `pitch` bytes apart, as columns of a panel; those that are missing repeat
   /// the last one.

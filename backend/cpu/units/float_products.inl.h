@@ -235,6 +235,6 @@ void row_product(const RowProduct& a) {
 }
 
 constexpr FloatProducts float_products() {
-  return {kPanelColumns,    kPanelRows, multiply_at_most<kPanelRows>, turn, expand, kFewRows,
+  return {kPanelColumns,    kPanelRows, multiply_panel,         turn, expand, kFewRows,
           row_product<Dot>, dot_codes,  row_product<Accumulate>};
 }

@@ -176,9 +176,14 @@ void values_of_stream(const RowBytes& row, std::int64_t begin, std::int64_t coun
   }
 }
 
-template <TransposeScales transpose, int kBits>
+/// A unit that decodes MLX's formats to floats in one pass names how.
+template <int kBits>
+struct NoFloats {
+  static constexpr decltype(Decoder::floats) run = nullptr;
+};
+template <TransposeScales transpose, template <int> class Floats, int kBits>
 constexpr Decoder affine(const char* name) {
-  return {name, affine_codes<kBits>, affine_scales<transpose>};
+  return {name, affine_codes<kBits>, affine_scales<transpose>, nullptr, Floats<kBits>::run};
 }
 template <class B>
 constexpr Decoder block(const char* name) {
@@ -197,18 +202,18 @@ constexpr Decoder stream() {
 
 template <class...>
 struct Types {};
-template <TransposeScales transpose, class Blocks, class Streams>
+template <TransposeScales transpose, template <int> class Floats, class Blocks, class Streams>
 struct Decoders;
 /// Of a unit: the formats that it reads in its own way, then those that are written once for all.
-template <TransposeScales transpose, class... Blocks, class... Streams>
-struct Decoders<transpose, Types<Blocks...>, Types<Streams...>> {
+template <TransposeScales transpose, template <int> class Floats, class... Blocks, class... Streams>
+struct Decoders<transpose, Floats, Types<Blocks...>, Types<Streams...>> {
   static constexpr Decoder all[] = {
-      affine<transpose, 2>("affine2"),
-      affine<transpose, 3>("affine3"),
-      affine<transpose, 4>("affine4"),
-      affine<transpose, 5>("affine5"),
-      affine<transpose, 6>("affine6"),
-      affine<transpose, 8>("affine8"),
+      affine<transpose, Floats, 2>("affine2"),
+      affine<transpose, Floats, 3>("affine3"),
+      affine<transpose, Floats, 4>("affine4"),
+      affine<transpose, Floats, 5>("affine5"),
+      affine<transpose, Floats, 6>("affine6"),
+      affine<transpose, Floats, 8>("affine8"),
       block<Block4_0>("q4_0"),
       block<Block4_1>("q4_1"),
       block<Block5_0>("q5_0"),
@@ -218,7 +223,7 @@ struct Decoders<transpose, Types<Blocks...>, Types<Streams...>> {
       stream<Streams>()...,
   };
 };
-template <TransposeScales transpose>
-constexpr auto& kDecoders = Decoders<transpose, AllBlocks<Types>, AllStreams<Types>>::all;
+template <TransposeScales transpose, template <int> class Floats = NoFloats>
+constexpr auto& kDecoders = Decoders<transpose, Floats, AllBlocks<Types>, AllStreams<Types>>::all;
 
 constexpr int kDecoderCount = sizeof(kDecoders<scatter_scales>) / sizeof(Decoder);

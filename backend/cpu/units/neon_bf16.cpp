@@ -22,7 +22,7 @@ inline F multiply_add(F a, F b, F c) {
 
 }  // namespace
 
-const Bf16Unit kNeonBf16 = {has_bf16_products, multiply_at_most<kPanelRows>, nullptr, nullptr};
+const Bf16Unit kNeonBf16 = {has_bf16_products, multiply_panel, nullptr, nullptr};
 
 }  // namespace cpu
 }  // namespace detail

@@ -33,6 +33,9 @@ struct Decoder {
                  float* biases) = nullptr;
   /// Of formats whose values are no scaled integers, in place of the two: weights [begin, begin + count) of a row.
   void (*values)(const RowBytes& row, std::int64_t begin, std::int64_t count, float* out) = nullptr;
+  /// The same in one pass, where the unit has a faster one than codes, scales and Unit::expand in turn. Of infinite
+  /// scales values may differ.
+  void (*floats)(const RowBytes& row, std::int64_t begin, std::int64_t count, std::int64_t group, float* out) = nullptr;
 };
 
 /// acc[panel][row][lane] += Σ over blocks of x · w. A panel is a vector of rows of x, a row a lane.
