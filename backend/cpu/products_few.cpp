@@ -16,7 +16,7 @@ namespace detail {
 namespace cpu {
 namespace {
 
-constexpr std::int64_t kTaskWeights = 1 << 18;   // of a task, so that threads that started late still share
+constexpr std::int64_t kTaskWeights = 1 << 21;   // of a task, so that threads that started late still share
 constexpr std::int64_t kMostRounds = 8;          // of tasks, for each thread
 constexpr std::int64_t kLeastWeights = 1 << 16;  // that are worth a thread
 constexpr std::int64_t kSerialPack = 1 << 16;    // activations that are rounded without help
@@ -216,19 +216,24 @@ std::int64_t rows_joined(const FewRowsScheme& scheme, const PackedRows& w) {
   return worth && can && line / scheme.chunk * scheme.chunk_bytes <= blocking().few_line ? joined : 1;
 }
 
-/// The lines of each task. Where a thread has several, the first ones are long, because memory is read at full speed
-/// only some time after a task begins, and the last ones short, for whoever is done first.
+/// The lines of each task. Every thread has a share of its own, the one that it asked memory for while it waited
+/// (weights_ahead.h). Shares are cut into parts, the first ones long, because memory is read at full speed only some
+/// time after a task begins, and the last ones short, for whoever is done first.
 struct TaskLines {
-  std::int64_t lines, tasks;
-  bool shorter;
+  std::int64_t lines, shares, parts;
   int runs;
 
+  std::int64_t tasks() const { return shares * parts; }
+  std::int64_t begin(std::int64_t task) const { return cut(task % shares, task / shares); }
+  std::int64_t end(std::int64_t task) const { return cut(task % shares, task / shares + 1); }
+
+ private:
   /// A multiple of the runs that share a task's lines.
-  std::int64_t begin(std::int64_t i) const {
-    if (i == tasks) return lines;
-    const double left = static_cast<double>(tasks - i) / static_cast<double>(tasks);
-    const double lines_left = (shorter ? left * left : left) * static_cast<double>(lines);
-    return (lines - static_cast<std::int64_t>(lines_left)) / runs * runs;
+  std::int64_t cut(std::int64_t share, std::int64_t part) const {
+    if (part == parts) return share + 1 == shares ? lines : cut(share + 1, 0);
+    const double left = 1 - static_cast<double>(part) / static_cast<double>(parts);
+    const double before = (static_cast<double>(share) + 1 - left * left) / static_cast<double>(shares);
+    return static_cast<std::int64_t>(before * static_cast<double>(lines)) / runs * runs;
   }
 };
 
@@ -256,19 +261,20 @@ void multiply_few_rows(const Unit& unit, FewScheme scheme, const Matrix& x, cons
   const std::int64_t weights = w.rows() * w.length();
   const int runs = runs_for(chosen, activations, 0);
   const std::int64_t most = std::min(lines / runs + 1, weights / kLeastWeights + 1);
-  const std::int64_t threads = num_threads(), rounds = products * weights / (threads * kTaskWeights) + 1;
+  const std::int64_t threads = num_threads(),
+                     rounds = std::min(products * weights / (threads * kTaskWeights) + 1, kMostRounds);
   std::vector<std::int64_t> refused;
   for (std::int64_t m = 0; m < x.rows; ++m) {
     if (!activations.fits(m)) refused.push_back(m);
   }
   if (static_cast<std::int64_t>(refused.size()) == x.rows) return multiply_refused(unit, scheme, x, w, y, refused);
-  // Of all products together; each begins with waiting for memory.
-  const std::int64_t wanted = threads * std::min(rounds, kMostRounds),
-                     tasks = std::min(most, (wanted + products - 1) / products);
-  const TaskLines of{lines, tasks, tasks >= 2 * threads, runs};
+  // Of all products together; each task begins with waiting for memory.
+  const std::int64_t wanted = products == 1 ? threads : threads * rounds;
+  const std::int64_t shares = std::min(most, (wanted + products - 1) / products);
+  const TaskLines of{lines, shares, products == 1 ? std::clamp<std::int64_t>(most / shares, 1, rounds) : 1, runs};
   about_to_read(w);
-  parallel_for(tasks, [&](std::int64_t i) {
-    const std::int64_t begin = of.begin(i), end = of.begin(i + 1);
+  parallel_for(of.tasks(), [&](std::int64_t i) {
+    const std::int64_t begin = of.begin(i), end = of.end(i);
     for (std::int64_t first = 0; begin < end && first < x.rows; first += kMostFewRows) {
       multiply_range(product, first, begin, end);
     }

@@ -87,6 +87,29 @@ TEST_P(Kernels, TallSheetsHaveTheSameBitsOnAnyNumberOfThreads) {
   nb::set_num_threads(threads_before);
 }
 
+/// So many weights that a thread reads its share of few rows' products in parts; of how many depends on threads.
+TEST_P(Kernels, PartsOfSharesGiveEveryOutput) {
+  if (unit().emulated) GTEST_SKIP() << "the loops around tiles are the processor's own";
+  Random random = this->random();
+  const int threads_before = nb::num_threads();
+  constexpr std::int64_t kRows = 3, kOutputs = 4108, kLength = 1056;
+  const Case c = packed_case(packed_matrix(*nb::detail::find_format("q4_1"), kOutputs, kLength, DType::f32, random),
+                             kRows, random);
+  check(unit(), c);
+  for (const MatmulKernel& kernel : unit().kernels) {
+    if (!kernel.supports(query_of(c, kernel.precision, false))) continue;
+    for (const std::int64_t rows : {std::int64_t{1}, kRows}) {
+      nb::set_num_threads(1);
+      const std::vector<double> one = bits(kernel, c, 0, rows, false);
+      for (const int threads : {2, 5}) {
+        nb::set_num_threads(threads);
+        EXPECT_EQ(bits(kernel, c, 0, rows, false), one) << kernel.name << " threads " << threads << " rows " << rows;
+      }
+    }
+  }
+  nb::set_num_threads(threads_before);
+}
+
 /// Outputs so few that threads share what is summed.
 TEST_P(Kernels, FewOutputsHaveTheSameBitsOnAnyNumberOfThreads) {
   Random random = this->random();
