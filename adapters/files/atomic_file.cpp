@@ -96,7 +96,7 @@ std::filesystem::path replaceable(const std::filesystem::path& path) {
 }  // namespace
 
 /// Who could not read the file before cannot read the new one either, not even while it is being written.
-AtomicFile::AtomicFile(std::filesystem::path path) : path_(replaceable(path)) {
+AtomicFile::AtomicFile(const std::filesystem::path& path) : path_(replaceable(path)) {
   struct stat old = {};
   const bool is_new = ::stat(path_.c_str(), &old) != 0 || !S_ISREG(old.st_mode);
   const mode_t mode = is_new ? 0666 : old.st_mode & 0777;

@@ -17,7 +17,7 @@ namespace files {
 class AtomicFile {
  public:
   /// Throws Error(io_error) where the folder is missing or not writable.
-  explicit AtomicFile(std::filesystem::path path);
+  explicit AtomicFile(const std::filesystem::path& path);
   ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;

@@ -158,7 +158,7 @@ Tensor Checkpoint::get(std::string_view name) const {
 }
 
 Tensor Checkpoint::get(std::string_view name, DType logical) const {
-  const Tensor tensor = get(name);
+  Tensor tensor = get(name);
   if (!tensor.is_quantized() || tensor.dtype() == logical) return tensor;
   const PackingView view = packing_of(tensor);
   return from_components(view.format.name, view.components, tensor.shape(), logical);
