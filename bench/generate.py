@@ -1,11 +1,13 @@
 """What `generate()` of unmodified transformers takes for a token on packed weights, and what of it is nibble's.
 
-usage: generate.py [--gguf FILE --linear-layers PROGRAM] [--qwen] [--tokens N] [--rounds N]
+usage: generate.py --reading LIBRARY [--gguf FILE --linear-layers PROGRAM] [--qwen] [--tokens N] [--rounds N]
 
---qwen: a model of Qwen3-0.6B's shape with random weights, dense in bfloat16, packed to 4 bits (affine4-g64) at standard and at
-fast precision, and packed with its linear layers stubbed out (each gives what it gave last). --gguf: the model of that file,
-packed as it is and stubbed out likewise, beside PROGRAM (bench_linear_layers), which tells what nibble's own program spends in
-the same layers for as many tokens behind as many. All are measured in turns; a round's figure is the median of its tokens.
+--qwen: a model of Qwen3-0.6B's shape with random weights, dense in bfloat16, and packed to 4 bits (affine4-g64) at standard
+and at fast precision. --gguf: the model of that file, packed as it is, beside PROGRAM (bench_linear_layers), which tells what
+nibble's own program spends in linear layers for as many tokens behind as many. Three things stand beside packed models:
+"stubbed", whose linear layers give what they gave last; "asked", whose weights do, when torch asks them for a product; and
+"read", which before that read all their bytes on torch's threads by LIBRARY (bench_reading.so), and compute nothing: what no
+library does without. All are measured in turns; a round's figure is the median of its tokens.
 
 Prints one JSON object: milliseconds a token (least, median, most of the rounds), and the ratios within each round.
 Needs the Python package, torch and transformers (make deps-torch).
@@ -13,6 +15,7 @@ Needs the Python package, torch and transformers (make deps-torch).
 
 import argparse
 import contextlib
+import ctypes
 import json
 import os
 import statistics
@@ -64,6 +67,31 @@ def stubbed_out():
         torch.nn.Linear.forward = linear
 
 
+@contextlib.contextmanager
+def computing_nothing(read):
+    """Packed tensors that torch asks for a product give what they gave last with as many rows, after read(their parts)."""
+    product, given = nibble.torch.PackedTensor.__torch_function__, {}
+
+    def give(cls, func, types, args=(), kwargs=None):
+        if func is not torch.nn.functional.linear:
+            return product(func, types, args, kwargs)
+        x, w = args[:2]
+        key = id(w), x.shape
+        if key not in given:
+            places, sizes = zip(*((p.data_ptr(), p.numel() * p.element_size()) for p in w.parts))
+            parts = (ctypes.c_void_p * len(places))(*places), (ctypes.c_ssize_t * len(sizes))(*sizes), len(sizes)
+            given[key] = product(func, types, args, kwargs), parts
+        y, parts = given[key]
+        read(*parts)
+        return y
+
+    nibble.torch.PackedTensor.__torch_function__ = classmethod(give)
+    try:
+        yield
+    finally:
+        nibble.torch.PackedTensor.__torch_function__ = product
+
+
 def a_token(model, tokens, precision="standard"):
     """Milliseconds."""
     clock = Clock()
@@ -76,6 +104,11 @@ def a_token(model, tokens, precision="standard"):
 
 def a_stubbed_token(model, tokens):
     with stubbed_out():
+        return a_token(model, tokens)
+
+
+def a_token_of(model, tokens, read):
+    with computing_nothing(read):
         return a_token(model, tokens)
 
 
@@ -94,7 +127,16 @@ def spread(values):
     return [round(f(values), 3) for f in (min, statistics.median, max)]
 
 
-def qwen(tokens, rounds):
+def reader(library):
+    """Reads pieces of memory, by their places and sizes, on torch's threads."""
+    read = ctypes.PyDLL(library).read_on_torch_threads
+    read.restype = ctypes.c_bool
+    if not read(None, None, 0):
+        raise RuntimeError("torch brought no OpenMP library of GCC's interface: nothing can be read on its threads")
+    return read
+
+
+def qwen(read, tokens, rounds):
     config = transformers.Qwen3Config(
         vocab_size=151936, hidden_size=1024, intermediate_size=3072, num_hidden_layers=28, num_attention_heads=16,
         num_key_value_heads=8, head_dim=128, tie_word_embeddings=True, rope_theta=1e6)  # fmt: skip
@@ -112,12 +154,14 @@ def qwen(tokens, rounds):
         standard=lambda n: a_token(packed, n or tokens),
         fast=lambda n: a_token(packed, n or tokens, "fast"),
         stubbed=lambda n: a_stubbed_token(packed, n or tokens),
+        read=lambda n: a_token_of(packed, n or tokens, read),
     )
-    ratios = {name: spread([d / p for d, p in zip(found["dense"], found[name])]) for name in ("standard", "fast")}
+    kinds = "standard", "fast", "read"
+    ratios = {name: spread([d / p for d, p in zip(found["dense"], found[name])]) for name in kinds}
     return {"ms": {name: spread(ms) for name, ms in found.items()}, "dense/packed": ratios}
 
 
-def beside_the_program(gguf, program, tokens, rounds):
+def beside_the_program(gguf, program, read, tokens, rounds):
     model = nibble.torch.from_pretrained(transformers.AutoModelForCausalLM, gguf)
 
     def own(n):
@@ -128,33 +172,39 @@ def beside_the_program(gguf, program, tokens, rounds):
         rounds,
         packed=lambda n: a_token(model, n or tokens),
         stubbed=lambda n: a_stubbed_token(model, n or tokens),
+        asked=lambda n: a_token_of(model, n or tokens, lambda *parts: None),
+        read=lambda n: a_token_of(model, n or tokens, read),
         own=own,
     )
     own_layers = [told["linear_ms"] for told in found["own"]]
     found["own"] = [told["ms"] for told in found["own"]]
-    layers = [a - b for a, b in zip(found["packed"], found["stubbed"])]
-    found |= {"layers": layers, "own_layers": own_layers}
-    return {
-        "dtype": str(model.dtype),
-        "ms": {name: spread(ms) for name, ms in found.items()},
-        "layers/own_layers": spread([a / b for a, b in zip(layers, own_layers)]),
+    beyond = {
+        name: [a - b for a, b in zip(found[kind], found["stubbed"])]
+        for name, kind in (("layers", "packed"), ("layers_asked", "asked"), ("layers_read", "read"))
     }
+    ratios = {
+        f"{name}/own_layers": spread([a / b for a, b in zip(layers, own_layers)]) for name, layers in beyond.items()
+    }
+    found |= {**beyond, "own_layers": own_layers}
+    return {"dtype": str(model.dtype), "ms": {name: spread(ms) for name, ms in found.items()}, **ratios}
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--gguf")
     parser.add_argument("--linear-layers")
+    parser.add_argument("--reading", required=True)
     parser.add_argument("--qwen", action="store_true")
     parser.add_argument("--tokens", type=int, default=24)
     parser.add_argument("--rounds", type=int, default=5)
     chosen = parser.parse_args()
     result = {"versions": {"torch": torch.__version__, "transformers": transformers.__version__},
               "threads": torch.get_num_threads()}  # fmt: skip
+    read = reader(chosen.reading)
     if chosen.qwen:
-        result["qwen3-0.6b"] = qwen(chosen.tokens, chosen.rounds)
+        result["qwen3-0.6b"] = qwen(read, chosen.tokens, chosen.rounds)
     if chosen.gguf:
-        result["gguf"] = beside_the_program(chosen.gguf, chosen.linear_layers, chosen.tokens, chosen.rounds)
+        result["gguf"] = beside_the_program(chosen.gguf, chosen.linear_layers, read, chosen.tokens, chosen.rounds)
     print(json.dumps(result, indent=2))
 
 
