@@ -57,7 +57,7 @@ class FolderSource : public WeightSource {
         return from_components(recipe.format, packer_->read(parts_of(recipe.layer)), info.shape, info.dtype);
       });
     }
-    const Tensor main = load(recipe.main);
+    Tensor main = load(recipe.main);
     if (recipe.format.empty()) return main;
     return naming(path_of(recipe.main), info.name, [&] {
       const FormatInfo& format = *find_format_info(recipe.format);

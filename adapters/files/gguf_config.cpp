@@ -142,7 +142,7 @@ std::optional<RopeScaling> llama3_scaling_of(const std::vector<float>& factors, 
     if (try_context(4, (y * 3 + 1) / x)) return scaling;
   } else {
     // Two steps and nothing between them: any context between will do, and lengths are powers of two.
-    for (double context = 16; context < 1e8; context *= 2) {
+    for (int context = 16; context < 100'000'000; context *= 2) {
       if (try_context(4, context)) return scaling;
     }
   }
