@@ -96,8 +96,12 @@ void say_in(const Container& container, const std::filesystem::path& out, WriteO
     if (!*plan) continue;
     for (std::string* format : (*plan)->formats()) {
       const FormatInfo* info = said(*format, container);
-      if (!info)
-        refuse(ErrorCode::unsupported, out, "", fmt::format("{} cannot be stored in {}", *format, container.name));
+      if (!info) {
+        const bool is_ggufs = find_format_info(*format)->ggml_type.has_value();
+        refuse(ErrorCode::unsupported, out, "",
+               fmt::format("{} cannot be stored in {}{}", *format, container.name,
+                           is_ggufs ? ", but in a .gguf file" : ""));
+      }
       *format = info->name;
     }
   }

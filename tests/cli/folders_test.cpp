@@ -349,7 +349,7 @@ TEST(Quantize, SingleModulesGetWhatTheFileSays) {
     return std::vector<std::string>{"quantize", models() / "llama", scratch / out,           "--format",
                                     "q4_0",     "--per-module",     scratch / "modules.json"};
   };
-  expect_failure(quantize_to("out"), "unsupported", "cannot be stored in a model folder");
+  expect_failure(quantize_to("out"), "unsupported", "cannot be stored in a model folder, but in a .gguf file");
   answer(quantize_to("out.gguf"));
   const auto formats = formats_of(scratch / "out.gguf");
   EXPECT_EQ(formats.at("model.layers.0.self_attn.q_proj.weight"), "q4_0");
