@@ -15,7 +15,7 @@ namespace {
 using namespace products_float;
 
 constexpr std::int64_t kAcrossStep = 128;  // outputs side by side in memory that are read together
-constexpr std::int64_t kAhead = 8;  // rows asked for before they are read, in runs too short for processors to foresee
+constexpr std::int64_t kAcrossRows = 32;   // rows of them, each a line or two, that are decoded in turn
 constexpr std::int64_t kLeastShare = 24;   // rows of x that are worth a thread's making panels anew
 constexpr std::int64_t kMostTurned = 256;  // rows of x; more come from farther than panels of weights
 constexpr std::int64_t kFewRows = 8;       // for so few, panels are not worth their making
@@ -58,8 +58,6 @@ class Panels : public Words {
   std::int64_t step() const { return step_; }
   /// The panels of outputs [n, n + step), each (kPanelDepth, columns) of which `count` rows are filled.
   virtual void fill(std::int64_t n, std::int64_t k, std::int64_t count, float* panels) const = 0;
-  /// The memory that words [k, k + count) of output n come from; empty where they do not lie side by side.
-  virtual std::span<const std::byte> source(std::int64_t, std::int64_t, std::int64_t) const { return {}; }
 
  protected:
   Panels(const Unit& unit, std::int64_t outputs, std::int64_t depth, std::int64_t least)
@@ -76,9 +74,11 @@ class PanelsAlong final : public Panels {
   void fill(std::int64_t n, std::int64_t k, std::int64_t count, float* panels) const override {
     w_.panel(n, k, count, panels);
   }
-  std::span<const std::byte> source(std::int64_t n, std::int64_t k, std::int64_t count) const override {
-    return w_.source(n, k, count);
+  std::int64_t locate(std::int64_t n, std::int64_t rows, std::int64_t k, std::int64_t count, bool,
+                      const void** lines) const override {
+    return w_.locate(n, rows, k, count, false, lines);
   }
+  std::int64_t most_lines(std::int64_t rows, std::int64_t count) const override { return rows * w_.most_lines(count); }
 
  private:
   const WeightRows& w_;
@@ -91,16 +91,32 @@ class PanelsAcross final : public Panels {
       : Panels(unit, w.length(), w.rows(), std::max(kAcrossStep, w.cut())), w_(w) {}
   void fill(std::int64_t n, std::int64_t k, std::int64_t count, float* panels) const override {
     const std::int64_t real = std::min(step(), outputs() - n), columns = unit_.floats->panel_columns;
-    float line[kChunk] = {};
-    for (std::int64_t i = 0; i < count; ++i) {
-      w_.fetch(k + i + kAhead, n, real);
-      w_.values(k + i, n, real, line);
-      for (std::int64_t c = 0; c < real; c += columns) {
-        std::memcpy(panels + c * kPanelDepth + i * columns, line + c,
-                    static_cast<std::size_t>(columns) * sizeof(float));
+    alignas(64) float room[kAcrossRows * kChunk];
+    for (std::int64_t i = 0; i < count; i += kAcrossRows) {
+      const std::int64_t rows = std::min(kAcrossRows, count - i);
+      if (w_.in_place() != nullptr) {  // so many lines that tiles ask for but a part of them
+        for (std::int64_t r = 0; r < rows; ++r) w_.fetch(k + i + r + kAcrossRows, n, real);
+      }
+      if (columns % w_.cut() == 0) {
+        for (std::int64_t c = 0; c < real; c += columns)
+          w_.decode_rows(k + i, rows, n + c, std::min(columns, real - c), columns,
+                         panels + c * kPanelDepth + i * columns);
+        continue;
+      }
+      w_.decode_rows(k + i, rows, n, real, kChunk, room);
+      for (std::int64_t r = 0; r < rows; ++r) {
+        for (std::int64_t c = 0; c < real; c += columns) {
+          std::memcpy(panels + c * kPanelDepth + (i + r) * columns, room + r * kChunk + c,
+                      static_cast<std::size_t>(columns) * sizeof(float));
+        }
       }
     }
   }
+  std::int64_t locate(std::int64_t n, std::int64_t rows, std::int64_t k, std::int64_t count, bool after,
+                      const void** lines) const override {
+    return w_.locate(k, count, n, rows, after, lines);
+  }
+  std::int64_t most_lines(std::int64_t rows, std::int64_t count) const override { return count * w_.most_lines(rows); }
 
  private:
   const WeightRows& w_;
@@ -126,9 +142,11 @@ class PairsAlong final : public Pairs {
     unit_.floats->turn(w_.at(n, 2 * k), Element::f32, w_.row_stride * w_.size, std::min(step(), outputs() - n), count,
                        panels);
   }
-  std::span<const std::byte> source(std::int64_t n, std::int64_t k, std::int64_t count) const override {
-    return w_.span(n, 2 * k, 2 * count);
+  std::int64_t locate(std::int64_t n, std::int64_t rows, std::int64_t k, std::int64_t count, bool,
+                      const void** lines) const override {
+    return lines_of(w_.at(n, 2 * k), 4 * count, rows, w_.row_stride * w_.size, false, lines);
   }
+  std::int64_t most_lines(std::int64_t rows, std::int64_t count) const override { return rows * lines_for(4 * count); }
 };
 
 /// Rows of weights as fp32, beside panels of x.
@@ -138,11 +156,11 @@ class WeightWords final : public WordRows {
   void fill(std::int64_t n, std::int64_t rows, std::int64_t k, std::int64_t count, float* out) const override {
     w_.decode_rows(n, rows, k, count, kPanelDepth, out);
   }
-  std::int64_t locate(std::int64_t n, std::int64_t rows, std::int64_t k, std::int64_t count,
+  std::int64_t locate(std::int64_t n, std::int64_t rows, std::int64_t k, std::int64_t count, bool,
                       const void** lines) const override {
-    return w_.locate(n, rows, k, count, lines);
+    return w_.locate(n, rows, k, count, false, lines);
   }
-  std::int64_t most_lines(std::int64_t count) const override { return w_.most_lines(count); }
+  std::int64_t most_lines(std::int64_t rows, std::int64_t count) const override { return rows * w_.most_lines(count); }
 
  private:
   const WeightRows& w_;
@@ -158,11 +176,11 @@ class PairWords final : public WordRows {
     for (std::int64_t i = 0; i < rows; ++i)
       unit_.load(w_.at(n + i, 2 * k), Element::f32, 1, count, out + i * kPanelDepth);
   }
-  std::int64_t locate(std::int64_t n, std::int64_t rows, std::int64_t k, std::int64_t count,
+  std::int64_t locate(std::int64_t n, std::int64_t rows, std::int64_t k, std::int64_t count, bool,
                       const void** lines) const override {
-    return lines_of(w_.at(n, 2 * k), 4 * count, rows, w_.row_stride * w_.size, lines);
+    return lines_of(w_.at(n, 2 * k), 4 * count, rows, w_.row_stride * w_.size, false, lines);
   }
-  std::int64_t most_lines(std::int64_t count) const override { return lines_for(4 * count); }
+  std::int64_t most_lines(std::int64_t rows, std::int64_t count) const override { return rows * lines_for(4 * count); }
 
  private:
   const Matrix& w_;
@@ -184,7 +202,7 @@ class PairsAcross final : public Pairs {
     for (std::int64_t i = 0; i < count; ++i) {
       const std::byte* even = w_.at(2 * (k + i), n);
       const std::byte* odd = w_.at(2 * (k + i) + 1, n);
-      for (const std::int64_t ahead : {kAhead, kAhead + 1}) w_.fetch(2 * (k + i) + ahead, n, real);
+      for (const std::int64_t ahead : {kAcrossRows, kAcrossRows + 1}) w_.fetch(2 * (k + i) + ahead, n, real);
       for (std::int64_t c = 0; c < real; c += columns) {
         auto* words = reinterpret_cast<std::uint32_t*>(panels + c * kPanelDepth + i * columns);
         const std::int64_t here = std::min(columns, real - c);
@@ -193,40 +211,13 @@ class PairsAcross final : public Pairs {
       }
     }
   }
-};
-
-/// The lines of memory that panels come from, to be asked for little by little while others are multiplied: a processor
-/// waits once it has some twenty under way.
-class Ahead {
- public:
-  /// Of outputs [n, n + step) from word k on; of none where n is `outputs`.
-  Ahead(const Panels& panels, std::int64_t n, std::int64_t k)
-      : panels_(panels),
-        n_(n),
-        end_(std::min(n + panels.step(), panels.outputs())),
-        k_(k),
-        count_(std::min(kPanelDepth, panels.depth() - k)) {
-    next();
+  std::int64_t locate(std::int64_t n, std::int64_t rows, std::int64_t k, std::int64_t count, bool after,
+                      const void** lines) const override {
+    return lines_of(w_.at(2 * k, n), 2 * rows, 2 * count, w_.row_stride * w_.size, after, lines);
   }
-  std::int64_t lines() const { return (end_ - n_) * pieces(static_cast<std::int64_t>(rest_.size()), kLine); }
-  void fetch(std::int64_t count) {
-    for (; count > 0 && !rest_.empty(); --count) {
-      __builtin_prefetch(rest_.data(), 0, 2);
-      rest_ = rest_.subspan(std::min<std::size_t>(kLine, rest_.size()));
-      if (!rest_.empty()) continue;
-      ++n_;
-      next();
-    }
+  std::int64_t most_lines(std::int64_t rows, std::int64_t count) const override {
+    return 2 * count * lines_for(2 * rows);
   }
-
- private:
-  void next() {
-    if (n_ < end_) rest_ = panels_.source(n_, k_, count_);
-  }
-
-  const Panels& panels_;
-  std::int64_t n_, end_, k_, count_;
-  std::span<const std::byte> rest_;  ///< of output n_
 };
 
 /// Outputs of some rows of a block of x, summed over a part of the contracted axis that begins at a panel.
@@ -245,17 +236,23 @@ class Slab {
   template <class Store>
   void run(std::int64_t begin, std::int64_t end, Store&& store) const {
     const std::int64_t step = panels_.step(), width = round_up(end - begin, step);
-    Scratch scratch(Scratch::need<float>(step * kPanelDepth) + Scratch::need<float>(rows_ * width));
+    const std::int64_t most_lines = panels_.most_lines(step, kPanelDepth);
+    Scratch scratch(Scratch::need<float>(step * kPanelDepth) + Scratch::need<float>(rows_ * width) +
+                    Scratch::need<const void*>(most_lines));
     float* panels = scratch.get<float>(step * kPanelDepth);
     float* acc = scratch.get<float>(rows_ * width);
+    const void** lines = scratch.get<const void*>(most_lines);
     zero(acc, rows_ * width);
+    for (const void* line : locate(begin, depth_.begin, false, lines)) __builtin_prefetch(line, 0, 2);
     for (std::int64_t k = depth_.begin; k < depth_.end; k += kPanelDepth) {
       for (std::int64_t n = begin; n < end; n += step) {
         panels_.fill(n, k, std::min(kPanelDepth, depth_.end - k), panels);
-        const bool last = n + step >= end;
-        Ahead ahead(panels_, last ? begin : n + step, std::min(last ? k + kPanelDepth : k, panels_.depth()));
-        for (std::int64_t c = 0; c < step && n + c < end; c += floats_.panel_columns) {
-          multiply(k, panels + c * kPanelDepth, acc + (n + c - begin), width, ahead);
+        const Ahead ahead =
+            n + step < end ? locate(n + step, k, true, lines) : locate(begin, k + kPanelDepth, false, lines);
+        const std::int64_t here = pieces(std::min(step, end - n), floats_.panel_columns);
+        for (std::int64_t i = 0; i < here; ++i) {
+          const std::int64_t c = i * floats_.panel_columns;
+          multiply(k, panels + c * kPanelDepth, acc + (n + c - begin), width, piece(ahead, i, here));
         }
       }
     }
@@ -263,20 +260,30 @@ class Slab {
   }
 
  private:
+  /// The lines that panels of outputs from n on are filled from, from k on, where there are such; as Words
+  /// has it.
+  Ahead locate(std::int64_t n, std::int64_t k, bool after, const void** lines) const {
+    if (k >= depth_.end) return {};
+    const std::int64_t outputs = std::min(panels_.step(), panels_.outputs() - n),
+                       count = std::min(kPanelDepth, depth_.end - k);
+    return {lines, static_cast<std::size_t>(panels_.locate(n, outputs, k, count, after, lines))};
+  }
   /// All rows with one panel, in tiles of about as many rows each.
-  void multiply(std::int64_t k, const float* panel, float* acc, std::int64_t width, Ahead& ahead) const {
+  void multiply(std::int64_t k, const float* panel, float* acc, std::int64_t width, Ahead ahead) const {
     const std::int64_t count = std::min(kPanelDepth, depth_.end - k), tiles = pieces(rows_, floats_.panel_rows);
-    const std::int64_t share = pieces(ahead.lines(), tiles);
     for (std::int64_t t = 0; t < tiles; ++t) {
-      const std::int64_t row = rows_ * t / tiles, end = rows_ * (t + 1) / tiles;
-      ahead.fetch(share);
+      const std::int64_t row = share(rows_, t, tiles), end = share(rows_, t + 1, tiles);
+      Ahead own = piece(ahead, t, tiles);
+      if (std::ssize(own) > count) own = {};  // so many are asked for as panels are filled
       panels_.multiply({.x = x_.at(first_ + row, k),
                         .panel = panel,
                         .columns = floats_.panel_columns,
                         .k = count,
                         .rows = end - row,
                         .acc = acc + row * width,
-                        .acc_pitch = width});
+                        .acc_pitch = width,
+                        .ahead = own.data(),
+                        .ahead_count = std::ssize(own)});
     }
   }
 

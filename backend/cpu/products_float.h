@@ -18,6 +18,7 @@ namespace detail {
 namespace cpu {
 namespace products_float {
 
+constexpr std::int64_t kFloat = sizeof(float);
 constexpr std::int64_t kRowBlock = 512;                       // rows of x that one decoding of w serves
 constexpr std::int64_t kTask = 1 << 15;                       // multiply-adds that are worth a thread
 constexpr std::int64_t kFewOutputs = 128;                     // for so few, threads share the contracted axis
@@ -51,6 +52,13 @@ struct Rows {
   }
 };
 
+using Ahead = std::span<const void* const>;  ///< lines of memory that are asked for little by little
+/// Piece i of `count`.
+inline Ahead piece(Ahead all, std::int64_t i, std::int64_t count) {
+  const std::int64_t size = std::ssize(all), begin = share(size, i, count), end = share(size, i + 1, count);
+  return all.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin));
+}
+
 /// Weights in words of 32 bits: fp32, or pairs of bf16, an even number of them along the contracted axis.
 class Words {
  public:
@@ -62,6 +70,13 @@ class Words {
   /// Places along the contracted axis in a word, and the product of such words.
   virtual std::int64_t steps() const { return 1; }
   virtual void multiply(const PanelProduct& args) const { unit_.floats->multiply(args); }
+
+  /// The lines of memory that words [k, k + count) of outputs [n, n + rows) come from: how many it wrote to `lines`, no
+  /// more than most_lines(rows, count). `after`: without those that outputs just before them share where outputs lie
+  /// side by side, since these have been read.
+  virtual std::int64_t locate(std::int64_t n, std::int64_t rows, std::int64_t k, std::int64_t count, bool after,
+                              const void** lines) const = 0;
+  virtual std::int64_t most_lines(std::int64_t rows, std::int64_t count) const = 0;
 
  protected:
   const Unit& unit_;
@@ -120,9 +135,11 @@ void multiply_blocks(const Unit& unit, const Rows& rows, const W& words) {
       multiply_split<Slab>(unit, x, words, splits, threads > 1, store);
       continue;
     }
-    // Outputs of a task: their panels pass by the same piece of x, and their sums stay near.
+    // Outputs of a task: their panels pass by the same piece of x, and their sums stay near. Beside few rows there are
+    // more, since those that lie side by side share lines of memory.
     const std::int64_t step = Slab::step(unit, words);
-    const std::int64_t slab = std::max(step, blocking().slab / (kRowBlock * std::int64_t{sizeof(float)}));
+    const std::int64_t few = std::min(blocking().slab / 4 / (x.rows() * kFloat), pieces(words.outputs(), 4 * threads));
+    const std::int64_t slab = std::max({step, blocking().slab / (kRowBlock * kFloat), few});
     // As many slabs for each thread, all alike; where outputs are few, threads share out rows.
     const std::int64_t wanted = round_up(pieces(words.outputs(), slab), threads);
     const std::int64_t width = round_up(pieces(words.outputs(), wanted), step);
@@ -143,11 +160,6 @@ class WordRows : public Words {
   using Words::Words;
   /// Words [k, k + count) of outputs [n, n + rows): (rows, kPanelDepth).
   virtual void fill(std::int64_t n, std::int64_t rows, std::int64_t k, std::int64_t count, float* out) const = 0;
-  /// The lines of memory that these words come from: how many it wrote to `lines`.
-  virtual std::int64_t locate(std::int64_t n, std::int64_t rows, std::int64_t k, std::int64_t count,
-                              const void** lines) const = 0;
-  /// No more than so many hold `count` words of an output.
-  virtual std::int64_t most_lines(std::int64_t count) const = 0;
 };
 /// y = x · wᵀ with a row of x in a lane.
 void multiply_turned(const Unit& unit, const Rows& rows, const WordRows& words);

@@ -9,7 +9,6 @@ namespace cpu {
 namespace products_float {
 namespace {
 
-constexpr std::int64_t kFloat = sizeof(float);
 constexpr std::int64_t kBlock = 12, kTallBlock = 96;  // outputs whose words are filled at once
 
 /// A block of rows of x in panels: a row is a column, the contracted axis is cut: (chunk, panel, kPanelDepth, columns).
@@ -90,7 +89,7 @@ class TurnedSlab {
   void run(std::int64_t begin, std::int64_t end, Store&& store) const {
     const std::int64_t width = round_up(end - begin, unit_.lanes), most = unit_.floats->panel_columns;
     const std::int64_t blocks = pieces(end - begin, outputs_at_once()), block = pieces(end - begin, blocks);
-    const std::int64_t most_lines = block * words_.most_lines(kPanelDepth);
+    const std::int64_t most_lines = words_.most_lines(block, kPanelDepth);
     Scratch scratch(Scratch::need<float>(block * kPanelDepth) + Scratch::need<const void*>(most_lines) +
                     Scratch::need<float>(columns_ * width) + Scratch::need<float>(most * width));
     const Room room{scratch.get<float>(block * kPanelDepth), scratch.get<const void*>(most_lines),
@@ -123,7 +122,6 @@ class TurnedSlab {
   }
 
  private:
-  using Ahead = std::span<const void* const>;  ///< lines of memory
   struct Room {
     float* words;        ///< (outputs of a block, kPanelDepth)
     const void** ahead;  ///< the lines that the next block is filled from
@@ -138,13 +136,8 @@ class TurnedSlab {
   Ahead locate(Range outputs, std::int64_t k, const void** lines) const {
     if (k >= depth_.end) return {};
     const std::int64_t count = std::min(kPanelDepth, depth_.end - k);
-    const std::int64_t found = words_.locate(outputs.begin, outputs.count(), k, count, lines);
+    const std::int64_t found = words_.locate(outputs.begin, outputs.count(), k, count, false, lines);
     return {lines, static_cast<std::size_t>(found)};
-  }
-  /// Piece i of `count`.
-  static Ahead piece(Ahead all, std::int64_t i, std::int64_t count) {
-    const std::int64_t size = std::ssize(all), begin = share(size, i, count), end = share(size, i + 1, count);
-    return all.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin));
   }
   /// Rows of words with one panel, in tiles of about as many rows each.
   void multiply(std::int64_t panel, std::int64_t k, std::int64_t rows, Ahead ahead, const float* words,

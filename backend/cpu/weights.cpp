@@ -42,6 +42,16 @@ inline void fetch_bytes(std::span<const std::byte> bytes) {
 
 }  // namespace
 
+std::int64_t lines_of(const void* first, std::int64_t bytes, std::int64_t rows, std::int64_t pitch, bool after,
+                      const void** lines) {
+  const void** found = lines;
+  for (auto row = static_cast<const std::byte*>(first); rows > 0; --rows, row += pitch) {
+    const std::int64_t skipped = static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(row) % kLine);
+    for (std::int64_t i = after && skipped > 0 ? kLine - skipped : -skipped; i < bytes; i += kLine) *found++ = row + i;
+  }
+  return found - lines;
+}
+
 Element element_of(DType dtype) {
   switch (dtype) {
     case DType::f32: return Element::f32;
@@ -139,12 +149,10 @@ void PackedRows::decode_rows(std::int64_t row, std::int64_t rows, std::int64_t b
                              std::int64_t pitch, float* out) const {
   if (!has_unit_codes()) return WeightRows::decode_rows(row, rows, begin, count, pitch, out);
   const std::int64_t first = packing_.begin + begin, group = format().group_size;
+  if (decoder_->floats != nullptr)
+    return decoder_->floats(bytes(row), pitch_.data(), rows, first, count, group, out, pitch);
   for (std::int64_t i = row; i < row + rows; ++i, out += pitch) {
     const RowBytes packed = bytes(i);
-    if (decoder_->floats != nullptr) {
-      decoder_->floats(packed, first, count, group, out);
-      continue;
-    }
     std::uint8_t codes[kChunk];
     float scales[kMostGroups], biases[kMostGroups];
     decoder_->codes(packed, first, count, codes);
@@ -153,12 +161,12 @@ void PackedRows::decode_rows(std::int64_t row, std::int64_t rows, std::int64_t b
   }
 }
 
-std::int64_t PackedRows::locate(std::int64_t row, std::int64_t rows, std::int64_t begin, std::int64_t count,
+std::int64_t PackedRows::locate(std::int64_t row, std::int64_t rows, std::int64_t begin, std::int64_t count, bool after,
                                 const void** lines) const {
   std::int64_t found = 0;
   for (int c = 0; c < components(); ++c) {
     const std::span<const unsigned char> first = bytes(row, c, begin, count);
-    found += lines_of(first.data(), std::ssize(first), rows, pitch(c), lines + found);
+    found += lines_of(first.data(), std::ssize(first), rows, pitch(c), after, lines + found);
   }
   return found;
 }
@@ -251,7 +259,7 @@ bool PackedRows::contiguous() const {
 
 std::int64_t PackedRows::most_lines(std::int64_t count) const {
   std::int64_t lines = 0;
-  for (const std::int64_t bytes : block_bytes_) lines += (count / format().block * bytes + 63) / 64;
+  for (const std::int64_t bytes : block_bytes_) lines += lines_for(count / format().block * bytes);
   return lines;
 }
 

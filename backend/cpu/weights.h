@@ -46,15 +46,12 @@ struct Matrix {
 };
 
 inline constexpr std::int64_t kLine = 64;  ///< bytes that memory gives at once
-/// The lines that `bytes` bytes take, and where they lie, written to `lines`, for each of `rows` rows.
-constexpr std::int64_t lines_for(std::int64_t bytes) { return (bytes + kLine - 1) / kLine; }
-inline std::int64_t lines_of(const void* first, std::int64_t bytes, std::int64_t rows, std::int64_t pitch,
-                             const void** lines) {
-  const void** found = lines;
-  for (auto row = static_cast<const std::byte*>(first); rows > 0; --rows, row += pitch)
-    for (std::int64_t i = 0; i < bytes; i += kLine) *found++ = row + i;
-  return found - lines;
-}
+/// No more lines than this hold `bytes` bytes.
+constexpr std::int64_t lines_for(std::int64_t bytes) { return (bytes + 2 * kLine - 2) / kLine; }
+/// Where the lines begin that hold `bytes` bytes of each of `rows` rows: how many it wrote to `lines`. `after`: without
+/// those that begin before the bytes do.
+std::int64_t lines_of(const void* first, std::int64_t bytes, std::int64_t rows, std::int64_t pitch, bool after,
+                      const void** lines);
 
 /// Neighbouring rows of weights in memory.
 struct Lines {
@@ -94,8 +91,8 @@ class WeightRows {
   /// The memory that most of weights [begin, begin + count) of a row is; empty where they do not lie side by side.
   virtual std::span<const std::byte> source(std::int64_t row, std::int64_t begin, std::int64_t count) const = 0;
   /// The lines of memory that weights [begin, begin + count) of rows [row, row + rows) are read from: how many it wrote
-  /// to `lines`; of a row no more than most_lines(count).
-  virtual std::int64_t locate(std::int64_t row, std::int64_t rows, std::int64_t begin, std::int64_t count,
+  /// to `lines`; of a row no more than most_lines(count). `after`: without those that weights before them share.
+  virtual std::int64_t locate(std::int64_t row, std::int64_t rows, std::int64_t begin, std::int64_t count, bool after,
                               const void** lines) const = 0;
   /// Weights [begin, begin + count) of rows [row, row + rows), each to `pitch` floats after the one before. Of scales
   /// that are infinite or NaN they may differ from `values`.
@@ -136,10 +133,11 @@ class DenseRows final : public WeightRows {
   }
   Lines lines(std::int64_t row, std::int64_t rows, std::int64_t begin, std::int64_t count, float* room,
               Next next) const override;
-  std::int64_t locate(std::int64_t row, std::int64_t rows, std::int64_t begin, std::int64_t count,
+  std::int64_t locate(std::int64_t row, std::int64_t rows, std::int64_t begin, std::int64_t count, bool after,
                       const void** lines) const override {
     if (in_place() == nullptr) return 0;
-    return lines_of(matrix_.at(row, begin), count * matrix_.size, rows, matrix_.row_stride * matrix_.size, lines);
+    return lines_of(matrix_.at(row, begin), count * matrix_.size, rows, matrix_.row_stride * matrix_.size, after,
+                    lines);
   }
   std::int64_t most_lines(std::int64_t count) const override { return lines_for(count * matrix_.size); }
 
@@ -197,7 +195,7 @@ class PackedRows final : public WeightRows {
   std::span<const unsigned char> bytes(std::int64_t row, int c, std::int64_t begin, std::int64_t count) const;
   /// Whether every row begins where the one before it ends.
   bool contiguous() const;
-  std::int64_t locate(std::int64_t row, std::int64_t rows, std::int64_t begin, std::int64_t count,
+  std::int64_t locate(std::int64_t row, std::int64_t rows, std::int64_t begin, std::int64_t count, bool after,
                       const void** lines) const override;
   void decode_rows(std::int64_t row, std::int64_t rows, std::int64_t begin, std::int64_t count, std::int64_t pitch,
                    float* out) const override;

@@ -142,22 +142,30 @@ inline void floats_of_codes(const unsigned char* in, __m512 scale, __m512 bias, 
     _mm512_storeu_ps(out + 16 * i, found);
   }
 }
+inline __m512 broadcast_float(const unsigned char* p, Element element) {
+  if (element == Element::f32) return _mm512_castsi512_ps(_mm512_set1_epi32(load32(p)));
+  std::int16_t bits;
+  __builtin_memcpy(&bits, p, sizeof bits);
+  if (element == Element::f16) return _mm512_cvtph_ps(_mm256_set1_epi16(bits));
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_set1_epi16(bits), 16));
+}
 template <int kBits>
-void affine_floats(const RowBytes& row, std::int64_t begin, std::int64_t count, std::int64_t group, float* out) {
-  const unsigned char* in = row.component[0] + begin * kBits / 8;
-  const std::int64_t size = row.scale == Element::f32 ? 4 : 2;
+void affine_floats(RowBytes row, const std::int64_t* pitch, std::int64_t rows, std::int64_t begin, std::int64_t count,
+                   std::int64_t group, float* out, std::int64_t out_pitch) {
+  const std::int64_t first = begin / group, groups = count / group, size = row.scale == Element::f32 ? 4 : 2;
   const __m512 numbers = _mm512_cvtepi32_ps(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
-  for (std::int64_t first = begin / group, last = (begin + count) / group; first < last; first += 16) {
-    const int groups = static_cast<int>(last - first < 16 ? last - first : 16);
-    const auto some = static_cast<__mmask16>((1u << groups) - 1);
-    alignas(64) float scales[16], biases[16];
-    _mm512_store_ps(scales, load_some(row.component[1] + first * size, row.scale, some));
-    _mm512_store_ps(biases, load_some(row.component[2] + first * size, row.scale, some));
-    for (int g = 0; g < groups; ++g) {
-      const __m512 scale = _mm512_set1_ps(scales[g]), bias = _mm512_set1_ps(biases[g]);
+  const unsigned char* codes = row.component[0] + begin * kBits / 8;
+  const unsigned char* scales = row.component[1] + first * size;
+  const unsigned char* biases = row.component[2] + first * size;
+  for (; rows > 0; --rows, codes += pitch[0], scales += pitch[1], biases += pitch[2], out += out_pitch) {
+    const unsigned char* in = codes;
+    float* to = out;
+    for (std::int64_t g = 0; g < groups; ++g) {
+      const __m512 scale = broadcast_float(scales + g * size, row.scale);
+      const __m512 bias = broadcast_float(biases + g * size, row.scale);
       const __m512 values = _mm512_add_ps(_mm512_mul_ps(scale, numbers), bias);
-      for (std::int64_t i = 0; i < group; i += 32, in += 4 * kBits, out += 32)
-        floats_of_codes<kBits>(in, scale, bias, values, out);
+      for (std::int64_t i = 0; i < group; i += 32, in += 4 * kBits, to += 32)
+        floats_of_codes<kBits>(in, scale, bias, values, to);
     }
   }
 }

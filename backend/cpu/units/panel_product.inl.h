@@ -18,7 +18,11 @@ void multiply_rows(const PanelProduct& a) {
   for (std::int64_t k = 0; k < a.k; ++k, ++x, panel += kVectors * kLanes) {
     F ws[kVectors];
     for (int v = 0; v < kVectors; ++v) ws[v] = load_f32(panel + v * kLanes);
-    __builtin_prefetch(k < a.ahead_count ? a.ahead[k] : static_cast<const void*>(next + k * kRows));
+    if (k < a.ahead_count) {
+      __builtin_prefetch(a.ahead[k], 0, 2);  // into the second cache: the first has no room for more
+    } else {
+      __builtin_prefetch(next + k * kRows);
+    }
     for (int m = 0; m < kRows; ++m) {
       const F xs = broadcast(x[m * kPanelDepth]);
       for (int v = 0; v < kVectors; ++v) sums[m][v] = multiply_add(xs, ws[v], sums[m][v]);

@@ -33,9 +33,11 @@ struct Decoder {
                  float* biases) = nullptr;
   /// Of formats whose values are no scaled integers, in place of the two: weights [begin, begin + count) of a row.
   void (*values)(const RowBytes& row, std::int64_t begin, std::int64_t count, float* out) = nullptr;
-  /// The same in one pass, where the unit has a faster one than codes, scales and Unit::expand in turn. Of infinite
-  /// scales values may differ.
-  void (*floats)(const RowBytes& row, std::int64_t begin, std::int64_t count, std::int64_t group, float* out) = nullptr;
+  /// In one pass what codes, scales and Unit::expand do in turn, where the unit has something faster: those weights of
+  /// `rows` rows whose components lie pitch[c] bytes apart, each row `out_pitch` floats after the one before. Of
+  /// infinite scales values may differ.
+  void (*floats)(RowBytes row, const std::int64_t* pitch, std::int64_t rows, std::int64_t begin, std::int64_t count,
+                 std::int64_t group, float* out, std::int64_t out_pitch) = nullptr;
 };
 
 /// acc[panel][row][lane] += Σ over blocks of x · w. A panel is a vector of rows of x, a row a lane.
