@@ -8,6 +8,7 @@
 #include "backend/cpu/blocking.h"
 #include "backend/cpu/products.h"
 #include "backend/cpu/scratch.h"
+#include "backend/cpu/units/select.h"
 #include "backend/cpu/weights_ahead.h"
 
 namespace nibble {
@@ -79,14 +80,22 @@ class FewActivations {
   bool* fits_;
 };
 
-const FewRowsKernel* find_kernel(const FewRowsUnit& few, std::string_view format) {
+const FewRowsKernel* find_kernel(const FewRowsKernels& kernels, std::string_view format) {
   const std::string_view stem = format.substr(0, format.find('-'));
-  for (const FewRowsKernels& kernels : {few.kernels, *few.blocks}) {
-    const FewRowsKernel* end = kernels.all + kernels.count;
-    const auto* found = std::find_if(kernels.all, end, [&](const FewRowsKernel& k) { return k.format == stem; });
-    if (found != end) return found;
-  }
-  return nullptr;
+  const FewRowsKernel* end = kernels.all + kernels.count;
+  const auto* found = std::find_if(kernels.all, end, [&](const FewRowsKernel& k) { return k.format == stem; });
+  return found != end ? found : nullptr;
+}
+const FewRowsKernel* find_kernel(const FewRowsUnit& few, std::string_view format) {
+  const FewRowsKernel* kernel = find_kernel(few.kernels, format);
+  return kernel != nullptr ? kernel : find_kernel(*few.blocks, format);
+}
+/// That of bf16, where this processor has one.
+const FewRowsKernel* find_kernel(const Unit& unit, std::string_view format) {
+  const Bf16Unit* bf16 = bf16_of(unit);
+  const bool has_own = bf16 != nullptr && bf16->few_rows != nullptr;
+  const FewRowsKernel* kernel = has_own ? find_kernel(*bf16->few_rows, format) : nullptr;
+  return kernel != nullptr ? kernel : find_kernel(*unit.few_rows, format);
 }
 
 /// What all tasks of a product share.
@@ -125,6 +134,7 @@ void fetch_first(const RowRun& run, std::int64_t ahead) {
 /// Runs of packed rows that are read side by side with the group of rows of x from `first` on: more where x comes from
 /// the second cache for each of them.
 int runs_for(const FewRowsScheme& scheme, const FewActivations& x, std::int64_t first) {
+  if (scheme.some == nullptr) return kMostRuns;
   const bool far = x.group_rows(first) >= kLeastOfMany && x.group_bytes(first) > blocking().few_near;
   return scheme.many != nullptr && far ? kMostRuns : 2;
 }
@@ -245,8 +255,7 @@ bool suits_few_rows(const FewRowsUnit& few, const Format& format) {
 
 void multiply_few_rows(const Unit& unit, FewScheme scheme, const Matrix& x, const PackedRows& w, const Output& y,
                        bool deterministic, std::int64_t products) {
-  const FewRowsUnit& few = *unit.few_rows;
-  const FewRowsKernel* kernel = find_kernel(few, w.format().name);
+  const FewRowsKernel* kernel = find_kernel(unit, w.format().name);
   if (kernel == nullptr) {
     const bool fast = scheme == FewScheme::fast && unit.fast.multiply != nullptr;
     return multiply_along_integer(unit, fast ? unit.fast : unit.standard, x, w, y);

@@ -16,6 +16,17 @@ namespace nibble_test {
 
 namespace cpu = nibble::detail::cpu;
 
+#ifdef __x86_64__
+namespace {
+
+cpu::Unit without_bf16(cpu::Unit unit) {
+  unit.bf16 = nullptr;
+  return unit;
+}
+
+}  // namespace
+#endif
+
 const std::vector<UnitUnderTest>& units_under_test() {
   static const std::vector<UnitUnderTest> units = [] {
     std::vector<UnitUnderTest> found;
@@ -23,6 +34,13 @@ const std::vector<UnitUnderTest>& units_under_test() {
     for (const cpu::Unit* unit : cpu::available_units()) {
       found.push_back({unit->name, unit, cpu::kernels_of(*unit), emulated});
     }
+#ifdef __x86_64__
+    // Where this processor has products of bf16, what a unit has for others that lack them; a few cases will do.
+    static const cpu::Unit plain = without_bf16(cpu::kAvx512Unit);
+    if (cpu::find_unit(plain.name) != nullptr && cpu::bf16_of(cpu::kAvx512Unit) != nullptr) {
+      found.push_back({"avx512_without_bf16", &plain, cpu::kernels_of(plain), true});
+    }
+#endif
 #ifdef NIBBLE_TEST_SIMDE_AVX2
     found.push_back({"avx2_simde", &cpu::kAvx2Simde, cpu::kernels_of(cpu::kAvx2Simde), true});
 #endif

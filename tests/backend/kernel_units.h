@@ -8,7 +8,8 @@
 
 namespace nibble_test {
 
-/// A unit as the tests run it: natively, or compiled a second time through SIMDe where the processor may lack it.
+/// A unit as the tests run it: natively, without a part of it, or compiled a second time through SIMDe where the
+/// processor may lack it.
 struct UnitUnderTest {
   std::string name;
   const nibble::detail::cpu::Unit* unit;

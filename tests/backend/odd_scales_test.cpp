@@ -1,5 +1,5 @@
-// Scales and biases that are infinite or NaN, anywhere in a packed weight: kernels, decoders and gathers give the
-// pattern of infinities and NaN that a dense product with the reference's decode has.
+// Scales, biases and codes that are infinite or NaN, anywhere in a packed weight: kernels, decoders and gathers give
+// the pattern of infinities and NaN that a dense product with the reference's decode has.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -27,9 +27,21 @@ bool spoil_exponent(const Tensor& packed, Random& random, float value) {
   return true;
 }
 
-/// Puts the value into the place of a scale or, where the format has one, of a bias; false where there is none for it.
+/// Of E5M2: a code that is infinite.
+bool spoil_code(const Tensor& packed, Random& random, float value) {
+  const nb::Packing& packing = *packed.packing();
+  if (packing.format->name != "fp8_e5m2" || !std::isinf(value)) return false;
+  const Tensor& codes = packing.components[0];
+  nb::detail::mutable_bytes(codes)[pick(random, 0, static_cast<int>(codes.nbytes()) - 1)] =
+      value > 0 ? std::byte{0x7c} : std::byte{0xfc};
+  return true;
+}
+
+/// Puts the value into the place of a scale or, where the format has one, of a bias or a code; false where there is
+/// none for it.
 bool spoil(const Tensor& packed, Random& random, float value) {
   const nb::Packing& packing = *packed.packing();
+  if (spoil_code(packed, random, value)) return true;
   std::vector<Tensor> floats;  // scales, biases
   for (const Tensor& t : packing.components) {
     if (is_floating(t.dtype())) floats.push_back(t);

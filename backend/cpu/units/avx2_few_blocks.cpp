@@ -253,6 +253,7 @@ using Fast = typename Schemes<kBits>::Fast;
 
 #include "backend/cpu/units/few_blocks.inl.h"
 #include "backend/cpu/units/few_streams.inl.h"
+#include "backend/cpu/units/few_table.inl.h"
 
 }  // namespace
 

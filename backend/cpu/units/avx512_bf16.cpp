@@ -2,11 +2,13 @@
 #ifndef NIBBLE_BF16  // the tests define it to compile this file again through SIMDe
 #define NIBBLE_BF16 kAvx512Bf16
 #define NIBBLE_BF16_PANEL kAvx512Bf16Panel
+#define NIBBLE_BF16_FEW_FLOATS kAvx512Bf16FewFloats
 #define NIBBLE_HAS_BF16 (__builtin_cpu_supports("avx512bf16") != 0)
 #include <immintrin.h>
 #endif
 
 #include "backend/cpu/units/attention.h"
+#include "backend/cpu/units/few_rows.h"
 #include "backend/cpu/units/probe.h"
 #include "backend/cpu/units/unit.h"
 
@@ -32,8 +34,10 @@ bool runs_here() { return NIBBLE_HAS_BF16; }
 }  // namespace
 
 extern const PanelKernel NIBBLE_BF16_PANEL;
+extern const FewRowsKernels NIBBLE_BF16_FEW_FLOATS;
 extern const Bf16Unit NIBBLE_BF16;
-const Bf16Unit NIBBLE_BF16 = {runs_here, multiply_panel, &NIBBLE_BF16_PANEL, &kAvx512Bf16Probes};
+const Bf16Unit NIBBLE_BF16 = {runs_here, multiply_panel, &NIBBLE_BF16_PANEL, &kAvx512Bf16Probes,
+                              &NIBBLE_BF16_FEW_FLOATS};
 
 }  // namespace cpu
 }  // namespace detail

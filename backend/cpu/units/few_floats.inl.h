@@ -23,6 +23,7 @@ inline bool place_row(const float* x, std::int64_t k, const std::uint8_t*, std::
 /// Of a run of some packed rows.
 template <class Stream>
 struct FloatRun {
+  static constexpr int kXBytes = 4;  ///< of an activation
   static constexpr int kVectors = kFloatRun<Stream> / kLanes;
   F w[kPackedRows][kVectors];
   F scale[kPackedRows];  ///< of each lane's group
@@ -39,10 +40,10 @@ struct FloatRun {
     });
   }
   /// y += x · w for one row of x.
-  [[gnu::always_inline]] void add_to(const float* x, F (&y)[kPackedRows]) const {
+  [[gnu::always_inline]] void add_to(const unsigned char* x, F (&y)[kPackedRows]) const {
     F sums[kPackedRows][2] = {};
     each<kVectors>([&](auto v) __attribute__((always_inline)) {
-      const F xs = load_f32(x + v * kLanes);
+      const F xs = load_f32(reinterpret_cast<const float*>(x) + v * kLanes);
       each<kPackedRows>([&](auto r)
                             __attribute__((always_inline)) { sums[r][v % 2] = fma(w[r][v], xs, sums[r][v % 2]); });
     });
@@ -53,9 +54,18 @@ struct FloatRun {
       y[r] = fma(sum, scale[r], y[r]);
     });
   }
+  /// The two for the only row of x.
+  template <int kRun, Element kScale>
+  [[gnu::always_inline]] static void add_once(const StreamBlock<Stream, kScale> (&blocks)[kPackedRows],
+                                              const unsigned char* x, F (&y)[kPackedRows]) {
+    FloatRun w;
+    w.template read<kRun>(blocks);
+    w.add_to(x, y);
+  }
 };
 
-template <class Stream, bool kOne>
+/// Runs, each against all rows of x.
+template <class Stream, class Run, bool kOne>
 struct FloatProduct {
   template <Element kScale>
   struct By {
@@ -63,27 +73,27 @@ struct FloatProduct {
       for_packed_rows(
           a, [&](const RowBytes* rows, float* const* sums) __attribute__((always_inline)) {
             F y[kPackedRows] = {};
-            const auto* x = reinterpret_cast<const float*>(a.x);
+            const unsigned char* x = a.x;
             for_blocks<Stream, kScale>(
                 rows,
                 a.part, [&](const StreamBlock<Stream, kScale>(&blocks)[kPackedRows]) __attribute__((always_inline)) {
                   multiply(blocks, x, a.x_rows, sums, y);
-                  x += a.x_rows * kBlockWeights;
+                  x += a.x_rows * kBlockWeights * Run::kXBytes;
                 });
             for (int r = 0; kOne && r < kPackedRows; ++r) store_f32(sums[r], y[r]);
           });
     }
     [[gnu::always_inline]] static void multiply(const StreamBlock<Stream, kScale> (&blocks)[kPackedRows],
-                                                const float* x, std::int64_t x_rows, float* const* sums,
+                                                const unsigned char* x, std::int64_t x_rows, float* const* sums,
                                                 F (&y)[kPackedRows]) {
       each<kBlockWeights / kFloatRun<Stream>>([&](auto run) __attribute__((always_inline)) {
-        FloatRun<Stream> w;
-        w.template read<run>(blocks);
-        const float* xs = x + run * kFloatRun<Stream>;
+        const unsigned char* xs = x + run * kFloatRun<Stream> * Run::kXBytes;
         if constexpr (kOne) {
-          w.add_to(xs, y);
+          Run::template add_once<run>(blocks, xs, y);
         } else {
-          for (std::int64_t m = 0; m < x_rows; ++m, xs += kBlockWeights) {
+          Run w;
+          w.template read<run>(blocks);
+          for (std::int64_t m = 0; m < x_rows; ++m, xs += kBlockWeights * Run::kXBytes) {
             F some[kPackedRows];
             for (int r = 0; r < kPackedRows; ++r) some[r] = load_f32(sums[r] + m * kLanes);
             w.add_to(xs, some);
@@ -95,13 +105,18 @@ struct FloatProduct {
   };
 };
 
+/// pack_of is what lays x out for Run.
+template <class Stream, class Run>
+constexpr FewRowsScheme float_scheme_of(decltype(FewRowsScheme::pack) pack_of) {
+  return {kChunkWeights,
+          Run::kXBytes * kChunkWeights,
+          nullptr,
+          pack_of,
+          nullptr,
+          by_scales<Stream, FloatProduct<Stream, Run, true>::template By>,
+          by_scales<Stream, FloatProduct<Stream, Run, false>::template By>};
+}
 template <class Stream>
 constexpr FewRowsScheme float_scheme() {
-  return {kChunkWeights,
-          4 * kChunkWeights,
-          nullptr,
-          place_row,
-          nullptr,
-          by_scales<Stream, FloatProduct<Stream, true>::template By>,
-          by_scales<Stream, FloatProduct<Stream, false>::template By>};
+  return float_scheme_of<Stream, FloatRun<Stream>>(place_row);
 }

@@ -56,9 +56,10 @@ struct FewRowsScheme {
   /// A packed row of some blocks `joined` times, each where the last one left off: at least a chunk, at most
   /// kMostJoinedBlocks, and together whole chunks. Null where `one` takes no joined rows.
   void (*repeat)(const unsigned char* packed, std::int64_t blocks, std::int64_t joined, unsigned char* out);
-  void (*one)(const FewRowsProduct& args);             ///< sums = x · w for one row of x, of two runs
-  void (*some)(const FewRowsProduct& args);            ///< sums += x · w of two runs, of rows that are not joined
-  void (*many)(const FewRowsProduct& args) = nullptr;  ///< the same of kMostRuns, where that is faster
+  void (*one)(const FewRowsProduct& args);   ///< sums = x · w for one row of x, of two runs
+  void (*some)(const FewRowsProduct& args);  ///< sums += x · w of two runs, of rows that are not joined
+  /// The same of kMostRuns, where that is faster; where it always is, `some` is null and `one` takes as many, too.
+  void (*many)(const FewRowsProduct& args) = nullptr;
 };
 
 enum class FewScheme : std::uint8_t { standard, fast };
@@ -90,6 +91,7 @@ extern const FewRowsUnit kAvx2FewRows;
 extern const FewRowsKernels kAvx2FewBlocks;
 extern const FewRowsUnit kAvx512FewRows;
 extern const FewRowsKernels kAvx512FewBlocks;
+extern const FewRowsKernels kAvx512Bf16FewFloats;
 #elif defined(__aarch64__)
 extern const FewRowsUnit kNeonFewRows;
 extern const FewRowsKernels kNeonFewBlocks;

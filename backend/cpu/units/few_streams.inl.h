@@ -339,13 +339,3 @@ constexpr FewRowsKernel stream_kernel() {
     return {Stream::kName, {float_scheme<Stream>(), float_scheme<Stream>()}};
   }
 }
-
-template <class...>
-struct Types {};
-template <class Blocks, class Streams>
-struct FewKernels;
-template <class... Block, class... Stream>
-struct FewKernels<Types<Block...>, Types<Stream...>> {
-  static constexpr FewRowsKernel all[] = {block_kernel<Block>()..., stream_kernel<Stream>()...};
-};
-constexpr auto& kFewKernels = FewKernels<AllBlocks<Types>, AllStreams<Types>>::all;

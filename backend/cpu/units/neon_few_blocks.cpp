@@ -238,6 +238,7 @@ inline F numbers_of_sums(int32x4_t sums, const unsigned char* more) {
 
 #include "backend/cpu/units/few_blocks.inl.h"
 #include "backend/cpu/units/few_streams.inl.h"
+#include "backend/cpu/units/few_table.inl.h"
 
 }  // namespace
 

@@ -93,6 +93,7 @@ struct FloatFunctions {
   Of exp, sigmoid, silu, gelu, gelu_tanh;
 };
 
+struct FewRowsKernels;
 struct FewRowsUnit;
 struct AttentionUnit;
 struct PanelKernel;
@@ -106,6 +107,8 @@ struct Bf16Unit {
   void (*multiply)(const PanelProduct& args);
   const PanelKernel* attention;  ///< of precision fast; null where there is none
   const Probes* probes;          ///< null where there are none
+  /// Of formats that few rows of x meet as bf16, which the unit's own `few_rows` have, too; null where there are none.
+  const FewRowsKernels* few_rows = nullptr;
 };
 
 struct Unit {
