@@ -252,6 +252,9 @@ template <int kBits>
 using Fast = typename Schemes<kBits>::Fast;
 
 #include "backend/cpu/units/few_blocks.inl.h"
+// what these have for some of its formats, before they are instantiated
+#include "backend/cpu/units/avx2_grids.inl.h"
+// all formats
 #include "backend/cpu/units/few_streams.inl.h"
 #include "backend/cpu/units/few_table.inl.h"
 
