@@ -107,10 +107,13 @@ bool supports(const Unit& unit, const MatmulQuery& q) {
   return precision <= q.precision && q.orientation == orientation && kind(unit, q);
 }
 bool is_affine(const Unit&, const MatmulQuery& q) { return q.format != nullptr && suits_integers(*q.format); }
-/// Many rows are faster as tiles, which add up in another order.
+/// Many rows are faster as tiles, which add up in another order. Those of names are tiles of fp32, while few rows at
+/// fast meet bytes.
 bool is_few(const Unit& unit, const MatmulQuery& q) {
-  return q.format != nullptr && suits_few_rows(*unit.few_rows, *q.format) &&
-         (q.deterministic || q.rows <= unit.few_rows->most_rows);
+  if (q.format == nullptr || !suits_few_rows(*unit.few_rows, *q.format)) return false;
+  const bool names =
+      q.precision == Precision::fast && q.format->family == Family::codebook && !suits_integers(*q.format);
+  return q.deterministic || q.rows <= (names ? unit.few_rows->most_named_rows : unit.few_rows->most_rows);
 }
 
 bool has_fast(const Unit& unit) { return unit.fast.multiply != nullptr; }

@@ -375,7 +375,7 @@ class BlockSource {
 
 extern const FewRowsKernels NIBBLE_FEW_BLOCKS;
 extern const FewRowsUnit NIBBLE_FEW_ROWS;
-const FewRowsUnit NIBBLE_FEW_ROWS = few_rows_unit<AffineSource, BlockSource, Tiles>(12, &NIBBLE_FEW_BLOCKS, false);
+const FewRowsUnit NIBBLE_FEW_ROWS = few_rows_unit<AffineSource, BlockSource, Tiles>(12, 12, &NIBBLE_FEW_BLOCKS, false);
 
 }  // namespace cpu
 }  // namespace detail

@@ -394,7 +394,7 @@ class BlockSource<Block8_0> {
 
 extern const FewRowsKernels NIBBLE_FEW_BLOCKS;
 extern const FewRowsUnit NIBBLE_FEW_ROWS;
-const FewRowsUnit NIBBLE_FEW_ROWS = few_rows_unit<AffineSource, BlockSource, Tiles>(24, &NIBBLE_FEW_BLOCKS);
+const FewRowsUnit NIBBLE_FEW_ROWS = few_rows_unit<AffineSource, BlockSource, Tiles>(24, 40, &NIBBLE_FEW_BLOCKS);
 
 }  // namespace cpu
 }  // namespace detail

@@ -78,7 +78,8 @@ struct FewRowsKernels {
 };
 
 struct FewRowsUnit {
-  int most_rows;  ///< of x, up to which this is faster than tiles
+  int most_rows;        ///< of x, up to which this is faster than tiles
+  int most_named_rows;  ///< the same of tiles of fp32, at fast, where codes name numbers
   /// The sums of the lanes of n vectors, `pitch` floats apart.
   void (*reduce)(const float* acc, std::int64_t pitch, std::int64_t n, float* out);
   FewRowsKernels kernels;

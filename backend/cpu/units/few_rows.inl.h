@@ -275,7 +275,8 @@ constexpr FewRowsKernel kFewRowsKernels[] = {
     few_rows_kernel<Many, Block<Block8_0>>("q8_0"),
 };
 template <template <int> class Affine, template <class> class Block, class Many = NoTiles>
-constexpr FewRowsUnit few_rows_unit(int most_rows, const FewRowsKernels* blocks, bool side_by_side = true) {
+constexpr FewRowsUnit few_rows_unit(int most_rows, int most_named_rows, const FewRowsKernels* blocks,
+                                    bool side_by_side = true) {
   constexpr auto& kernels = kFewRowsKernels<Affine, Block, Many>;
-  return {most_rows, reduce, {kernels, sizeof(kernels) / sizeof(FewRowsKernel)}, blocks, side_by_side};
+  return {most_rows, most_named_rows, reduce, {kernels, sizeof(kernels) / sizeof(FewRowsKernel)}, blocks, side_by_side};
 }

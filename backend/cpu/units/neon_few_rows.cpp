@@ -290,7 +290,7 @@ class BlockSource : public Schemes<false>, public CountedChunks {
 
 }  // namespace
 
-const FewRowsUnit kNeonFewRows = few_rows_unit<AffineSource, BlockSource>(10, &kNeonFewBlocks);
+const FewRowsUnit kNeonFewRows = few_rows_unit<AffineSource, BlockSource>(10, 10, &kNeonFewBlocks);
 
 }  // namespace cpu
 }  // namespace detail
