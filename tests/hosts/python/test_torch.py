@@ -14,6 +14,9 @@ import torch.nn.functional as F  # noqa: E402
 
 import nibble.torch as nt  # noqa: E402
 
+OLD = not hasattr(torch.Tensor, "__dlpack_c_exchange_api__")  # some of what is tested is younger than torch 2.4
+
+
 def rand(*shape, dtype=torch.float32, seed=0):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)).to(dtype)
 
@@ -83,7 +86,7 @@ def test_layers_that_nobody_looks_at_take_the_short_way():
     want = F.linear(x, D)
     with torch.no_grad():
         close(F.linear(x, w), want)
-        assert w.at_hand is not None
+        assert w.at_hand is not None or OLD  # which exchanges no tensors by DLPack's table
         close(F.linear(x, w, torch.ones(128)), want + 1)
         close(F.linear(x[0], w), want[0])
         close(torch.func.vmap(lambda row: F.linear(row, w))(x), want)
@@ -152,7 +155,9 @@ def test_what_cannot_be_packed_is_told():
     assert not isinstance(layer.weight, nt.PackedTensor)
     assert not isinstance(nt.quantize_(torch.nn.Linear(65, 4)).weight, nt.PackedTensor)
     elsewhere = torch.Tensor._make_wrapper_subclass(ValuesElsewhere, (4, 64), dtype=torch.float32)
-    with pytest.raises(NotImplementedError, match="no memory of its own"):
+    # Older torch asks the tensor itself, which refuses.
+    refusal = (AssertionError, "nobody computes") if OLD else (NotImplementedError, "no memory of its own")
+    with pytest.raises(refusal[0], match=refusal[1]):
         nt.quantize(elsewhere)
 
 
@@ -308,6 +313,7 @@ def test_tracing():
     close(compiled(ids).detach(), model(ids).detach())
 
 
+@pytest.mark.skipif(OLD, reason="torch exports no subclasses of tensors")
 @pytest.mark.parametrize("strict", [False, True])
 def test_exported_programs(strict):
     model = packed_model(bits=8).eval()
@@ -379,8 +385,9 @@ def test_memory_that_packed_tensors_have_not_is_not_handed_out(tmp_path):
         torch.from_dlpack(w)
     for v in (w, w.T, w[3:9], w.to(torch.bfloat16), copy.deepcopy(w), torch.nn.Parameter(w, requires_grad=False)):
         assert v.data_ptr() == 0
-        for export in (torch.utils.dlpack.to_dlpack, torch._C._to_dlpack_versioned):  # they ask no override
-            with pytest.raises(RuntimeError, match="Cannot access data pointer"):
+        versioned = [] if OLD else [torch._C._to_dlpack_versioned]
+        for export in (torch.utils.dlpack.to_dlpack, *versioned):  # they ask no override
+            with pytest.raises(RuntimeError, match="forbids decoding" if OLD else "Cannot access data pointer"):
                 export(v)
     with pytest.raises(RuntimeError, match="save_pretrained and safetensors take it after"):
         w.storage()

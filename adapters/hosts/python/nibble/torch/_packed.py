@@ -199,8 +199,9 @@ class PackedTensor(torch.Tensor):
             result = implementation(func, *args, **kwargs)
             if result is not NotImplemented:
                 return result
-        if func._can_decompose():  # in inference mode, what is composed of others comes whole
-            return func.decompose(*args, **kwargs)
+        result = func.decompose(*args, **kwargs)  # in inference mode, what is composed of others comes whole
+        if result is not NotImplemented:
+            return result
         if func._schema.is_mutable and isinstance(args[0], PackedTensor):
             raise RuntimeError(f"{func}: {args[0]!r} does not change")
         dense = lambda x: x.dequantize() if isinstance(x, PackedTensor) else x  # noqa: E731
@@ -267,7 +268,7 @@ def _linear(func: Any, x: torch.Tensor, w: torch.Tensor, bias: torch.Tensor | No
     return y if bias is None else y + bias
 
 
-@_implements(aten._grouped_mm.default)
+@_implements(*([aten._grouped_mm.default] if hasattr(aten, "_grouped_mm") else []))  # older torch has none
 def _grouped_mm(
     func: Any,
     x: torch.Tensor,
