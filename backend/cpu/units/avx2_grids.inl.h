@@ -1,6 +1,7 @@
-// IQ1's rows of the grid for AVX2: their names, and whether an eighth is taken off each, by vectors for a whole block;
-// then row by row nothing is left but loads. Included inside a unit's unnamed namespace after few_blocks.inl.h, before
-// its columns are instantiated.
+// The IQ formats for AVX2: of IQ1 the names of a block's rows, and whether an eighth is taken off each, by vectors, so
+// that row by row nothing is left but loads; of the others a block's signs, once and in a register: a vector that is
+// read after parts of it were written waits for memory. Included inside a unit's unnamed namespace after
+// few_blocks.inl.h, before its columns are instantiated.
 
 /// A word for each row of a block: its name; and in either byte what is added to its numbers, 1 or −1.
 struct ShiftedRows {
@@ -67,4 +68,58 @@ requires(Block::kShiftedRows > 0) class BlockColumns<Block> {
  private:
   static_assert(kPackedRows == 1);
   ShiftedRows rows_;
+};
+
+inline EightBits words_of(__m256i a) { return __builtin_bit_cast(EightBits, a); }
+/// See with_eighth_signs.
+inline __m256i with_eighths(EightBits sevens) {
+  EightBits odd = sevens ^ sevens >> 4;
+  odd ^= odd >> 2;
+  odd ^= odd >> 1;
+  return __builtin_bit_cast(__m256i, sevens | (odd & 0x01010101) << 7);
+}
+/// See signs_of_32.
+inline __m256i signs_of_words(__m256i words) {
+  const EightBits word = words_of(words), pairs = (word & 0x3fff) | (word & 0xfffc000) << 2;
+  return with_eighths((pairs & 0x7f007f) | (pairs & 0x3f803f80) << 1);
+}
+inline __m256i block_signs(IQ2XXS, const unsigned char* block) {
+  const __m256 low = _mm256_castsi256_ps(load256(block + 2)), high = _mm256_castsi256_ps(load256(block + 34));
+  const __m256i odd = _mm256_castps_si256(_mm256_shuffle_ps(low, high, 0xdd));  // of halves by turns
+  return signs_of_words(_mm256_permute4x64_epi64(odd, 0xd8));
+}
+inline __m256i block_signs(IQ3XXS, const unsigned char* block) { return signs_of_words(load256(block + 66)); }
+inline __m256i block_signs(IQ2XS, const unsigned char* block) {
+  const __m256i low = _mm256_srli_epi16(load256(block + 2), 9), high = _mm256_srli_epi16(load256(block + 34), 9);
+  return with_eighths(words_of(_mm256_permute4x64_epi64(_mm256_packus_epi16(low, high), 0xd8)));
+}
+inline __m256i block_signs(IQ2S, const unsigned char* block) { return load256(block + 34); }
+inline __m256i block_signs(IQ3S, const unsigned char* block) { return load256(block + 74); }
+
+template <class Block>
+concept HasSigns = requires(const unsigned char* block) {
+  block_signs(Block{}, block);
+};
+template <HasSigns Block>
+class BlockColumns<Block> {
+ public:
+  [[gnu::always_inline]] void read(const unsigned char* const (&in)[kPackedRows]) {
+    in_ = in[0];
+    signs_ = block_signs(Block{}, in_);
+  }
+  [[gnu::always_inline]] void part(int, int p, Columns (&codes)[4]) const {
+    const Columns signs = {p == 0 ? _mm256_permute2x128_si256(signs_, signs_, 0x00)
+                                  : _mm256_permute2x128_si256(signs_, signs_, 0x11)};
+    Columns rows[4];
+#pragma GCC unroll 4
+    for (int s = 0; s < 4; ++s) {
+      rows[s] = Columns::rows([&](int r) { return Block::row(in_, r); }, 4 * s, p);
+      rows[s] = rows[s].around(Block::kZero, signs.pick(kBytesOfWeights[s], p));
+    }
+    transpose_groups(rows, codes);
+  }
+
+ private:
+  const unsigned char* in_;
+  __m256i signs_;
 };
