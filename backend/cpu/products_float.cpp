@@ -14,11 +14,11 @@ namespace {
 
 using namespace products_float;
 
-constexpr std::int64_t kAcrossStep = 128;  // outputs side by side in memory that are read together
-constexpr std::int64_t kAcrossRows = 32;   // rows of them, each a line or two, that are decoded in turn
-constexpr std::int64_t kLeastShare = 24;   // rows of x that are worth a thread's making panels anew
-constexpr std::int64_t kMostTurned = 256;  // rows of x; more come from farther than panels of weights
-constexpr std::int64_t kFewRows = 8;       // for so few, panels are not worth their making
+constexpr std::int64_t kAcrossStep = 128;                 // outputs side by side in memory that are read together
+constexpr std::int64_t kAcrossRows = 32, kDenseRows = 8;  // rows of them that are decoded in turn
+constexpr std::int64_t kLeastShare = 24;                  // rows of x that are worth a thread's making panels anew
+constexpr std::int64_t kMostTurned = 256;                 // rows of x; more come from farther than panels of weights
+constexpr std::int64_t kFewRows = 8;                      // for so few, panels are not worth their making
 
 void zero(float* p, std::int64_t count) { std::memset(p, 0, static_cast<std::size_t>(count) * sizeof(float)); }
 
@@ -92,11 +92,11 @@ class PanelsAcross final : public Panels {
   void fill(std::int64_t n, std::int64_t k, std::int64_t count, float* panels) const override {
     const std::int64_t real = std::min(step(), outputs() - n), columns = unit_.floats->panel_columns;
     alignas(64) float room[kAcrossRows * kChunk];
-    for (std::int64_t i = 0; i < count; i += kAcrossRows) {
-      const std::int64_t rows = std::min(kAcrossRows, count - i);
-      if (w_.in_place() != nullptr) {  // so many lines that tiles ask for but a part of them
-        for (std::int64_t r = 0; r < rows; ++r) w_.fetch(k + i + r + kAcrossRows, n, real);
-      }
+    const bool dense = w_.in_place() != nullptr;  // in so many lines that tiles ask for but a part of them
+    const std::int64_t most = dense ? kDenseRows : kAcrossRows;
+    for (std::int64_t i = 0; i < count; i += most) {
+      const std::int64_t rows = std::min(most, count - i);
+      for (std::int64_t r = 0; dense && r < rows; ++r) w_.fetch(k + i + r + kDenseRows, n, real);
       if (columns % w_.cut() == 0) {
         for (std::int64_t c = 0; c < real; c += columns)
           w_.decode_rows(k + i, rows, n + c, std::min(columns, real - c), columns,
@@ -202,7 +202,7 @@ class PairsAcross final : public Pairs {
     for (std::int64_t i = 0; i < count; ++i) {
       const std::byte* even = w_.at(2 * (k + i), n);
       const std::byte* odd = w_.at(2 * (k + i) + 1, n);
-      for (const std::int64_t ahead : {kAcrossRows, kAcrossRows + 1}) w_.fetch(2 * (k + i) + ahead, n, real);
+      for (const std::int64_t ahead : {kDenseRows, kDenseRows + 1}) w_.fetch(2 * (k + i) + ahead, n, real);
       for (std::int64_t c = 0; c < real; c += columns) {
         auto* words = reinterpret_cast<std::uint32_t*>(panels + c * kPanelDepth + i * columns);
         const std::int64_t here = std::min(columns, real - c);
