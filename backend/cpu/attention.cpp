@@ -204,7 +204,6 @@ class Attention {
     cpu::FewQueries few{};
     few.rows = t.rows;
     few.keys = keys;
-    few.reach = as_it_lies ? limit_of(t.cache, t.first + t.rows - 1) - begin : keys;
     few.depth = depth;
     few.width = width;
     few.q = q;

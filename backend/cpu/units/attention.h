@@ -22,7 +22,6 @@ struct CacheRows {
 /// Few queries against a range of keys: the cache is read once, as it lies, a vector of a row at a time.
 struct FewQueries {
   std::int64_t rows, keys;
-  std::int64_t reach;         ///< keys from the first on that are to be read, by others too
   std::int64_t depth, width;  ///< of a key, of a value; multiples of the unit's lanes
   const float* q;             ///< (rows, depth), times the scale
   CacheRows k, v;

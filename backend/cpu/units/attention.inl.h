@@ -176,13 +176,37 @@ struct Q8Row {
 /// How many rows on the cache is asked for: so far that memory has the time of it, and so near that all of it has room
 /// in the first cache. (Asked into the second one, it is read a seventh slower.)
 inline std::int64_t rows_ahead(std::int64_t row_bytes) { return 8192 / (row_bytes > 0 ? row_bytes : 1); }
-/// Asks for bytes of row `key` as they stand `ahead` rows on, if that one is to be read. (Not inlined, gcc would drop
-/// it for having no effect.)
-[[gnu::always_inline]] inline void prefetch(const FewQueries& t, const unsigned char* row, std::int64_t key,
-                                            std::int64_t stride, std::int64_t ahead, std::int64_t bytes) {
-  if (key + ahead >= t.reach) return;
-  for (std::int64_t b = 0; b < bytes; b += 64) __builtin_prefetch(row + ahead * stride + b);
+/// Asks for the first bytes of a row. (Not inlined, gcc would drop it for having no effect.)
+[[gnu::always_inline]] inline void prefetch(const unsigned char* row, std::int64_t bytes) {
+  for (std::int64_t b = 0; b < bytes; b += 64) __builtin_prefetch(row + b);
 }
+/// Of keys, or past the last one of values, which are read after them.
+[[gnu::always_inline]] inline void prefetch_key(const FewQueries& t, std::int64_t key, std::int64_t key_bytes,
+                                                std::int64_t value_bytes) {
+  if (key < t.keys) return prefetch(t.k.data + key * t.k.stride, key_bytes);
+  if (key < 2 * t.keys) prefetch(t.v.data + (key - t.keys) * t.v.stride, value_bytes);
+}
+
+/// Asks for rows line by line, between other work, into the second cache.
+class LineByLine {
+ public:
+  LineByLine(const CacheRows& rows, std::int64_t begin, std::int64_t end, std::int64_t bytes)
+      : row_(rows.data + begin * rows.stride), stride_(rows.stride), left_(end - begin), bytes_(bytes) {}
+
+  [[gnu::always_inline]] void ask() {
+    if (left_ <= 0) return;
+    __builtin_prefetch(row_ + at_, 0, 2);
+    at_ += 64;
+    if (at_ < bytes_) return;
+    at_ = 0;
+    row_ += stride_;
+    --left_;
+  }
+
+ private:
+  const unsigned char* row_;
+  std::int64_t stride_, left_, bytes_, at_ = 0;
+};
 
 /// The scores of kRows queries with four keys.
 template <class Row, int kRows>
@@ -204,7 +228,8 @@ inline void few_scores(const FewQueries& t, std::int64_t row, std::int64_t key) 
   unrolled<kRows>([&](auto r) { sums_of_four(sums[r.value], scores + r.value * t.pitch); });
 }
 
-inline void few_weights(const FewQueries& t, std::int64_t row) {
+/// The scores of a row become weights; meanwhile memory is asked for what is read next.
+inline void few_weights(const FewQueries& t, std::int64_t row, LineByLine& next) {
   float* s = t.weights + row * t.pitch;
   const std::int64_t seen = t.visible[row];
   if (t.bias) {
@@ -225,6 +250,7 @@ inline void few_weights(const FewQueries& t, std::int64_t row) {
     const F weight = exp_of_negative(add(load_f32(s + j), base));
     total = add(total, weight);
     store_f32(s + j, weight);
+    next.ask();
   }
   t.largest[row] = largest;
   t.total[row] = sum(total);
@@ -245,7 +271,7 @@ inline void few_values(const FewQueries& t, std::int64_t row, std::int64_t colum
   for (std::int64_t j = begin; j < end; ++j, value += t.v.stride) {
     F v[kColumns];
     for (int c = 0; c < kColumns; ++c) v[c] = Row::load(value, column + c * kLanes);
-    prefetch(t, value + Row::bytes(column), j, t.v.stride, ahead, Row::bytes(kColumns * kLanes));
+    if (j + ahead < t.keys) prefetch(value + ahead * t.v.stride + Row::bytes(column), Row::bytes(kColumns * kLanes));
     for (int r = 0; r < kRows; ++r) {
       const F weight = broadcast(weights[r * t.pitch + j]);
       for (int c = 0; c < kColumns; ++c) sums[r][c] = fma(weight, v[c], sums[r][c]);
@@ -258,14 +284,15 @@ inline void few_values(const FewQueries& t, std::int64_t row, std::int64_t colum
 
 template <class Row>
 void attend_few(const FewQueries& t) {
-  const std::int64_t ahead = rows_ahead(Row::bytes(t.depth));
+  const std::int64_t depth_bytes = Row::bytes(t.depth), width_bytes = Row::bytes(t.width);
+  const std::int64_t ahead = rows_ahead(depth_bytes);
+  for (std::int64_t key = 0; key < ahead; ++key) prefetch_key(t, key, depth_bytes, width_bytes);
   for (std::int64_t key = 0; key < t.keys; key += 4) {
-    for (std::int64_t j = key; j < key + 4; ++j) {
-      prefetch(t, t.k.data + j * t.k.stride, j, t.k.stride, ahead, Row::bytes(t.depth));
-    }
+    for (std::int64_t j = key; j < key + 4; ++j) prefetch_key(t, j + ahead, depth_bytes, width_bytes);
     for_strips<kFewRows>(0, t.rows, [&](auto rows, std::int64_t row) { few_scores<Row, rows.value>(t, row, key); });
   }
-  for (std::int64_t row = 0; row < t.rows; ++row) few_weights(t, row);
+  LineByLine next(t.v, ahead, t.keys, width_bytes);
+  for (std::int64_t row = 0; row < t.rows; ++row) few_weights(t, row, next);
   for (std::int64_t i = 0; i < t.rows * t.width; ++i) t.out[i] = 0;
   constexpr std::int64_t kSpan = 32;  // values that stay in the first-level cache for all columns and queries
   for (std::int64_t key = 0; key < t.keys; key += kSpan) {
