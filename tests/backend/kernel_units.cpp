@@ -52,14 +52,10 @@ const std::vector<UnitUnderTest>& units_under_test() {
   return units;
 }
 
-namespace {
-
 bool soaks() {
   const char* soak = std::getenv("NIBBLE_SOAK");
   return soak != nullptr && *soak == '1';
 }
-
-}  // namespace
 
 int repetitions(int all) { return soaks() ? all : (all + 49) / 50; }
 

@@ -20,6 +20,8 @@ const std::vector<UnitUnderTest>& units_under_test();
 
 /// NIBBLE_SOAK=1 runs every random case, else a fiftieth. Of units through SIMDe, which are slow, tests ask for fewer.
 int repetitions(int all);
+/// Whether they do: a test that then takes minutes says how far it is.
+bool soaks();
 /// Of this run's random cases: NIBBLE_SEED, else a fixed one, or another at each soak; printed once.
 unsigned seed();
 

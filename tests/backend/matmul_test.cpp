@@ -1,8 +1,18 @@
 // Every kernel of every unit against fp64 on the reference decode.
+#include <cstdio>
+
 #include "tests/backend/matmul_cases.h"
 
 namespace nibble_test {
 namespace {
+
+void tell(const char* unit, int rounds, const std::map<std::string_view, int>& seen) {
+  std::printf("%s: %d rounds; cases:", unit, rounds);
+  for (const auto& [kernel, cases] : seen)
+    std::printf(" %.*s %d", static_cast<int>(kernel.size()), kernel.data(), cases);
+  std::printf("\n");
+  std::fflush(stdout);
+}
 
 TEST_P(Kernels, EveryFormatOrientationAndLayoutHoldsItsPrecision) {
   Random random = this->random();
@@ -12,7 +22,9 @@ TEST_P(Kernels, EveryFormatOrientationAndLayoutHoldsItsPrecision) {
   std::vector<const Format*> formats(nb::detail::format_table().begin(), nb::detail::format_table().end());
   formats.resize(formats.size() * 3 / 2, nullptr);  // dense
   const auto enough = [&](const auto& count) { return count.second >= wanted; };
-  for (int round = 0; !std::all_of(seen.begin(), seen.end(), enough); ++round) {
+  int round = 0;
+  for (; !std::all_of(seen.begin(), seen.end(), enough); ++round) {
+    if (soaks() && round % 1000 == 0) tell(unit().name.c_str(), round, seen);
     ASSERT_LT(round, 10 * wanted) << "some kernel takes none of the cases";
     for (const Orientation orientation : {Orientation::along, Orientation::across}) {
       const Format* format = formats[static_cast<std::size_t>(round) % formats.size()];
@@ -20,6 +32,7 @@ TEST_P(Kernels, EveryFormatOrientationAndLayoutHoldsItsPrecision) {
       if (HasFailure()) return;
     }
   }
+  if (soaks()) tell(unit().name.c_str(), round, seen);
 }
 
 TEST_P(Kernels, ReferenceDistributionsStayWithinFrobeniusBound) {
