@@ -50,6 +50,7 @@ PRODUCTS = {
     "transpose": lambda x, w: x @ w.transpose(-1, -2),
     "permute": lambda x, w: x @ w.permute(1, 0),
     "on the left": lambda x, w: (w @ x.reshape(-1, 256).T).T,
+    "of a vector": lambda x, w: torch.mv(w, x.reshape(-1, 256).sum(0)),
     "across": lambda x, w: x[..., :128] @ w,
 }
 
@@ -141,6 +142,11 @@ def test_gradients_flow_to_activations():
 def test_weights_are_not_trained():
     with pytest.raises(RuntimeError, match="adapter"):
         W.detach().requires_grad_()
+    for weight in (W.detach(), torch.nn.Parameter(W, requires_grad=False)):
+        with pytest.raises(RuntimeError, match="adapter"):
+            weight.requires_grad = True
+        weight.requires_grad = False
+        assert not weight.requires_grad
     with pytest.raises(RuntimeError, match="does not change"):
         W.add_(1)
     with pytest.raises(RuntimeError, match="packed alike"):
@@ -154,6 +160,11 @@ def test_what_cannot_be_packed_is_told():
             nt.quantize_(layer, **wrong)
     assert not isinstance(layer.weight, nt.PackedTensor)
     assert not isinstance(nt.quantize_(torch.nn.Linear(65, 4)).weight, nt.PackedTensor)
+    for call, text in ((lambda: nt.quantize_(layer.weight), r"\[quantize_\] Parameter: takes a torch.nn.Module"),
+                       (lambda: nt.dequantize_(W), r"\[dequantize_\] PackedTensor: takes a torch.nn.Module"),
+                       (lambda: nt.wrap(layer.weight), r"\[wrap\] Parameter: takes a nibble.Tensor")):  # fmt: skip
+        with pytest.raises(TypeError, match=text):
+            call()
     elsewhere = torch.Tensor._make_wrapper_subclass(ValuesElsewhere, (4, 64), dtype=torch.float32)
     # Older torch asks the tensor itself, which refuses.
     refusal = (AssertionError, "nobody computes") if OLD else (NotImplementedError, "no memory of its own")
@@ -213,11 +224,21 @@ def test_embedding_rows_and_experts():
 
 
 def test_what_has_no_packed_kernel_is_decoded_where_that_is_allowed():
-    for function in (torch.exp, lambda w: w + 1, lambda w: w[:, :3], lambda w: w.sum(), lambda w: torch.cat([w, w], 1)):
-        with pytest.raises(nb.ForbiddenError):
+    functions = {"aten.exp": torch.exp, "aten.add": lambda w: w + 1, "aten.slice": lambda w: w[:, :3],
+                 "aten.sum": lambda w: w.sum(), "aten.cat": lambda w: torch.cat([w, w], 1),
+                 "dequantize": lambda w: w.dequantize()}  # fmt: skip
+    for name, function in functions.items():
+        with pytest.raises(nb.ForbiddenError, match=rf"\[{name}.*affine4-g64 \(128, 256\).*forbids") as caught:
             function(W)
+        assert caught.value.code == "fallback_forbidden"
         with nb.options(fallback="allow"):
             close(function(W), function(D))
+    for values in (lambda w: w.numpy(), np.asarray, lambda w: np.array(w.tolist(), np.float32)):
+        with pytest.raises(nb.ForbiddenError):
+            values(W)
+        with nb.options(fallback="allow"):
+            for w, d in ((W, D), (W.T, D.T)):
+                np.testing.assert_array_equal(values(w), d.numpy())
     before = nb.stats()["bytes_dequantized"]
     with nb.options(fallback="allow"):
         torch.exp(W)

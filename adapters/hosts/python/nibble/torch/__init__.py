@@ -55,6 +55,11 @@ def _replace(module: torch.nn.Module, replacement: Callable[[torch.nn.Module, st
     return module
 
 
+def _require_module(op: str, module: Any, otherwise: str) -> None:
+    if not isinstance(module, torch.nn.Module):
+        raise TypeError(f"[{op}] {type(module).__name__}: takes a torch.nn.Module; {otherwise}")
+
+
 def quantize_(
     module: torch.nn.Module,
     *,
@@ -67,6 +72,7 @@ def quantize_(
     weight that an embedding shares stays shared. `where` chooses by the weight's name ("layers.0.mlp.up_proj.weight").
     A weight whose width no group divides stays dense. Raises ArgumentError for bits, a group size or a format that
     there is not."""
+    _require_module("quantize_", module, "quantize() packs a tensor")
     quantize(torch.zeros(1, _ANY_GROUPS), bits=bits, group_size=group_size, format=format)
 
     def packed(child: torch.nn.Module, name: str, parameter: torch.nn.Parameter) -> torch.nn.Parameter | None:
@@ -86,6 +92,7 @@ def quantize_(
 def dequantize_(module: torch.nn.Module, *, where: Callable[[str], bool] | None = None) -> torch.nn.Module:
     """Makes a model's packed weights dense in place, each the values it stood for, and returns it. What is then learnt
     or merged into them is packed again by quantize_()."""
+    _require_module("dequantize_", module, "a packed tensor has dequantize()")
 
     def dense(child: torch.nn.Module, name: str, parameter: torch.nn.Parameter) -> torch.nn.Parameter | None:
         if not isinstance(parameter, PackedTensor) or (where and not where(name)):

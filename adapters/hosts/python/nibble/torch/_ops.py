@@ -14,7 +14,8 @@ from torch.utils.dlpack import from_dlpack
 from torch.utils.dlpack import to_dlpack  # type: ignore[attr-defined]  # public by its page, not by its __all__
 from torch.utils.weak import WeakIdKeyDictionary
 
-from .. import Tensor, UnsupportedError, _nibble
+from .. import Error, ForbiddenError, Tensor, UnsupportedError, _nibble
+from .._errors import error_of
 
 _WEIGHT = "Tensor[] parts, str format, ScalarType dtype, int columns"
 _library = torch.library.Library("nibble", "DEF")
@@ -41,6 +42,11 @@ def to_nibble(x: torch.Tensor) -> Tensor:
 
 def to_torch(x: Tensor) -> torch.Tensor:
     return from_dlpack(_nibble.give_dlpack(x).__dlpack__())  # a capsule, of which torch asks nothing first
+
+
+def in_name_of(op: Any, error: Error) -> Error:
+    """The same error, said of the operation that was asked for."""
+    return error_of(error.code, f"[{op}] {str(error).partition('] ')[2]}")
 
 
 @lru_cache
@@ -105,7 +111,10 @@ def take(
 
 def decode(parts: Sequence[torch.Tensor], format: str, dtype: torch.dtype, columns: int) -> torch.Tensor:
     # Counted, and refused where fallbacks are forbidden: a copy of a packed tensor's values is one.
-    return to_torch(_run(_nibble.contiguous, packed_of(parts, format, dtype, columns)))
+    try:
+        return to_torch(_run(_nibble.contiguous, packed_of(parts, format, dtype, columns)))
+    except ForbiddenError as error:
+        raise in_name_of("dequantize", error) from None
 
 
 for _function in (matmul, grouped_matmul, take, decode):

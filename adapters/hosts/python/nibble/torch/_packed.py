@@ -9,11 +9,12 @@ from typing import Any, Callable, Iterator, Sequence
 import torch
 
 from .. import Tensor, _nibble
-from .._errors import ArgumentError
-from ._ops import ORDER, component_names, matmul, packed_of, to_torch
+from .._errors import ArgumentError, ForbiddenError
+from ._ops import ORDER, component_names, in_name_of, matmul, packed_of, to_torch
 
 aten = torch.ops.aten
 _LINEAR, _SET_DATA = torch.nn.functional.linear, torch.Tensor.data.__set__  # type: ignore[attr-defined]
+_SET_REQUIRES_GRAD = torch.Tensor.requires_grad.__set__  # type: ignore[attr-defined]
 # Who might want to see a product rather than have it.
 _torch = _nibble.Torch(
     torch.Tensor,
@@ -111,6 +112,12 @@ class PackedTensor(torch.Tensor):
         values: torch.Tensor = torch.ops.nibble.decode(*self.weight)
         return values.mT if self.turned else values
 
+    def numpy(self, *, force: bool = False) -> Any:
+        return self.dequantize().numpy(force=force)
+
+    def tolist(self) -> Any:
+        return self.dequantize().tolist()
+
     def take_in_hand(self) -> _nibble.LinearWeight | None:
         if not _torch.is_observed():
             self.at_hand = _torch.weight(self.parts[0], packed_of(*self.weight), self.turned)
@@ -186,6 +193,8 @@ class PackedTensor(torch.Tensor):
         writes = func is torch.Tensor.__setitem__ or (func == _SET_DATA and not isinstance(args[1], PackedTensor))
         if writes and isinstance(args[0], PackedTensor):  # else a decoded copy would change, or the shape alone
             raise RuntimeError(f"{args[0]!r} does not change")
+        if func == _SET_REQUIRES_GRAD and isinstance(args[0], PackedTensor):
+            return args[0].requires_grad_(args[1])
         with torch._C.DisableTorchFunctionSubclass():
             return func(*args, **(kwargs or {}))
 
@@ -205,7 +214,11 @@ class PackedTensor(torch.Tensor):
         if func._schema.is_mutable and isinstance(args[0], PackedTensor):
             raise RuntimeError(f"{func}: {args[0]!r} does not change")
         dense = lambda x: x.dequantize() if isinstance(x, PackedTensor) else x  # noqa: E731
-        return func(*torch.utils._pytree.tree_map(dense, args), **torch.utils._pytree.tree_map(dense, kwargs))
+        try:
+            args, kwargs = torch.utils._pytree.tree_map(dense, (args, kwargs))
+        except ForbiddenError as error:
+            raise in_name_of(func, error) from None
+        return func(*args, **kwargs)
 
 
 def wrap(w: Tensor, dtype: torch.dtype | None = None) -> PackedTensor:
@@ -213,6 +226,11 @@ def wrap(w: Tensor, dtype: torch.dtype | None = None) -> PackedTensor:
     its last axis, as tensors are that were quantized or loaded.
 
     Raises ValueError for a dense tensor, or one that is packed along another axis."""
+    if not isinstance(w, Tensor):
+        raise TypeError(f"[wrap] {type(w).__name__}: takes a nibble.Tensor; quantize() packs one of torch's")
+    if not w.is_quantized:
+        dense = f"{w.dtype.name} {w.shape}"
+        raise ValueError(f"[wrap] {dense}: not packed along its last axis, but dense; torch.from_dlpack() takes it")
     if w.packed_axis != w.ndim - 1:
         raise ValueError(f"[wrap] {w!r}: not packed along its last axis")
     parts = [to_torch(part) for _, part in _nibble.components(w)]
@@ -258,6 +276,13 @@ def _addmm(
         return NotImplemented
     y = _mm(func, a, b)
     return (y if alpha == 1 else y * alpha) + (bias if beta == 1 else bias * beta)
+
+
+@_implements(aten.mv.default)
+def _mv(func: Any, w: torch.Tensor, x: torch.Tensor) -> Any:
+    if not isinstance(w, PackedTensor) or isinstance(x, PackedTensor) or w.dim() != 2 or x.dim() != 1:
+        return NotImplemented
+    return _product(x[None], w, not w.turned)[0]
 
 
 @_implements(aten.linear.default)

@@ -77,6 +77,8 @@ def from_pretrained(
     that is not there, too, unless `output_loading_info=True` asks transformers for its own account of what it made up."""
     from transformers import GenerationConfig
 
+    if not hasattr(model_class, "from_pretrained"):
+        raise TypeError(f"[from_pretrained] {model_class!r}: takes a model class of transformers")
     config, tensors = _config(path), _nibble.load(path)
     if dtype is None or dtype == "auto":
         dtype = _dtype_of(tensors, config)
