@@ -28,11 +28,13 @@ void multiply_across_few(const Unit& unit, const Matrix& x, const WeightRows& w,
 /// y = x · wᵀ with x rounded to integers; rows that the scheme does not represent well enough take a more precise path.
 void multiply_along_integer(const Unit& unit, const IntegerScheme& scheme, const Matrix& x, const PackedRows& w,
                             const Output& y);
+/// Whether that can be: codes, and a scale and bias for each 16, 32, 64, 128 or 256 weights.
+bool suits_integers(const Format& format);
 /// The same by the unit's few_rows, one of `products` that share the threads. If `deterministic`, a row of x has the
 /// same bits however many there are.
 void multiply_few_rows(const Unit& unit, FewScheme scheme, const Matrix& x, const PackedRows& w, const Output& y,
                        bool deterministic, std::int64_t products = 1);
-/// Whether they can: a kernel of the unit's own, or codes that tiles of integers take.
+/// Whether that can be: a kernel of the unit's own, or codes that tiles of integers take.
 bool suits_few_rows(const FewRowsUnit& few, const Format& format);
 /// The rows listed, which `scheme` does not represent well enough, by the next more precise path.
 void multiply_refused(const Unit& unit, FewScheme scheme, const Matrix& x, const PackedRows& w, const Output& y,
@@ -41,8 +43,6 @@ void multiply_refused(const Unit& unit, FewScheme scheme, const Matrix& x, const
 /// of the format's own decode.
 void mend_along(const Unit& unit, const Matrix& x, const PackedRows& w, const Output& y);
 void mend_across(const Unit& unit, const Matrix& x, const PackedRows& w, const Output& y);
-/// Whether they can: codes, and a scale and bias for each 16, 32, 64, 128 or 256 weights.
-bool suits_integers(const Format& format);
 
 }  // namespace cpu
 }  // namespace detail

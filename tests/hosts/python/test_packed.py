@@ -62,61 +62,105 @@ def test_fallbacks_are_counted_and_can_be_forbidden():
     nb.exp(w)
 
 
+def is_operation(name):
+    try:
+        return bool(nb.capability(name, nb.float32, None, (2, 2)))
+    except nb.ArgumentError:
+        return False
+
+
+N = nb._nibble
+OPERATIONS = [name for name in dir(N) if is_operation(name)]
+attend = N.scaled_dot_product_attention
+# Every operation on a matrix; those that are not here take it alone, or twice.
 SAMPLES = {
-    "reshape": lambda w: nb.reshape(w, (2, 64, 256)),
-    "transpose": lambda w: w.T,
-    "take": lambda w: w[[1, 2]],
-    "select": lambda w: w[1],
-    "slice": lambda w: w[1:3],
-    "matmul": lambda w: nb.asarray(np.ones((2, 256), np.float32)) @ w.T,
-    "dequantize": lambda w: w.dequantize(),
-    "add": lambda w: w + 1,
-    "exp": nb.exp,
-    "sum": nb.sum,
-    "contiguous": nb._nibble.contiguous,
-    "where": lambda w: nb.where(nb.asarray(True), w, w),
-    "concatenate": lambda w: nb.concat([w, w]),
-    "stack": lambda w: nb.stack([w, w]),
-    "flip": lambda w: nb.flip(w, axis=0),
-    "tril": nb.tril,
-    "sort": nb.sort,
-    "softmax": nb.softmax,
-    "rms_norm": lambda w: nb.rms_norm(w, nb.ones(256)),
+    "zeros": lambda v: N.zeros((2,), v.dtype),
+    "ones": lambda v: N.ones((2,), v.dtype),
+    "full": lambda v: N.full((2,), 1, v.dtype),
+    "empty": lambda v: N.empty((2,), v.dtype),
+    "empty_packed": lambda v: N.empty_packed((2, 64), "q4_0"),
+    "arange": lambda v: N.arange(0, 4, 1, v.dtype),
+    "random_uniform": lambda v: N.random_uniform((2,), 1, 0.0, 1.0, v.dtype),
+    "random_normal": lambda v: N.random_normal((2,), 1, 0.0, 1.0, v.dtype),
+    "where": lambda v: N.where(nb.asarray(True), v, v),
+    "cast": lambda v: N.cast(v, nb.float16 if v.dtype == nb.float32 else nb.float32),
+    "topk": lambda v: N.topk(v, 1),
+    "reshape": lambda v: N.reshape(v, (1, *v.shape)),
+    "swapaxes": lambda v: N.swapaxes(v, 0, 1),
+    "expand_dims": lambda v: N.expand_dims(v, 0),
+    "broadcast_to": lambda v: N.broadcast_to(v, (2, *v.shape)),
+    "concatenate": lambda v: N.concatenate([v, v]),
+    "stack": lambda v: N.stack([v, v]),
+    "split": lambda v: N.split(v, 2, 0),
+    "slice": lambda v: N.slice(v, 0, 0, 1),
+    "select": lambda v: N.select(v, 0, 0),
+    "flip": lambda v: N.flip(v, (0,)),
+    "pad": lambda v: N.pad(v, [1, 0], [0, 0]),
+    "repeat": lambda v: N.repeat(v, 2, 0),
+    "take": lambda v: N.take(v, N.arange(0, 2)),
+    "update_slice": lambda v: update(v),
+    "take_along_axis": lambda v: N.take_along_axis(v, nb.zeros((1, v.shape[1]), dtype=nb.int32), 0),
+    "matmul": lambda v: N.matmul(beside(v), v.T),
+    "dot": lambda v: N.dot(beside(v), v.T),
+    "dot_general": lambda v: N.dot_general(beside(v), [1], [], v, [1], []),
+    "einsum": lambda v: N.einsum("ij,kj->ik", [beside(v), v]),
+    "gather_matmul": lambda v: N.gather_matmul(beside(v), v.T[None], N.zeros((1,), nb.int32)),
+    "rms_norm": lambda v: N.rms_norm(v, beside(v)[0]),
+    "layer_norm": lambda v: N.layer_norm(v, beside(v)[0], beside(v)[0]),
+    "rope_frequencies": lambda v: N.rope_frequencies(2, 1e4),
+    "rope": lambda v: N.rope(v[None, None], 0, *N.rope_frequencies(v.shape[1], 1e4)),
+    "scaled_dot_product_attention": lambda v: attend(*(u[None, None] for u in (beside(v), v, v))),
+    "quantize": lambda v: N.quantize(v if v.is_quantized else N.repeat(v, 32, 1)),
+    "from_quantized": lambda v: N.from_quantized(nb.zeros((2, 8), dtype=nb.uint32), v[:, :1], v[:, :1]),
+    "reexpress": lambda v: N.reexpress(v, v.format),
 }
 
+def beside(v):
+    """Dense, and as wide."""
+    return nb.astype(nb.ones((2, v.shape[1])), v.dtype)
 
-@pytest.mark.parametrize("op", SAMPLES)
+
+def update(v):
+    before = nb.stats()["bytes_dequantized"]
+    with nb.options(fallback="allow"):  # which forbids the copy of what somebody else holds, too
+        N.update_slice(v, beside(v)[:1], 0, 0)
+    assert nb.stats()["bytes_dequantized"] == before
+
+
+def outcome(op, v):
+    try:
+        with nb.options(fallback="error"):
+            if op in SAMPLES:
+                SAMPLES[op](v)
+            else:
+                getattr(N, op)(*([v, v] if getattr(N, op).__doc__.startswith(f"{op}(a") else [v]))
+        return "native"
+    except nb.ForbiddenError:
+        return "decoded"
+    except nb.DTypeError:
+        return "refused"
+
+
+@pytest.mark.parametrize("op", OPERATIONS)
 def test_capability_says_what_happens(op):
-    w = nb.quantize(weight())
-    can = nb.capability(op, nb.float32, "affine4-g64", (128, 256))
-    with nb.options(fallback="error"):
-        if can == "native":
-            SAMPLES[op](w)
-        else:
-            assert can == "decoded"
-            with pytest.raises(nb.ForbiddenError):
-                SAMPLES[op](w)
+    for format in ("affine4-g32", "q4_k", "nf4"):
+        w = packed(format, 4)
+        can = nb.capability(op, nb.float32, format, w.shape)
+        assert can == "refused" or outcome(op, w) == can, format
+    if op in ("empty_packed", "rope_frequencies", "reexpress"):
+        return  # which have one dtype
+    for dtype in nb.DType:
+        can = nb.capability(op, dtype, None, (2, 2))
+        assert outcome(op, nb.astype(nb.ones((2, 2)), dtype)) == can, dtype
 
 
 def test_capability_takes_names():
     assert nb.capability("matmul", "bfloat16", "q4_0", (2, 64)) == "native"
-    assert nb.capability("matmul", np.float32, "q4_0", (2, 60)) == "refused"
+    for format, width in (("q4_0", 60), ("q4_k", 64), ("q4_k", 255)):  # rows are whole blocks
+        assert nb.capability("matmul", np.float32, format, (2, width)) == "refused"
     for unknown in (("nothing", "float32"), ("matmul", "float31"), ("matmul", "float32", "q9_9", (2, 64))):
         with pytest.raises(nb.ArgumentError, match="there is no such"):
             nb.capability(*unknown)
-
-
-@pytest.mark.parametrize("dtype", list(nb.DType))
-@pytest.mark.parametrize("op", ["exp", "add", "sum", "matmul", "reshape", "transpose", "slice"])
-def test_capability_says_which_dtypes(op, dtype):
-    can = nb.capability(op, dtype, None, (2, 2))
-    try:
-        x = nb.astype(nb.ones((2, 2)), dtype)
-        {**SAMPLES, "add": lambda v: nb.add(v, v), "matmul": lambda v: nb.matmul(v, v),
-         "reshape": lambda v: nb.reshape(v, (4,)), "slice": lambda v: v[:1]}[op](x)  # fmt: skip
-        assert can == "native"
-    except nb.DTypeError:
-        assert can == "refused"
 
 
 @pytest.mark.parametrize("format", FORMATS)
