@@ -1,6 +1,6 @@
 // The part of a unit that is written once. Included inside the unit's unnamed namespace, after its vectors:
 //   kLanes, F and load_*, store_*, broadcast, fma, mul, add, from_bytes, numbers_of_names,
-//   half_to_float, float_to_half, unpack_bits, unpack_block, and the tile sizes.
+//   bytes_of_names, half_to_float, float_to_half, unpack_bits, unpack_block, and the tile sizes.
 
 #include "backend/cpu/units/elements.inl.h"
 #include "backend/cpu/units/functions.inl.h"
@@ -114,11 +114,24 @@ void block_codes(const RowBytes& row, std::int64_t begin, std::int64_t count, st
   for (std::int64_t i = 0; i < count; i += 32, p += B::kHalf, codes += 32) unpack_block<B>(p, codes);
 }
 
+/// Whether a format tells the names of its numbers, of which units look many up at once.
+template <class Block>
+constexpr bool names_codes = requires(std::uint8_t* names) {
+  Block::names(names, names);
+};
+
 /// The formats whose blocks are written once for all.
 template <class Block>
 void codes_of_blocks(const RowBytes& row, std::int64_t begin, std::int64_t count, std::uint8_t* codes) {
   const unsigned char* block = row.component[0] + begin / Block::kWeights * Block::kBytes;
-  for (std::int64_t i = 0; i < count; i += Block::kWeights, block += Block::kBytes) Block::codes(block, codes + i);
+  for (std::int64_t i = 0; i < count; i += Block::kWeights, block += Block::kBytes) {
+    if constexpr (names_codes<Block>) {
+      Block::names(block, codes + i);
+    } else {
+      Block::codes(block, codes + i);
+    }
+  }
+  if constexpr (names_codes<Block>) bytes_of_names(kNumbersOf<Block>.v, codes, count);
 }
 template <class Block>
 void scales_of_blocks(const RowBytes* rows, int n, std::int64_t begin, std::int64_t count, std::int64_t pitch,

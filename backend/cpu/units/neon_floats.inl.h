@@ -34,6 +34,11 @@ inline void numbers_of_names(const float* sixteen, const std::uint8_t* names, fl
   for (uint8x16_t& byte : bytes.val) byte = vqtbl1q_u8(byte, which);
   vst4q_u8(reinterpret_cast<std::uint8_t*>(out), bytes);
 }
+/// In place of names those of sixteen bytes that they name; of a multiple of 32.
+inline void bytes_of_names(const std::uint8_t (&sixteen)[16], std::uint8_t* names, std::int64_t count) {
+  const uint8x16_t table = vld1q_u8(sixteen);
+  for (std::int64_t i = 0; i < count; i += 16) vst1q_u8(names + i, vqtbl1q_u8(table, vld1q_u8(names + i)));
+}
 
 inline float half_to_float(std::uint16_t h) {
   return vgetq_lane_f32(vcvt_f32_f16(vreinterpret_f16_u16(vdup_n_u16(h))), 0);

@@ -38,6 +38,9 @@ F broadcast(float a) {
 void numbers_of_names(const float* sixteen, const std::uint8_t* names, float* out) {
   for (int i = 0; i < 16; ++i) out[i] = sixteen[names[i]];
 }
+void bytes_of_names(const std::uint8_t (&sixteen)[16], std::uint8_t* names, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) names[i] = sixteen[names[i]];
+}
 F mul(const F& a, const F& b) {
   return each_lane([&](int i) { return a.v[i] * b.v[i]; });
 }

@@ -24,3 +24,9 @@ inline float half_to_float(std::uint16_t h) { return _mm_cvtss_f32(_mm_cvtph_ps(
 inline std::uint16_t float_to_half(float f) {
   return static_cast<std::uint16_t>(_mm_cvtsi128_si32(_mm_cvtps_ph(_mm_set_ss(f), _MM_FROUND_TO_NEAREST_INT)));
 }
+
+/// In place of names those of sixteen bytes that they name; of a multiple of 32.
+inline void bytes_of_names(const std::uint8_t (&sixteen)[16], std::uint8_t* names, std::int64_t count) {
+  const __m256i table = _mm256_broadcastsi128_si256(load128(sixteen));
+  for (std::int64_t i = 0; i < count; i += 32) store256(names + i, _mm256_shuffle_epi8(table, load256(names + i)));
+}

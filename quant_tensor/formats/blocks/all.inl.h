@@ -11,6 +11,8 @@
 //                               of their own: value = scale · code + bias
 //   kKind                       of those that MLX has as a stream, see Format::stored
 //   codes(block, codes)         unsigned, one a byte
+//   names(block, names)         of those that have a kTable, where units look numbers up in it: codes as stored, one a
+//                               byte
 //   scales(block, scale[, bias])  one a group
 //   kSpecification              where that is not gguf-py
 // and what its encoder needs, see block_formats.cpp, or encode(x, spoiled, block), a rule of its own, where `spoiled`

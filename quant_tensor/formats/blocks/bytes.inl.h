@@ -35,12 +35,7 @@ inline void pack_pairs_of_bits(const std::uint8_t* codes, unsigned char* q) {
 inline void pack_nibbles(const std::uint8_t* codes, int count, unsigned char* q) {
   for (int i = 0; i < count; ++i) q[i] = static_cast<unsigned char>(codes[i] | codes[i + count] << 4);
 }
-/// What a table has for such codes, plus kZero.
-template <int kZero>
-inline void look_up_nibbles(const std::int8_t (&table)[16], const unsigned char* q, int count,
-                            std::uint8_t* __restrict numbers) {
-  for (int i = 0; i < count; ++i) {
-    numbers[i] = static_cast<std::uint8_t>(table[q[i] & 15] + kZero);
-    numbers[i + count] = static_cast<std::uint8_t>(table[q[i] >> 4] + kZero);
-  }
+inline void unpack_nibbles(const unsigned char* q, int count, std::uint8_t* __restrict codes) {
+  for (int i = 0; i < count; ++i) codes[i] = q[i] & 15;
+  for (int i = 0; i < count; ++i) codes[i + count] = q[i] >> 4;
 }

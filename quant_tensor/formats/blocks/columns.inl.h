@@ -183,11 +183,18 @@ constexpr Numbers numbers_of(const std::int8_t (&table)[16], int zero) {
   for (int i = 0; i < 16; ++i) numbers.v[i] = static_cast<std::uint8_t>(table[i] + zero);
   return numbers;
 }
+template <class Block>
+constexpr Numbers kNumbersOf = numbers_of(Block::kTable, Block::kZero);
+/// The codes of a block that says its weights' names in that table.
+template <class Block>
+inline void codes_of_names(const unsigned char* block, std::uint8_t* codes) {
+  Block::names(block, codes);
+  for (int i = 0; i < Block::kWeights; ++i) codes[i] = kNumbersOf<Block>.v[codes[i]];
+}
 /// The same of 16 bytes whose low halves are the first weights.
 template <class Block, class V>
 inline void table_columns(V a, V b, V (&codes)[4]) {
-  constexpr static Numbers kNumbers = numbers_of(Block::kTable, Block::kZero);
   nibble_columns(a, b, codes);
 #pragma GCC unroll 4
-  for (V& code : codes) code = code.numbers(kNumbers);
+  for (V& code : codes) code = code.numbers(kNumbersOf<Block>);
 }

@@ -59,18 +59,26 @@ inline void pack_fours(const std::uint8_t* fours, int count, unsigned char* q) {
 template <class Block>
 inline void grid_codes(const unsigned char* block, std::uint8_t* codes) {
   constexpr std::uint64_t kOnes = 0x0101010101010101, kBits = 0x8040201008040201;
+  std::uint64_t numbers[32];
   std::uint8_t signs[32] = {};
-  if constexpr (requires { Block::signs(block, signs); }) Block::signs(block, signs);
-  for (int r = 0; r < 32; ++r, codes += 8) {
-    std::uint64_t numbers = Block::row(block, r);
-    if constexpr (requires { Block::signs(block, signs); }) {
-      const std::uint64_t set = signs[r] * kOnes & kBits;  // in each byte one bit or none
-      const std::uint64_t negative = ((set + 0x7f * kOnes) >> 7 & kOnes) * 0xff;
-      const std::uint64_t more = Block::kZero * kOnes + numbers, less = Block::kZero * kOnes - numbers;
-      numbers = (more & ~negative) | (less & negative);
-    }
-    __builtin_memcpy(codes, &numbers, 8);
+  for (int first = 0; first < 32; first += 4) {  // places within a byte then are constants
+#pragma GCC unroll 4
+    for (int r = first; r < first + 4; ++r) numbers[r] = Block::row(block, r);
   }
+  if constexpr (requires { Block::signs(block, signs); }) {
+    Block::signs(block, signs);
+    for (int r = 0; r < 32; ++r) {
+      std::uint64_t sign = signs[r];
+      sign |= sign << 8;
+      sign |= sign << 16;
+      sign |= sign << 32;
+      const std::uint64_t set = sign & kBits;  // in each byte one bit or none
+      const std::uint64_t one = (set + 0x7f * kOnes) >> 7 & kOnes, negative = (one << 8) - one;
+      const std::uint64_t more = Block::kZero * kOnes + numbers[r], less = Block::kZero * kOnes - numbers[r];
+      numbers[r] = (more & ~negative) | (less & negative);
+    }
+  }
+  __builtin_memcpy(codes, numbers, sizeof numbers);
 }
 
 /// Of IQ2_XXS.

@@ -10,9 +10,10 @@ struct IQ4NL {
   static constexpr int kGgmlType = 20, kWeights = 32, kBytes = 18, kGroup = 32, kBits = 4, kCodeBits = 8, kZero = 128;
   static constexpr auto& kTable = kNonlinear;
 
-  static void codes(const unsigned char* block, std::uint8_t* __restrict codes) {
-    look_up_nibbles<kZero>(kTable, block + 2, 16, codes);
+  static void names(const unsigned char* block, std::uint8_t* __restrict names) {
+    unpack_nibbles(block + 2, 16, names);
   }
+  static void codes(const unsigned char* block, std::uint8_t* codes) { codes_of_names<IQ4NL>(block, codes); }
   static constexpr LaneGroups kLaneGroups = kHalvesBy16;
   template <class V>
   static void columns(const unsigned char* block, int p, V (&codes)[4]) {

@@ -12,9 +12,10 @@ struct IQ4XS {
   static constexpr auto& kTable = kNonlinear;
   static constexpr int kTopScale = 32;
 
-  static void codes(const unsigned char* block, std::uint8_t* __restrict codes) {
-    for (int g = 0; g < 8; ++g) look_up_nibbles<kZero>(kTable, block + 8 + 16 * g, 16, codes + 32 * g);
+  static void names(const unsigned char* block, std::uint8_t* __restrict names) {
+    for (int g = 0; g < 8; ++g) unpack_nibbles(block + 8 + 16 * g, 16, names + 32 * g);
   }
+  static void codes(const unsigned char* block, std::uint8_t* codes) { codes_of_names<IQ4XS>(block, codes); }
   static constexpr LaneGroups kLaneGroups = kHalvesBy16;
   template <class V>
   static void columns(const unsigned char* block, int p, V (&codes)[4]) {

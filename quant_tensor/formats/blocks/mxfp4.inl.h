@@ -12,9 +12,10 @@ struct MXFP4 {
   static constexpr int kGgmlType = 39, kWeights = 32, kBytes = 17, kGroup = 32, kBits = 4, kCodeBits = 5, kZero = 12;
   static constexpr auto& kTable = kTwiceE2M1;
 
-  static void codes(const unsigned char* block, std::uint8_t* __restrict codes) {
-    look_up_nibbles<kZero>(kTable, block + 1, 16, codes);
+  static void names(const unsigned char* block, std::uint8_t* __restrict names) {
+    unpack_nibbles(block + 1, 16, names);
   }
+  static void codes(const unsigned char* block, std::uint8_t* codes) { codes_of_names<MXFP4>(block, codes); }
   static constexpr LaneGroups kLaneGroups = kHalvesBy16;
   template <class V>
   static void columns(const unsigned char* block, int p, V (&codes)[4]) {

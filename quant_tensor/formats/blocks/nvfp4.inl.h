@@ -12,18 +12,18 @@ struct NVFP4 {
   static constexpr int kGgmlType = 40, kWeights = 64, kBytes = 36, kGroup = 16, kBits = 4, kCodeBits = 5, kZero = 12;
   static constexpr auto& kTable = kTwiceE2M1;
 
-  static void codes(const unsigned char* block, std::uint8_t* __restrict codes) {
-    for (int g = 0; g < 4; ++g) look_up_nibbles<kZero>(kTable, block + 4 + 8 * g, 8, codes + 16 * g);
+  static void names(const unsigned char* block, std::uint8_t* __restrict names) {
+    for (int g = 0; g < 4; ++g) unpack_nibbles(block + 4 + 8 * g, 8, names + 16 * g);
   }
+  static void codes(const unsigned char* block, std::uint8_t* codes) { codes_of_names<NVFP4>(block, codes); }
   static constexpr LaneGroups kLaneGroups = kAllInOrder;
   template <class V>
   static void columns(const unsigned char* block, int p, V (&codes)[4]) {
-    constexpr static Numbers kNumbers = numbers_of(kTable, kZero);
     const V a = V::load(block + 4, kBytes, 2 * kBytes, p), b = V::load(block + 20, kBytes, 2 * kBytes, p);
     const V even = V::even_words(a, b), odd = V::odd_words(a, b);
     const V nibbles[4] = {even, odd, even.template down<4>(), odd.template down<4>()};
 #pragma GCC unroll 4
-    for (int t = 0; t < 4; ++t) codes[t] = nibbles[t].bits(15).numbers(kNumbers);
+    for (int t = 0; t < 4; ++t) codes[t] = nibbles[t].bits(15).numbers(kNumbersOf<NVFP4>);
   }
   static void scales(const unsigned char* block, float* __restrict scale) {
     for (int g = 0; g < 4; ++g) scale[g] = half_of_e4m3(block[g]);
