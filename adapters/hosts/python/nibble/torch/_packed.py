@@ -28,6 +28,7 @@ _torch = _nibble.Torch(
 )
 # Views of ordinary tensors are ordinary ones, in inference mode too.
 _NORMAL, _AS_IT_IS = torch.inference_mode(False), contextlib.nullcontext()
+_OTHERWISE = "nibble.torch.dequantize_(model) is what to merge or write into, and quantize_() packs it again"
 _IMPLEMENTATIONS: dict[Any, Callable[..., Any]] = {}  # by operation of aten, which comes first in the call
 _loading = contextvars.ContextVar("loading", default=False)
 
@@ -192,7 +193,7 @@ class PackedTensor(torch.Tensor):
                     return y if len(args) < 3 or args[2] is None else y + args[2]
         writes = func is torch.Tensor.__setitem__ or (func == _SET_DATA and not isinstance(args[1], PackedTensor))
         if writes and isinstance(args[0], PackedTensor):  # else a decoded copy would change, or the shape alone
-            raise RuntimeError(f"{args[0]!r} does not change")
+            raise RuntimeError(f"{args[0]!r} does not change: {_OTHERWISE}")
         if func == _SET_REQUIRES_GRAD and isinstance(args[0], PackedTensor):
             return args[0].requires_grad_(args[1])
         with torch._C.DisableTorchFunctionSubclass():
@@ -212,7 +213,7 @@ class PackedTensor(torch.Tensor):
         if result is not NotImplemented:
             return result
         if func._schema.is_mutable and isinstance(args[0], PackedTensor):
-            raise RuntimeError(f"{func}: {args[0]!r} does not change")
+            raise RuntimeError(f"[{func}] {args[0]!r} does not change: {_OTHERWISE}")
         dense = lambda x: x.dequantize() if isinstance(x, PackedTensor) else x  # noqa: E731
         try:
             args, kwargs = torch.utils._pytree.tree_map(dense, (args, kwargs))
