@@ -55,8 +55,12 @@ class ActivationPanels {
           const std::int64_t row = panel * unit.lanes + lane;
           bool good = false;
           if (row < rows) {
-            unit.load(x.at(first + row, 0), x.element, x.column_stride, x.columns, line);
-            good = scheme.pack(line, x.columns, block, zero, lines + lane * pitch, scales + lane * blocks,
+            const float* values = x.floats(first + row);
+            if (values == nullptr) {
+              unit.load(x.at(first + row, 0), x.element, x.column_stride, x.columns, line);
+              values = line;
+            }
+            good = scheme.pack(values, x.columns, block, zero, lines + lane * pitch, scales + lane * blocks,
                                sums + lane * blocks);
             fits[row] = good;
           }

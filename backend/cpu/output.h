@@ -26,8 +26,7 @@ struct Output : Matrix {
   explicit Output(const Matrix& matrix) : Matrix(matrix) {}
   /// `count` sums of row m from column n on.
   void store(const Unit& unit, std::int64_t m, std::int64_t n, std::int64_t count, const float* sums) const {
-    unit.store(sums, count, at(m, n), element, column_stride);
-    if (!cpu::all_finite(sums, count)) finite.store(false, std::memory_order_relaxed);
+    if (!unit.store(sums, count, at(m, n), element, column_stride)) finite.store(false, std::memory_order_relaxed);
   }
   mutable std::atomic<bool> finite{true};
 };

@@ -25,13 +25,6 @@ constexpr std::int64_t kLeastOfMany = 4;         // rows of x that are worth mor
 constexpr std::int64_t kLeastPiece = 512;        // bytes of packed rows that are worth a jump in memory
 constexpr double kWorthJoining = 1.05;           // of a row's chunks to what it fills of them
 
-/// Row m of x where it can be rounded as it lies: what rounds it reads whole blocks of f32. Else null.
-const float* in_place(const Matrix& x, std::int64_t m) {
-  const auto* row = reinterpret_cast<const float*>(x.at(m, 0));
-  const bool whole = x.columns % kFewBlock == 0 && reinterpret_cast<std::uintptr_t>(row) % alignof(float) == 0;
-  return whole && x.element == Element::f32 && x.column_stride == 1 ? row : nullptr;
-}
-
 /// Rows of x packed, in groups whose rows lie beside one another for each chunk.
 class FewActivations {
  public:
@@ -59,7 +52,7 @@ class FewActivations {
       Scratch own(Scratch::need<float>(x.columns));
       float* line = own.get<float>(x.columns);
       for (std::int64_t m = begin; m < end; ++m) {
-        const float* values = in_place(x, m);
+        const float* values = x.columns % kFewBlock == 0 ? x.floats(m) : nullptr;  // whole blocks are read
         if (values == nullptr) {
           unit.load(x.at(m, 0), x.element, x.column_stride, x.columns, line);
           values = line;

@@ -80,12 +80,12 @@ class IntegerTiles {
           lines(t.cut_.sheet * t.w_.most_lines(t.cut_.depth)),
           panel(t.columns_ * t.unit_.lanes),
           scratch(Scratch::need<std::uint8_t>(t.cut_.sheet * t.code_pitch_) +
-                  2 * Scratch::need<float>(t.cut_.sheet * groups) + Scratch::need<const unsigned char*>(lines) +
+                  2 * Scratch::need<float>(t.cut_.sheet * groups) + Scratch::need<const void*>(lines) +
                   Scratch::need<float>((t.x_.count + 1) * panel)),
           codes(scratch.get<std::uint8_t>(t.cut_.sheet * t.code_pitch_)),
           scales(scratch.get<float>(t.cut_.sheet * groups)),
           biases(scratch.get<float>(t.cut_.sheet * groups)),
-          ahead(scratch.get<const unsigned char*>(lines)),
+          ahead(scratch.get<const void*>(lines)),
           out(scratch.get<float>(panel)),
           acc(scratch.get<float>(t.x_.count * panel)) {}
 
@@ -94,7 +94,7 @@ class IntegerTiles {
     std::uint8_t* codes;
     float* scales;
     float* biases;
-    const unsigned char** ahead;
+    const void** ahead;
     float* out;
     float* acc;
   };
@@ -192,17 +192,10 @@ class IntegerTiles {
   }
 
   /// The lines of memory that a sheet is decoded from.
-  std::int64_t locate(Place at, const unsigned char** lines) const {
-    const std::int64_t count = std::min(cut_.depth, w_.length() - at.k),
-                       last = std::min(at.row + cut_.sheet, w_.rows());
-    std::int64_t found = 0;
-    for (std::int64_t row = at.row; row < last; ++row) {
-      for (int c = 0; c < w_.components(); ++c) {
-        const std::span<const unsigned char> bytes = w_.bytes(row, c, at.k, count);
-        for (std::size_t i = 0; i < bytes.size(); i += kLine) lines[found++] = bytes.data() + i;
-      }
-    }
-    return found;
+  std::int64_t locate(Place at, const void** lines) const {
+    const std::int64_t count = std::min(cut_.depth, w_.length() - at.k);
+    const std::int64_t rows = std::min(cut_.sheet, w_.rows() - at.row);
+    return rows > 0 ? w_.locate(at.row, rows, at.k, count, false, lines) : 0;
   }
 
   void put(std::int64_t n, std::int64_t begin, std::int64_t end, const Memory& memory) const {

@@ -33,6 +33,12 @@ struct Matrix {
   std::span<const std::byte> span(std::int64_t row, std::int64_t column, std::int64_t count) const {
     return {at(row, column), static_cast<std::size_t>(count * size)};
   }
+  /// A row that may be read as it lies, as floats; else null.
+  const float* floats(std::int64_t row) const {
+    const auto* first = reinterpret_cast<const float*>(at(row, 0));
+    const bool aligned = reinterpret_cast<std::uintptr_t>(first) % alignof(float) == 0;
+    return element == Element::f32 && column_stride == 1 && aligned ? first : nullptr;
+  }
   /// Asks memory for elements that are read soon; for none of rows past the last.
   void fetch(std::int64_t row, std::int64_t column, std::int64_t count) const;
   /// The rows listed; `offsets` is where they begin, to be kept as long.

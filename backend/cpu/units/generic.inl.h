@@ -28,18 +28,28 @@ inline float own_scale(const RowBytes& row, int component, std::int64_t i) {
 #include "quant_tensor/formats/streams/all.inl.h"
 
 template <class T>
-void store_as(const float* in, std::int64_t n, void* out, std::int64_t stride) {
+bool store_as(const float* in, std::int64_t n, void* out, std::int64_t stride) {
   auto* p = static_cast<typename T::Word*>(out);
+  F zeros = broadcast(0.f);  // times a number that is not finite, zero is none
+  float zero = 0;
   std::int64_t i = 0;
   if (stride == 1) {
-    for (; i + kLanes <= n; i += kLanes) T::store(p + i, load_f32(in + i));
+    for (; i + kLanes <= n; i += kLanes) {
+      const F v = load_f32(in + i);
+      T::store(p + i, v);
+      zeros = fma(v, broadcast(0.f), zeros);
+    }
   }
-  for (; i < n; ++i) p[i * stride] = T::narrow(in[i]);
+  for (; i < n; ++i) {
+    p[i * stride] = T::narrow(in[i]);
+    zero += in[i] * 0.f;
+  }
+  return sum(zeros) + zero == 0.f;
 }
-void store_floats(const float* in, std::int64_t n, void* out, Element element, std::int64_t stride) {
-  constexpr void (*table[])(const float*, std::int64_t, void*, std::int64_t) = {store_as<Single>, store_as<Half>,
+bool store_floats(const float* in, std::int64_t n, void* out, Element element, std::int64_t stride) {
+  constexpr bool (*table[])(const float*, std::int64_t, void*, std::int64_t) = {store_as<Single>, store_as<Half>,
                                                                                 store_as<Bfloat>};
-  table[static_cast<int>(element)](in, n, out, stride);
+  return table[static_cast<int>(element)](in, n, out, stride);
 }
 
 void expand(const std::uint8_t* codes, const float* scales, const float* biases, int zero, std::int64_t count,

@@ -62,8 +62,8 @@ struct IntegerProduct {
   std::int64_t blocks;
   std::int64_t rows;  ///< of w, a multiple of the scheme's
   float* acc;
-  std::int64_t acc_panel;             ///< floats from panel to panel
-  const unsigned char* const* ahead;  ///< lines of memory to fetch meanwhile
+  std::int64_t acc_panel;    ///< floats from panel to panel
+  const void* const* ahead;  ///< lines of memory to fetch meanwhile
   std::int64_t ahead_count;
 };
 
@@ -120,7 +120,8 @@ struct Unit {
 
   /// `n` elements `stride` apart, to and from fp32 (rounding to nearest even).
   void (*load)(const void* in, Element element, std::int64_t stride, std::int64_t n, float* out);
-  void (*store)(const float* in, std::int64_t n, void* out, Element element, std::int64_t stride);
+  /// Storing tells whether all numbers were finite.
+  bool (*store)(const float* in, std::int64_t n, void* out, Element element, std::int64_t stride);
   /// scale · code + bias, product and sum each rounded, as the reference decodes; where there is a zero, scale ·
   /// (code − zero). Count and group are multiples of 16.
   void (*expand)(const std::uint8_t* codes, const float* scales, const float* biases, int zero, std::int64_t count,
