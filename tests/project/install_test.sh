@@ -37,6 +37,16 @@ if [ -x "$work/stage/bin/nibble" ]; then
   grep -q generate "$work/help"
 fi
 
+# Builds that leave parts out have install rules for the rest.
+if [ "$kind" = static ]; then
+  for without in LLM FILES; do
+    rm -rf "$work/without"
+    cmake -S "$source" -B "$work/without" -G Ninja -DCMAKE_CXX_COMPILER="$cxx" -DNIBBLE_BUILD_TESTS=OFF \
+      -DNIBBLE_BUILD_PYTHON=OFF -DNIBBLE_BUILD_LLM=OFF -DNIBBLE_BUILD_$without=OFF >"$work/without.log"
+    if grep -r nibble_llm "$work/without/include" --include=cmake_install.cmake; then exit 1; fi
+  done
+fi
+
 # Symbols that another library could link to or collide with: of our own only those of the API. Templates of the standard
 # library and fmt are weak and belong to everybody.
 check_symbols() {
