@@ -15,18 +15,32 @@
 #include "backend/cpu/units/integer_range.inl.h"
 #include "backend/cpu/units/rounding.inl.h"
 
+/// Of some blocks first all magnitudes, then all codes: one block after the other would wait for each step of its own.
 template <class Scheme>
 bool pack(const float* x, std::int64_t k, int block, int zero, unsigned char* q, float* scale, float* sum) {
+  constexpr std::int64_t kBlocks = 16;
   Rounding rounding;
-  for (std::int64_t i = 0; i < k; i += block, q += block * Scheme::kStep) {
-    const std::uint32_t bits = max_magnitude(x + i, block);
-    const float most = __builtin_bit_cast(float, bits);
-    if (!has_integers(bits)) return false;
-    const float unit = most / Scheme::kMost, inverse = bits == 0 ? 0.f : Scheme::kMost / most;
-    const std::int32_t total = Scheme::round(x + i, block, inverse, q, k);
-    rounding.add(x + i, block, inverse, unit);
-    *scale++ = unit;
-    *sum++ = zero == 0 ? unit * static_cast<float>(total) : __builtin_bit_cast(float, total * -zero);
+  for (std::int64_t begin = 0; begin < k; begin += kBlocks * block) {
+    const std::int64_t end = begin + kBlocks * block < k ? begin + kBlocks * block : k;
+    float units[kBlocks], inverses[kBlocks];
+    std::int32_t totals[kBlocks];
+    int count = 0;
+    for (std::int64_t i = begin; i < end; i += block, ++count) {
+      const std::uint32_t bits = max_magnitude(x + i, block);
+      const float most = __builtin_bit_cast(float, bits);
+      if (!has_integers(bits)) return false;
+      units[count] = most / Scheme::kMost;
+      inverses[count] = bits == 0 ? 0.f : Scheme::kMost / most;
+    }
+    for (int b = 0; b < count; ++b, q += block * Scheme::kStep) {
+      const float* values = x + begin + b * block;
+      totals[b] = Scheme::round(values, block, inverses[b], q, k);
+      rounding.add(values, block, inverses[b], units[b]);
+    }
+    for (int b = 0; b < count; ++b) {
+      *scale++ = units[b];
+      *sum++ = zero == 0 ? units[b] * static_cast<float>(totals[b]) : __builtin_bit_cast(float, totals[b] * -zero);
+    }
   }
   return rounding.stays_below(kMostLost<Scheme>);
 }
