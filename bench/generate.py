@@ -4,10 +4,11 @@ usage: generate.py --reading LIBRARY [--gguf FILE --linear-layers PROGRAM] [--qw
 
 --qwen: a model of Qwen3-0.6B's shape with random weights, dense in bfloat16, and packed to 4 bits (affine4-g64) at standard
 and at fast precision. --gguf: the model of that file, packed as it is, beside PROGRAM (bench_linear_layers), which tells what
-nibble's own program spends in linear layers for as many tokens behind as many. Three things stand beside packed models:
-"stubbed", whose linear layers give what they gave last; "asked", whose weights do, when torch asks them for a product; and
-"read", which before that read all their bytes on torch's threads by LIBRARY (bench_reading.so), and compute nothing: what no
-library does without. All are measured in turns; a round's figure is the median of its tokens.
+nibble's own program spends in linear layers for as many tokens behind as many. Four things stand beside packed models:
+"stubbed", whose linear layers give what they gave last; "asked", whose weights do, when torch asks them for a product;
+"started", which before that set torch's threads to nothing by LIBRARY (bench_reading.so); and "read", which read all their
+bytes on these, and compute nothing: what no library does without. All are measured in turns; a round's figure is the median
+of its tokens.
 
 Prints one JSON object: milliseconds a token (least, median, most of the rounds), and the ratios within each round.
 Needs the Python package, torch and transformers (make deps-torch).
@@ -173,6 +174,7 @@ def beside_the_program(gguf, program, read, tokens, rounds):
         packed=lambda n: a_token(model, n or tokens),
         stubbed=lambda n: a_stubbed_token(model, n or tokens),
         asked=lambda n: a_token_of(model, n or tokens, lambda *parts: None),
+        started=lambda n: a_token_of(model, n or tokens, lambda *parts: read(None, None, 0)),
         read=lambda n: a_token_of(model, n or tokens, read),
         own=own,
     )
@@ -180,7 +182,7 @@ def beside_the_program(gguf, program, read, tokens, rounds):
     found["own"] = [told["ms"] for told in found["own"]]
     beyond = {
         name: [a - b for a, b in zip(found[kind], found["stubbed"])]
-        for name, kind in (("layers", "packed"), ("layers_asked", "asked"), ("layers_read", "read"))
+        for name, kind in (("layers", "packed"), *((f"layers_{kind}", kind) for kind in ("asked", "started", "read")))
     }
     ratios = {
         f"{name}/own_layers": spread([a / b for a, b in zip(layers, own_layers)]) for name, layers in beyond.items()
