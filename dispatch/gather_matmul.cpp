@@ -45,21 +45,31 @@ class RowsByExpert {
   /// x (*batch, M, K) with any strides, entry i of the batch for experts[i]; y contiguous, rows of n.
   RowsByExpert(const Tensor& x, const Shape& batch, std::span<const std::int64_t> experts, std::int64_t count,
                std::int64_t n)
-      : x_rows_(experts.size() * static_cast<std::size_t>(x.size(-2))), y_rows_(x_rows_.size()) {
-    const std::int64_t m = x.size(-2), row_stride = x.impl().strides[batch.rank()];
+      : x_rows_(experts.size() * static_cast<std::size_t>(x.size(-2))),
+        y_rows_(x_rows_.size()),
+        x_numbers_(x_rows_.size()) {
+    const std::int64_t m = x.size(-2), row_stride = x.impl().strides[batch.rank()], alike = entries_alike(x, batch);
     detail::CachedVector<std::int64_t> next(static_cast<std::size_t>(count) + 1, 0);
     for (const std::int64_t e : experts) next[static_cast<std::size_t>(e) + 1] += m;
     std::partial_sum(next.begin(), next.end(), next.begin());
     for (std::size_t e = 0; e + 1 < next.size(); ++e) {
       const auto first = static_cast<std::size_t>(next[e]), size = static_cast<std::size_t>(next[e + 1]) - first;
-      if (size > 0) groups_.push_back({static_cast<std::int64_t>(e), {&x_rows_[first], size}, {&y_rows_[first], size}});
+      if (size == 0) continue;
+      groups_.push_back(
+          {static_cast<std::int64_t>(e), {&x_rows_[first], size}, {&y_rows_[first], size}, {&x_numbers_[first], size}});
     }
+    std::int64_t begin = 0;
     for (std::size_t i = 0; i < experts.size(); ++i) {
-      const std::int64_t begin = entry_offset(x, batch, static_cast<std::int64_t>(i));
+      const auto entry = static_cast<std::int64_t>(i);
+      if (entry % alike == 0) {
+        begin = entry_offset(x, batch, entry);
+        for (std::int64_t row = 0; row < m; ++row) distinct_.push_back(begin + row * row_stride);
+      }
       std::int64_t& place = next[static_cast<std::size_t>(experts[i])];
       for (std::int64_t row = 0; row < m; ++row, ++place) {
         x_rows_[static_cast<std::size_t>(place)] = begin + row * row_stride;
-        y_rows_[static_cast<std::size_t>(place)] = (static_cast<std::int64_t>(i) * m + row) * n;
+        y_rows_[static_cast<std::size_t>(place)] = (entry * m + row) * n;
+        x_numbers_[static_cast<std::size_t>(place)] = entry / alike * m + row;
       }
     }
   }
@@ -67,6 +77,8 @@ class RowsByExpert {
   RowsByExpert& operator=(const RowsByExpert&) = delete;
 
   std::span<const detail::RowGroup> groups() const { return groups_; }
+  /// Where the rows of x begin: of entries that are the same, those of the first.
+  std::span<const std::int64_t> distinct() const { return distinct_; }
 
  private:
   static std::int64_t entry_offset(const Tensor& x, const Shape& batch, std::int64_t index) {
@@ -78,7 +90,17 @@ class RowsByExpert {
     return offset;
   }
 
-  detail::CachedVector<std::int64_t> x_rows_, y_rows_;
+  /// Neighbouring entries of the batch that are one in x: the experts that a token goes to.
+  static std::int64_t entries_alike(const Tensor& x, const Shape& batch) {
+    std::int64_t alike = 1;
+    for (int axis = batch.rank() - 1; axis >= 0; --axis) {
+      if (batch[axis] > 1 && x.impl().strides[axis] != 0) break;
+      alike *= batch[axis];
+    }
+    return alike;
+  }
+
+  detail::CachedVector<std::int64_t> x_rows_, y_rows_, x_numbers_, distinct_;
   detail::CachedVector<detail::RowGroup> groups_;
 };
 
@@ -112,7 +134,7 @@ Tensor gather_matmul(const Tensor& a, const Tensor& b, const Tensor& indices) {
   // By reference: a std::function keeps what is larger in memory of its own.
   const auto experts = detail::resolve_indices(broadcast_to(indices, batch), w.size(0), std::cref(text));
   const RowsByExpert sorted(rows, batch, experts, w.size(0), w.size(2));
-  detail::multiply_groups("gather_matmul", rows, w, y, sorted.groups(), options());
+  detail::multiply_groups("gather_matmul", rows, w, y, sorted.groups(), sorted.distinct(), options());
   return y;
 }
 

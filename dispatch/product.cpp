@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -39,7 +40,7 @@ struct Choice {
   const MatmulKernel* kernel = nullptr;
   Orientation orientation;
 };
-Choice choose(const Tensor& w, std::int64_t rows, const Options& options) {
+Choice choose(const Tensor& w, std::int64_t rows, const Options& options, bool grouped = false) {
   // Kernels know rows of weights: (outputs, contracted) along the rows, or (contracted, outputs) across them.
   const bool across = w.is_quantized() && w.packing()->axis == w.ndim() - 1;
   Choice best{.orientation = across ? Orientation::across : Orientation::along};
@@ -48,7 +49,8 @@ Choice choose(const Tensor& w, std::int64_t rows, const Options& options) {
                           best.orientation,
                           rows,
                           options.precision,
-                          options.deterministic};
+                          options.deterministic,
+                          grouped};
   best.kernel = best_kernel(backend_for(w.device()).matmul_kernels(), query);
   return best;
 }
@@ -58,13 +60,25 @@ Choice choose(const Tensor& w, std::int64_t rows, const Options& options) {
               fmt::format("[{}] x {} · w {}: no kernel takes them", op, describe(x), describe(w)));
 }
 
-/// One product of two matrices: x (M, K) dense, w (K, N) dense or packed along either axis, y (M, N).
-void run(const Choice& choice, const Tensor& x, const Tensor& w, const Tensor& y, const Options& options,
-         std::int64_t products = 1, std::span<const std::int64_t> x_rows = {},
-         std::span<const std::int64_t> y_rows = {}) {
+/// Of two matrices: x (M, K) dense, w (K, N) dense or packed along either axis, y (M, N).
+MatmulArgs args_of(const Choice& choice, const Tensor& x, const Tensor& w, const Tensor& y, const Options& options,
+                   std::int64_t products = 1, std::span<const std::int64_t> x_rows = {},
+                   std::span<const std::int64_t> y_rows = {}) {
   const bool across = choice.orientation == Orientation::across;
-  choice.kernel->run({x, across ? w : swapaxes(w, 0, 1), y, choice.orientation, options.precision,
-                      options.deterministic, x_rows, y_rows, &w, products});
+  return {.x = x,
+          .w = across ? w : swapaxes(w, 0, 1),
+          .y = y,
+          .orientation = choice.orientation,
+          .precision = options.precision,
+          .deterministic = options.deterministic,
+          .x_rows = x_rows,
+          .y_rows = y_rows,
+          .kept = &w,
+          .products = products};
+}
+void run(const Choice& choice, const Tensor& x, const Tensor& w, const Tensor& y, const Options& options,
+         std::int64_t products = 1) {
+  choice.kernel->run(args_of(choice, x, w, y, options, products));
 }
 
 void multiply_matrices(std::string_view op, const Tensor& x, const Tensor& w, const Tensor& y, const Options& options) {
@@ -184,24 +198,42 @@ void multiply_into(std::string_view op, const Tensor& a, const Tensor& b, const 
 }
 
 void multiply_groups(std::string_view op, const Tensor& x, const Tensor& w, const Tensor& y,
-                     std::span<const RowGroup> groups, const Options& options) {
-  if (packed_along_batch(w)) return multiply_groups(op, x, decode_for_product(op, w), y, groups, options);
+                     std::span<const RowGroup> groups, std::span<const std::int64_t> distinct, const Options& options) {
+  if (packed_along_batch(w)) return multiply_groups(op, x, decode_for_product(op, w), y, groups, distinct, options);
   // Groups of a size have one kernel. It is chosen here, since a thread of the pool knows nothing of the caller's
   // options.
+  const auto rows = static_cast<std::int64_t>(groups.empty() ? 0 : y.numel() / y.size(-1));
+  const bool shared = static_cast<std::int64_t>(distinct.size()) < rows;
+  const Choice* preparing = nullptr;  // of the kernels, the one that prepares rows which several groups take
   CachedVector<Choice> choices;
+  choices.reserve(groups.size());
   for (const RowGroup& group : groups) {
-    choices.push_back(choose(w, static_cast<std::int64_t>(group.x_rows.size()), options));
-    if (choices.back().kernel) continue;
-    if (w.is_quantized()) return multiply_groups(op, x, decode_for_product(op, w), y, groups, options);
+    choices.push_back(choose(w, static_cast<std::int64_t>(group.x_rows.size()), options, shared));
+    if (const MatmulKernel* kernel = choices.back().kernel) {
+      if (shared && preparing == nullptr && kernel->prepare) preparing = &choices.back();
+      continue;
+    }
+    if (w.is_quantized()) return multiply_groups(op, x, decode_for_product(op, w), y, groups, distinct, options);
     refuse_product(op, x, w);
   }
   const Tensor from = first_row(x), to = first_row(y);
   const Shape matrices{w.size(0)};
   const auto products = static_cast<std::int64_t>(groups.size());
+  std::unique_ptr<const PreparedRows> prepared;
+  if (preparing != nullptr) {
+    const Tensor matrix = batch_entry(w, matrices, 0);
+    prepared = preparing->kernel->prepare(args_of(*preparing, from, matrix, to, options, products, distinct));
+  }
   parallel_for(products, [&](std::int64_t i) {
     const RowGroup& group = groups[static_cast<std::size_t>(i)];
-    run(choices[static_cast<std::size_t>(i)], from, batch_entry(w, matrices, group.matrix), to, options, products,
-        group.x_rows, group.y_rows);
+    const Choice& choice = choices[static_cast<std::size_t>(i)];
+    const Tensor matrix = batch_entry(w, matrices, group.matrix);
+    MatmulArgs args = args_of(choice, from, matrix, to, options, products, group.x_rows, group.y_rows);
+    if (prepared && choice.kernel == preparing->kernel) {
+      args.prepared = prepared.get();
+      args.prepared_rows = group.x_numbers;
+    }
+    choice.kernel->run(args);
   });
 }
 

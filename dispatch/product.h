@@ -19,12 +19,14 @@ void multiply_into(std::string_view op, const Tensor& a, const Tensor& b, const 
 struct RowGroup {
   std::int64_t matrix;
   std::span<const std::int64_t> x_rows, y_rows;  ///< where they begin, in elements from the first of x and of y
+  std::span<const std::int64_t> x_numbers;       ///< which of the distinct rows of x each is
 };
 
 /// Every group's product, for w (matrices, K, N); all of them share the threads. x is dense with rows of K anywhere, y
-/// contiguous with rows of N; of their shapes only the last axis counts.
+/// contiguous with rows of N; of their shapes only the last axis counts. `distinct` is where the rows of x begin that
+/// groups take, each once.
 void multiply_groups(std::string_view op, const Tensor& x, const Tensor& w, const Tensor& y,
-                     std::span<const RowGroup> groups, const Options& options);
+                     std::span<const RowGroup> groups, std::span<const std::int64_t> distinct, const Options& options);
 
 /// The shape that two batch shapes broadcast to; false where they do not.
 bool broadcast_shapes(const Shape& a, const Shape& b, Shape* out);

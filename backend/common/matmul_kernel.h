@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <span>
 #include <string>
 
@@ -27,6 +28,18 @@ struct MatmulQuery {
   std::int64_t rows = 0;  ///< of x
   Precision precision = Precision::standard;
   bool deterministic = false;
+  bool grouped = false;  ///< one of many products that take the same rows of x, which can be prepared once
+};
+
+/// Rows of x as a kernel takes them, made once for many products.
+class PreparedRows {
+ public:
+  virtual ~PreparedRows() = default;
+
+ protected:
+  PreparedRows() = default;
+  PreparedRows(const PreparedRows&) = default;
+  PreparedRows& operator=(const PreparedRows&) = default;
 };
 
 /// One 2-D product. x (rows, contracted), y (rows, outputs), both dense with any strides, f32, f16 or bf16.
@@ -44,6 +57,9 @@ struct MatmulArgs {
   /// The weights as the caller holds them while the kernel runs, and may multiply with again; null: nobody says.
   const Tensor* kept = nullptr;
   std::int64_t products = 1;  ///< that share the threads, this one among them: the more, the fewer parts of each
+  /// What the kernel's `prepare` made, and which of its rows are those of x; null: nothing.
+  const PreparedRows* prepared = nullptr;
+  std::span<const std::int64_t> prepared_rows = {};
 };
 
 /// A row of a device's kernel table. A kernel is stateless; `run` splits the outputs over the executor.
@@ -53,6 +69,9 @@ struct MatmulKernel {
   int priority;         ///< the highest of those that support a query is taken
   std::function<bool(const MatmulQuery& query)> supports;
   std::function<void(const MatmulArgs& args)> run;
+  /// Prepares the rows of x, which several products take with matrices like w; nothing is read of w nor written to y.
+  /// Null where the kernel has no use for that.
+  std::function<std::unique_ptr<const PreparedRows>(const MatmulArgs& args)> prepare = nullptr;
 };
 
 /// The kernel for a query that is precise enough and has the highest priority; null where none supports it.

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <memory>
 #include <string_view>
 
 #include "backend/cpu/products.h"
@@ -102,6 +103,18 @@ void few_along(const Unit& unit, const MatmulArgs& args) {
   });
 }
 
+template <FewScheme scheme>
+void lanes_along(const Unit& unit, const MatmulArgs& args) {
+  along_packed(unit, args, [&](const PackedOperands& o) {
+    multiply_lane_rows(unit, scheme, o.x, o.w, o.y, args.products, args.prepared, args.prepared_rows);
+    if (args.kept != nullptr) have_read(o.w, *args.kept);
+  });
+}
+template <FewScheme scheme>
+std::unique_ptr<const PreparedRows> prepare_lanes(const Unit& unit, const MatmulArgs& args) {
+  return args.x.size(1) == 0 ? nullptr : prepare_lane_rows(unit, scheme, x_of(args), PackedRows(unit, args.w));
+}
+
 template <Precision precision, Orientation orientation, bool (*kind)(const Unit&, const MatmulQuery&)>
 bool supports(const Unit& unit, const MatmulQuery& q) {
   return precision <= q.precision && q.orientation == orientation && kind(unit, q);
@@ -116,8 +129,15 @@ bool is_few(const Unit& unit, const MatmulQuery& q) {
   return q.deterministic || q.rows <= (names ? unit.few_rows->most_named_rows : unit.few_rows->most_rows);
 }
 
+/// They add up in another order than a row alone.
+template <FewScheme scheme>
+bool is_for_lanes(const Unit& unit, const MatmulQuery& q) {
+  return q.format != nullptr && !q.deterministic && suits_lane_rows(unit, scheme, *q.format, q.rows, q.grouped);
+}
+
 bool has_fast(const Unit& unit) { return unit.fast.multiply != nullptr; }
 bool has_few_rows(const Unit& unit) { return unit.few_rows != nullptr; }
+bool has_lane_rows(const Unit& unit) { return unit.lane_rows != nullptr; }
 bool has_matrices(const Unit& unit) { return unit.matrices != nullptr && unit.matrices->runs_here(); }
 
 constexpr auto kExact = Precision::exact;
@@ -135,9 +155,14 @@ struct KernelRow {
   void (*run)(const Unit& unit, const MatmulArgs& args);
   /// Whether the unit has it; null: every unit does.
   bool (*available)(const Unit& unit) = nullptr;
+  std::unique_ptr<const PreparedRows> (*prepare)(const Unit& unit, const MatmulArgs& args) = nullptr;
 };
 constexpr KernelRow kRows[] = {
+    {"lanes_fast", kFast, 70, supports<kFast, kAlong, is_for_lanes<FewScheme::fast>>, lanes_along<FewScheme::fast>,
+     has_lane_rows, prepare_lanes<FewScheme::fast>},
     {"few_fast", kFast, 60, supports<kFast, kAlong, is_few>, few_along<FewScheme::fast>, has_few_rows},
+    {"lanes_standard", kStandard, 55, supports<kStandard, kAlong, is_for_lanes<FewScheme::standard>>,
+     lanes_along<FewScheme::standard>, has_lane_rows, prepare_lanes<FewScheme::standard>},
     {"few_standard", kStandard, 50, supports<kStandard, kAlong, is_few>, few_along<FewScheme::standard>, has_few_rows},
     {"along_affine_matrices_fast", kFast, 45, supports<kFast, kAlong, is_affine>, matrices_along<&MatrixIntegers::fast>,
      has_matrices},
@@ -160,6 +185,8 @@ std::vector<MatmulKernel> kernels_of(const Unit& unit) {
     kernels.push_back({fmt::format("{}_{}", row.name, unit.name), row.precision, row.priority,
                        [&row, &unit](const MatmulQuery& query) { return row.supports(unit, query); },
                        [&row, &unit](const MatmulArgs& args) { row.run(unit, args); }});
+    if (row.prepare == nullptr) continue;
+    kernels.back().prepare = [&row, &unit](const MatmulArgs& args) { return row.prepare(unit, args); };
   }
   return kernels;
 }

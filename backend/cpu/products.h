@@ -1,8 +1,10 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 
+#include "backend/common/matmul_kernel.h"
 #include "backend/cpu/output.h"
 #include "backend/cpu/units/few_rows.h"
 #include "backend/cpu/weights.h"
@@ -36,6 +38,13 @@ void multiply_few_rows(const Unit& unit, FewScheme scheme, const Matrix& x, cons
                        bool deterministic, std::int64_t products = 1);
 /// Whether that can be: a kernel of the unit's own, or codes that tiles of integers take.
 bool suits_few_rows(const FewRowsUnit& few, const Format& format);
+/// The same by the unit's lane_rows. `prepared`: its rows listed in `numbers` are those of x.
+void multiply_lane_rows(const Unit& unit, FewScheme scheme, const Matrix& x, const PackedRows& w, const Output& y,
+                        std::int64_t products, const PreparedRows* prepared, std::span<const std::int64_t> numbers);
+std::unique_ptr<const PreparedRows> prepare_lane_rows(const Unit& unit, FewScheme scheme, const Matrix& x,
+                                                      const PackedRows& w);
+/// Whether they have the format, and are fastest for so many rows of x; `grouped`: which may be prepared already.
+bool suits_lane_rows(const Unit& unit, FewScheme scheme, const Format& format, std::int64_t rows, bool grouped);
 /// The rows listed, which `scheme` does not represent well enough, by the next more precise path.
 void multiply_refused(const Unit& unit, FewScheme scheme, const Matrix& x, const PackedRows& w, const Output& y,
                       std::span<const std::int64_t> rows);

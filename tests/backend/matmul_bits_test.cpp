@@ -87,6 +87,30 @@ TEST_P(Kernels, TallSheetsHaveTheSameBitsOnAnyNumberOfThreads) {
   nb::set_num_threads(threads_before);
 }
 
+/// Packed rows as lanes, of which the last tile has a few; threads have parts of the tiles.
+TEST_P(Kernels, LanesHaveTheSameBitsOnAnyNumberOfThreads) {
+  Random random = this->random();
+  const int threads_before = nb::num_threads();
+  for (const char* name : {"affine4-g64", "affine4-g32", "affine2-g128", "affine8-g64"}) {
+    const Format& format = *nb::detail::find_format(name);
+    const std::int64_t outputs = unit().emulated ? 77 : 1101, length = 128 * pick(random, 1, 5);
+    for (const std::int64_t rows : {5, 37}) {
+      const Case c = packed_case(packed_matrix(format, outputs, length, choose(random, kFloats), random), rows, random);
+      check(unit(), c);
+      for (const MatmulKernel& kernel : unit().kernels) {
+        if (kernel.precision == Precision::exact || !kernel.supports(query_of(c, kernel.precision))) continue;
+        nb::set_num_threads(1);
+        const std::vector<double> one = bits(kernel, c, 0, rows, false);
+        for (const int threads : {2, 5}) {
+          nb::set_num_threads(threads);
+          EXPECT_EQ(bits(kernel, c, 0, rows, false), one) << kernel.name << " threads " << threads << ' ' << c.text;
+        }
+      }
+    }
+  }
+  nb::set_num_threads(threads_before);
+}
+
 /// So many weights that a thread reads its share of few rows' products in parts; of how many depends on threads.
 TEST_P(Kernels, PartsOfSharesGiveEveryOutput) {
   if (unit().emulated) GTEST_SKIP() << "the loops around tiles are the processor's own";

@@ -25,10 +25,17 @@ TEST_P(Kernels, EveryFormatOrientationAndLayoutHoldsItsPrecision) {
   int round = 0;
   for (; !std::all_of(seen.begin(), seen.end(), enough); ++round) {
     if (soaks() && round % 1000 == 0) tell(unit().name.c_str(), round, seen);
-    ASSERT_LT(round, 10 * wanted) << "some kernel takes none of the cases";
+    ASSERT_LT(round, 1000 * wanted) << "some kernel takes none of the cases";
     for (const Orientation orientation : {Orientation::along, Orientation::across}) {
       const Format* format = formats[static_cast<std::size_t>(round) % formats.size()];
-      check(unit(), random_case(random, format, orientation, random_rows(random, unit().emulated), 70), &seen);
+      const int rows = random_rows(random, unit().emulated);
+      // Kernels of a few formats want cases long after the others have theirs.
+      const auto wants = [&](const MatmulKernel& kernel) {
+        return seen[kernel.name] < wanted &&
+               kernel.supports({format, DType::f32, orientation, rows, kernel.precision, false});
+      };
+      if (!std::any_of(unit().kernels.begin(), unit().kernels.end(), wants)) continue;
+      check(unit(), random_case(random, format, orientation, rows, 70), &seen);
       if (HasFailure()) return;
     }
   }

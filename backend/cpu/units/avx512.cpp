@@ -3,6 +3,7 @@
 #define NIBBLE_UNIT kAvx512Unit
 #define NIBBLE_FLOATS kAvx512Floats
 #define NIBBLE_FEW_ROWS kAvx512FewRows
+#define NIBBLE_LANE_ROWS kAvx512LaneRows
 #define NIBBLE_ATTENTION kAvx512Attention
 #define NIBBLE_BF16 kAvx512Bf16
 #include <immintrin.h>
@@ -255,6 +256,7 @@ struct Fast {
 
 extern const FloatProducts NIBBLE_FLOATS;
 extern const FewRowsUnit NIBBLE_FEW_ROWS;
+extern const LaneRowsUnit NIBBLE_LANE_ROWS;
 extern const AttentionUnit NIBBLE_ATTENTION;
 extern const Bf16Unit NIBBLE_BF16;
 extern const Unit NIBBLE_UNIT;
@@ -276,6 +278,7 @@ const Unit NIBBLE_UNIT = {
     .probes = &kAvx512Probes,
     .quantize = quantize,
     .bf16 = &NIBBLE_BF16,
+    .lane_rows = &NIBBLE_LANE_ROWS,
 };
 
 }  // namespace cpu

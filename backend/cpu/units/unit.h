@@ -95,6 +95,7 @@ struct FloatFunctions {
 
 struct FewRowsKernels;
 struct FewRowsUnit;
+struct LaneRowsUnit;
 struct AttentionUnit;
 struct PanelKernel;
 struct Probes;
@@ -144,6 +145,7 @@ struct Unit {
                    float* biases) = nullptr;
   const Bf16Unit* bf16 = nullptr;            ///< null where there is none
   const MatrixIntegers* matrices = nullptr;  ///< null where there are none
+  const LaneRowsUnit* lane_rows = nullptr;   ///< products with some rows of x; null where there are none
 };
 
 extern const Unit kScalarUnit;
