@@ -54,6 +54,7 @@ class Info final : public Command {
                       {"format", info.packed ? info.format : "dense"},
                       {"bytes", info.bytes}});
       if (info.reordered) rows.back()["reordered"] = true;
+      if (info.transposed) rows.back()["transposed"] = true;
     }
     const double bits = parameters == 0 ? 0 : 8.0 * static_cast<double>(weight_bytes) / static_cast<double>(parameters);
     return {{"architecture", checkpoint.architecture()},

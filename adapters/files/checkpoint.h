@@ -25,7 +25,8 @@ struct TensorInfo {
   std::string format;       ///< "bf16" where it is dense, else the packed format: "affine4-g64", "q4_1"
   std::uint64_t bytes = 0;  ///< in the file, all components together
   bool packed = false;
-  bool reordered = false;  ///< its rows are stored in another order than their entries have: kInputOrder
+  bool reordered = false;   ///< its rows are stored in another order than their entries have: kInputOrder
+  bool transposed = false;  ///< it is packed along its columns: a view of the matrix whose rows are stored
 };
 
 /// A model folder (Hugging Face or mlx-lm) or a .gguf file: opened, checked and mapped; tensors are made when asked

@@ -133,7 +133,7 @@ class FolderWriter {
     if (planned) return {packed, planned, packable_dtype(dtype.value_or(tensor.packed ? DType::bf16 : tensor.dtype))};
     const bool stays = options_.kind == FolderKind::plain && (!tensor.reordered || options_.dequantize);
     if (!stays) return lossless_storage(checkpoint_, tensor, container(), options_);
-    if (tensor.packed && is_mlx_format(tensor.format) && !options_.dequantize)
+    if (tensor.packed && !tensor.transposed && is_mlx_format(tensor.format) && !options_.dequantize)
       return {kept, find_format_info(tensor.format), options_.dtype ? packable_dtype(*options_.dtype) : tensor.dtype};
     const bool follows = tensor.packed || (is_floating(tensor.dtype) && (options_.dtype || checkpoint_.is_gguf()));
     return {dense, nullptr, follows ? dtype.value_or(tensor.dtype) : tensor.dtype};

@@ -389,6 +389,7 @@ class OnnxSource final : public WeightSource {
       info.format = packed.layer.format->name;
       info.bytes += from.scales->bytes.size() + (from.zeros ? from.zeros->bytes.size() : 0);
       info.packed = true;
+      info.transposed = from.is_transposed;
     }
     if (spreads_.contains(&tensor)) info.dtype = DType::f32, info.format = nibble::name(DType::f32);
     if (refusals_.contains(&tensor)) info.packed = true, info.format = tensor.type->name;

@@ -41,7 +41,8 @@ bool PackPlan::packs(const TensorInfo& tensor) const {
 
 const FormatInfo* PackPlan::becomes(const TensorInfo& tensor) const {
   const std::string& wanted = format_of(tensor.name);
-  return packs(tensor) && (tensor.format != wanted || tensor.reordered) ? find_format_info(wanted) : nullptr;
+  return packs(tensor) && (tensor.format != wanted || tensor.reordered || tensor.transposed) ? find_format_info(wanted)
+                                                                                             : nullptr;
 }
 
 std::vector<std::string*> PackPlan::formats() {

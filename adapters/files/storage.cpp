@@ -79,16 +79,19 @@ Storage lossless_storage(const Checkpoint& checkpoint, const TensorInfo& tensor,
   const DType dtype = follows ? *options.dtype : tensor.dtype;
   if (!tensor.packed || options.dequantize) return {dense, nullptr, dtype};
   const FormatInfo* format = find_format_info(tensor.format);
-  if (!tensor.reordered) {  // which no other file says
+  if (!tensor.reordered && !tensor.transposed) {  // which no other file says
     if (format && container.says(*format)) return {kept, format, options.dtype ? packable_dtype(dtype) : dtype};
     if (const FormatInfo* same = same_numbers(tensor, container)) return {reexpressed, same, DType::f16};
   }
   const FormatInfo* requantized = options.requantize ? options.requantize->becomes(tensor) : nullptr;
   if (requantized) return {packed, requantized, packable_dtype(dtype)};
-  refuse(ErrorCode::unsupported, checkpoint.path(), tensor.name,
-         fmt::format("{} {}{} cannot be stored in {} without a loss{}", tensor.format, to_string(tensor.shape),
-                     tensor.reordered ? " with inputs in an order of their own" : "", container.name,
-                     options.requantize ? fmt::format(", and is no {}", options.requantize->format) : ""));
+  refuse(
+      ErrorCode::unsupported, checkpoint.path(), tensor.name,
+      fmt::format("{} {}{} cannot be stored in {} without a loss{}", tensor.format, to_string(tensor.shape),
+                  tensor.reordered    ? " with inputs in an order of their own"
+                  : tensor.transposed ? " packed along its columns"
+                                      : "",
+                  container.name, options.requantize ? fmt::format(", and is no {}", options.requantize->format) : ""));
 }
 
 void say_in(const Container& container, const std::filesystem::path& out, WriteOptions* options) {

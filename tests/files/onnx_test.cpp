@@ -178,6 +178,25 @@ TEST_F(Onnx, BecomesAFolder) {
   EXPECT_EQ(decoded(packed.get("nbits4")), decoded(model.get("nbits4")));
 }
 
+// A folder's matrices are packed along their rows alone.
+TEST_F(Onnx, MatricesThatArePackedAlongTheirColumnsBecomeDense) {
+  const Checkpoint model = Checkpoint::open(goldens() / "onnx_graphs.onnx");
+  const std::string columns = "y/else_branch/chosen/else_branch/d", rows = "y/then_branch/w";
+  EXPECT_TRUE(model.find(columns)->transposed);
+  EXPECT_FALSE(model.find(rows)->transposed);
+  EXPECT_THAT(
+      error_text([&] {
+        nb::files::write_model_folder(model, scratch / "said", {{}, FolderKind::safetensors});
+      }),
+      HasSubstr(columns + ": affine8-g128 (256, 4) packed along its columns cannot be stored in a safetensors folder"));
+  nb::files::write_model_folder(model, scratch / "plain", {});
+  const Checkpoint plain = Checkpoint::open(scratch / "plain");
+  EXPECT_EQ(plain.find(columns)->format, "f32");
+  EXPECT_EQ(decoded(plain.get(columns)), decoded(model.get(columns)));
+  EXPECT_EQ(plain.find(rows)->format, "affine4-g32");
+  EXPECT_EQ(decoded(plain.get(rows)), decoded(model.get(rows)));
+}
+
 TEST_F(Onnx, ATruncationAtAnyLengthIsRefused) {
   const std::size_t step = std::max<std::size_t>(1, whole.size() / 200);
   for (std::size_t length = 0; length + 1 < whole.size(); length += step) {
