@@ -48,7 +48,7 @@ enum Places { kLaneOfGroup, kWeightOfPlace = kBlockGroups, kZeroOfCodes = kWeigh
 template <class Scheme>
 bool pack_block(const float* in, const std::uint8_t* places, int g, unsigned char* block, Rounding& rounding) {
   float x[kGroupWeights];
-  for (int i = 0; i < kGroupWeights; ++i) x[i] = in[places[kWeightOfPlace + i]];
+  numbers_of_names(in, places + kWeightOfPlace, x);
   const std::uint32_t bits = max_magnitude(x, kGroupWeights);
   const float most = __builtin_bit_cast(float, bits);
   if (!has_integers(bits)) return false;
