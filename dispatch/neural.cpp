@@ -123,9 +123,10 @@ void validate_attention(const Tensor& q, const Tensor& k, const Tensor& v) {
     fail(ErrorCode::shape_mismatch, fmt::format("depths {} and {} differ", q.size(3), k.size(3)));
 }
 
-/// Keys or values: dense, or packed along their last axis.
-Tensor attention_rows(const Tensor& t) {
-  return t.is_quantized() && t.packing()->axis == 3 && !has_input_order(t) ? t : dense_operand(kAttention, t);
+/// Keys or values: dense, or packed along their last axis where the backend reads them so.
+Tensor attention_rows(const Backend& backend, const Tensor& t) {
+  const bool as_it_is = t.is_quantized() && backend.attends_packed() && t.packing()->axis == 3 && !has_input_order(t);
+  return as_it_is ? t : dense_operand(kAttention, t, DType::f32);
 }
 
 Tensor attention_mask(const Tensor& mask, const Shape& scores) {
@@ -235,8 +236,8 @@ Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tens
   }
   Backend& backend = route(kAttention, q);
   Tensor out = backend.allocate({q.size(0), q.size(1), q.size(2), v.size(3)}, q.dtype());
-  backend.attention(dense_operand(kAttention, q), attention_rows(k), attention_rows(v), scale, options.causal, mask,
-                    length, out);
+  backend.attention(dense_operand(kAttention, q), attention_rows(backend, k), attention_rows(backend, v), scale,
+                    options.causal, mask, length, out);
   return out;
 }
 

@@ -29,8 +29,8 @@ struct TensorInfo {
   bool transposed = false;  ///< it is packed along its columns: a view of the matrix whose rows are stored
 };
 
-/// A model folder (Hugging Face or mlx-lm) or a .gguf file: opened, checked and mapped; tensors are made when asked
-/// for. Handles are cheap and share what they opened. Tensors keep the files mapped.
+/// A model folder (Hugging Face or mlx-lm), a .safetensors, .gguf or .onnx file: opened, checked and mapped; tensors
+/// are made when asked for. Handles are cheap and share what they opened. Tensors keep the files mapped.
 class Checkpoint {
  public:
   /// Throws Error(invalid_file | io_error | unsupported), one line that names file, tensor and rule.
@@ -65,7 +65,7 @@ class Checkpoint {
 
   bool is_gguf() const;
   const std::filesystem::path& path() const;
-  /// The files that hold tensors, and how many bytes they have.
+  /// The files that hold tensors.
   const std::vector<std::filesystem::path>& weight_files() const;
 
   struct Impl;

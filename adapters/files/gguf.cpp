@@ -114,7 +114,7 @@ void GgufFile::read_header() {
   Cursor cursor(*files_.front(), 4);
   version_ = cursor.number<std::uint32_t>("header");
   if (version_ != 2 && version_ != 3) {
-    if (__builtin_bswap32(version_) <= 3)
+    if (version_ != 0 && __builtin_bswap32(version_) <= 3)
       refuse(ErrorCode::unsupported, path(), "", "is big-endian GGUF, which is not supported");
     refuse(ErrorCode::unsupported, path(), "", fmt::format("GGUF version {} is not supported (2 and 3 are)", version_));
   }

@@ -223,8 +223,8 @@ ModelConfig gguf_config(const GgufFile& file) {
   config.max_position_embeddings = keys.size("context_length", 2048);
   config.rms_norm_eps = keys.number("attention.layer_norm_rms_epsilon").value_or(1e-5);
   config.rope_theta = keys.number("rope.freq_base").value_or(10000);
-  if (!(config.rope_theta > 0) || !(config.rms_norm_eps >= 0))
-    keys.bad("rope.freq_base", "or the norm's epsilon is not positive");
+  if (!(config.rope_theta > 0)) keys.bad("rope.freq_base", "is not positive");
+  if (!(config.rms_norm_eps >= 0)) keys.bad("attention.layer_norm_rms_epsilon", "is negative, or no number");
   config.rope_scaling = read_rope_scaling(keys, config.max_position_embeddings);
   read_rope_factors(file, &config);
   config.qk_norm = row->qk_norm;

@@ -61,7 +61,8 @@ Capability capability(std::string_view op, DType dtype, const std::optional<std:
   const FormatInfo info = format_of(*format);
   const bool fits = !shape.empty() && shape.back() % info.block == 0;
   if (!fits || !is_float(dtype) || row.packed == Packed::none) return Capability::refused;
-  return row.packed == Packed::native ? Capability::native : Capability::decoded;
+  const bool reads = row.packed == Packed::native || (row.packed == Packed::on_cpu && device.type == DeviceType::cpu);
+  return reads ? Capability::native : Capability::decoded;
 }
 
 }  // namespace hosts

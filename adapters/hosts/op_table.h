@@ -19,6 +19,7 @@ enum class Packed : std::uint8_t {
   none,     ///< the op has no operand that could be
   decoded,  ///< no packed kernel: decoded first, which stats() counts and Fallback::error forbids
   native,   ///< read as it is, or only seen otherwise
+  on_cpu,   ///< read as it is on the CPU, decoded on devices
 };
 
 /// What the elements may be, packed or dense, that an op takes, or makes where it takes none.
@@ -70,7 +71,8 @@ inline constexpr Argument kF32{"dtype", DType::f32};
 inline constexpr Argument kAxes{"axes", Absent{}}, kLast{"axis", std::int64_t{-1}}, kFirst{"axis", std::int64_t{0}};
 inline constexpr Argument kKeep{"keepdims", false}, kDescending{"descending", false};
 inline constexpr Argument kEps{"eps", 1e-5}, kDiagonal{"k", std::int64_t{0}}, kNoDType{"dtype", Absent{}};
-inline constexpr Packed none = Packed::none, decoded = Packed::decoded, native = Packed::native;
+inline constexpr Packed none = Packed::none, decoded = Packed::decoded, native = Packed::native,
+                        on_cpu = Packed::on_cpu;
 inline constexpr Elements any = Elements::any, computed = Elements::computed, numbers = Elements::numbers,
                           floats = Elements::floats;
 
@@ -193,7 +195,7 @@ constexpr auto make_op_table() {
       op("layer_norm", decoded, floats, layer_norm, "x", "weight", "bias", kEps),
       op("rope_frequencies", none, floats, rope_frequencies, "dims", "theta", Argument{"scaling", Absent{}}),
       op("rope", decoded, floats, rope, "x", "positions", "frequencies", Argument{"interleaved", false}),
-      op("scaled_dot_product_attention", native, floats, scaled_dot_product_attention, "q", "k", "v",
+      op("scaled_dot_product_attention", on_cpu, floats, scaled_dot_product_attention, "q", "k", "v",
          Argument{"options", Absent{}}),
 
       // packing

@@ -84,8 +84,10 @@ class Backend {
   /// x (B, …, T, D); positions i32 (B, T) by strides.
   virtual void rope(const Tensor& x, const Tensor& positions, const RopeFrequencies& frequencies, bool interleaved,
                     const Tensor& out) = 0;
-  /// q (B, H, Tq, D), k, v (B, Hk, Tk, ·), which may be packed along the last axis; key_length i32 (B,) by strides or
-  /// undefined; mask broadcast to (B, H, Tq, Tk) or undefined.
+  /// Whether attention reads keys and values that are packed along their last axis; else they come decoded.
+  virtual bool attends_packed() const { return false; }
+  /// q (B, H, Tq, D), k, v (B, Hk, Tk, ·), which may be packed where attends_packed(); key_length i32 (B,) by strides
+  /// or undefined; mask broadcast to (B, H, Tq, Tk) or undefined.
   virtual void attention(const Tensor& q, const Tensor& k, const Tensor& v, double scale, bool causal,
                          const Tensor& mask, const Tensor& key_length, const Tensor& out) = 0;
 

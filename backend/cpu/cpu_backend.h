@@ -29,6 +29,7 @@ class CpuBackend final : public Backend {
   void layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps, const Tensor& out) override;
   void rope(const Tensor& x, const Tensor& positions, const RopeFrequencies& frequencies, bool interleaved,
             const Tensor& out) override;
+  bool attends_packed() const override { return true; }
   void attention(const Tensor& q, const Tensor& k, const Tensor& v, double scale, bool causal, const Tensor& mask,
                  const Tensor& key_length, const Tensor& out) override;
   std::span<const MatmulKernel> matmul_kernels() override;

@@ -51,27 +51,9 @@ std::uint32_t packed_sizes(const Tensor& q, const Tensor& k, const Tensor& v) {
 
 }  // namespace
 
-Tensor VulkanBackend::decoded(std::string_view op, const Tensor& packed) {
-  if (options().fallback == Fallback::error) {
-    throw Error(ErrorCode::fallback_forbidden,
-                fmt::format("[{}] {} on {}: no packed kernel there, and Fallback::error forbids decoding it", op,
-                            describe(packed), nibble::to_string(packed.device())));
-  }
-  const Tensor out = allocate(packed.shape(), DType::f32);
-  count(counters().bytes_dequantized, out.nbytes());
-  dequantize(packed, out);
-  return out;
-}
-
 void VulkanBackend::attention(const Tensor& q, const Tensor& k, const Tensor& v, double scale, bool causal,
                               const Tensor& mask, const Tensor& key_length, const Tensor& out) {
   if (out.numel() == 0) return;
-  if (k.is_quantized() || v.is_quantized()) {
-    const auto dense = [&](const Tensor& t) {
-      return t.is_quantized() ? decoded("scaled_dot_product_attention", t) : t;
-    };
-    return attention(q, dense(k), dense(v), scale, causal, mask, key_length, out);
-  }
   const bool fits = lies_in_rows(q) && lies_in_rows(k) && lies_in_rows(v) && q.size(3) <= kMostDepth &&
                     v.size(3) <= kMostDepth && q.size(2) <= 65535 && q.size(1) <= 65535 && q.size(0) <= 65535;
   if (!fits || q.size(3) == 0 || q.size(1) / k.size(1) > kMostSharing) {

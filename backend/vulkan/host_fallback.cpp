@@ -37,34 +37,12 @@ Tensor computed(std::string_view op, const Tensor& x, const Tensor& out, Compute
 
 }  // namespace
 
-void HostFallback::copy(const Tensor& in, const Tensor& out) {
-  place(computed("copy", in, out, [&](Backend& cpu, const Tensor& y) { cpu.copy(host(in), y); }), out);
-}
-
-void HostFallback::fill(const Tensor& out, Scalar value) {
-  place(computed("fill", out, out, [&](Backend& cpu, const Tensor& y) { cpu.fill(y, value); }), out);
-}
-
 void HostFallback::arange(const Tensor& out, Scalar start, Scalar step) {
   place(computed("arange", out, out, [&](Backend& cpu, const Tensor& y) { cpu.arange(y, start, step); }), out);
 }
 
 void HostFallback::random(const Tensor& out, Distribution distribution, std::uint64_t seed, double a, double b) {
   place(computed("random", out, out, [&](Backend& cpu, const Tensor& y) { cpu.random(y, distribution, seed, a, b); }),
-        out);
-}
-
-void HostFallback::unary(UnaryOp op, const Tensor& in, const Tensor& out) {
-  place(computed("unary", in, out, [&](Backend& cpu, const Tensor& y) { cpu.unary(op, host(in), y); }), out);
-}
-
-void HostFallback::binary(BinaryOp op, const Tensor& a, const Tensor& b, const Tensor& out) {
-  place(computed("binary", a, out, [&](Backend& cpu, const Tensor& y) { cpu.binary(op, host(a), host(b), y); }), out);
-}
-
-void HostFallback::where(const Tensor& condition, const Tensor& a, const Tensor& b, const Tensor& out) {
-  place(computed("where", a, out,
-                 [&](Backend& cpu, const Tensor& y) { cpu.where(host(condition), host(a), host(b), y); }),
         out);
 }
 
@@ -139,6 +117,11 @@ void HostFallback::quantize(const Tensor& w, const Format& format, std::span<con
 }
 
 void HostFallback::multiply(const MatmulArgs& args) {
+  if (!args.x_rows.empty() ||
+      !args.y_rows.empty()) {  // rows anywhere: no view of x and y would bring them here and back
+    throw Error(ErrorCode::unsupported, fmt::format("[matmul] {}: grouped products have no kernel on {}",
+                                                    describe(args.w), nibble::to_string(args.y.device())));
+  }
   Backend& cpu = on_host("matmul", args.w);
   const Tensor x = host(args.x), w = host(args.w), y = like(args.y);
   const MatmulQuery query{w.is_quantized() ? w.packing()->format : nullptr,

@@ -4,18 +4,13 @@
 
 namespace nibble::inline v0::detail::vulkan {
 
-/// A backend of a device without a kernel of its own: every operation moves its operands to the CPU and the result
-/// back. A device's backend overrides what it computes itself, and calls these for the rest. Each time is counted, as
+/// What a device's backend has no kernel for: operands move to the CPU and the result back. It overrides what it
+/// computes itself, and calls these for the rest. Each time is counted, as
 /// an operation of the CPU and as bytes moved; Transfer::error and Fallback::error refuse it.
 class HostFallback : public Backend {
  public:
-  void copy(const Tensor& in, const Tensor& out) override;
-  void fill(const Tensor& out, Scalar value) override;
   void arange(const Tensor& out, Scalar start, Scalar step) override;
   void random(const Tensor& out, Distribution distribution, std::uint64_t seed, double a, double b) override;
-  void unary(UnaryOp op, const Tensor& in, const Tensor& out) override;
-  void binary(BinaryOp op, const Tensor& a, const Tensor& b, const Tensor& out) override;
-  void where(const Tensor& condition, const Tensor& a, const Tensor& b, const Tensor& out) override;
   void reduce(ReduceOp op, const Tensor& in, const Tensor& out) override;
   void softmax(const Tensor& in, const Tensor& out, bool log) override;
   void sort(const Tensor& in, bool descending, const Tensor& values, const Tensor& indices) override;

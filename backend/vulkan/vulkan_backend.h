@@ -77,8 +77,6 @@ class VulkanBackend final : public HostFallback {
   void take_packed(const Tensor& in, const Tensor& indices, const Tensor& out);
   void decode(const Tensor& packed, const Tensor& indices, const Tensor& out, std::span<const std::byte> arguments,
               std::uint64_t invocations);
-  /// The fp32 values of a packed operand that `op` has no kernel for: counted, or refused.
-  Tensor decoded(std::string_view op, const Tensor& packed);
   void normalize(const Tensor& x, const Tensor& weight, const Tensor& bias, bool centred, double eps,
                  const Tensor& out);
 

@@ -8,7 +8,8 @@
 
 /// Model files. Reading maps files into memory: tensors borrow the mapping, nothing is copied. Whatever is wrong with a
 /// file is one Error that names file, tensor and rule, before anything of the size that a header claims has been
-/// allocated.
+/// allocated: Error(io_error) where it cannot be opened, invalid_file for what its format forbids, unsupported for what
+/// is not read or written here.
 namespace nibble {
 inline namespace v0 {
 

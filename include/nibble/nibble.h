@@ -488,7 +488,7 @@ typedef struct nibble_api {
   /* Component i of a packed tensor; *name lives as long as the library. Past the last one: NIBBLE_OUT_OF_RANGE. */
   nibble_status (*tensor_component)(NIBBLE_IN, const nibble_tensor* x, size_t i, const char** name, NIBBLE_OUT);
 
-  /* A model folder, .safetensors or .gguf file, mapped into memory: packed where the file is. */
+  /* A model folder, .safetensors, .gguf or .onnx file, mapped into memory: packed where the file is. */
   nibble_status (*load)(NIBBLE_IN, const char* path, nibble_tensors** out, nibble_error** error);
   /* A .safetensors file, written whole or not at all. */
   nibble_status (*save)(NIBBLE_IN, const char* path, const nibble_component* tensors, size_t count,

@@ -4,16 +4,17 @@
 #include <optional>
 #include <span>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include "nibble/options.h"
 #include "nibble/quantization.h"
 #include "nibble/tensor.h"
 
-/// Plain operations, with the names and meanings of the Python array API standard (2024.12) and NumPy's broadcasting.
-/// Any operand may be packed: where there is no packed kernel the values are decoded first, which stats() counts and
-/// Fallback::error forbids. Negative axes count from the end. All throw nibble::Error with a text that names the
-/// operation, the operands and the rule.
+/// Plain operations, with NumPy's names and broadcasting; what each is called in the array API standard (2024.12),
+/// whose namespace Python has, says the table of adapters/hosts/c/README.md. Any operand may be packed: where there is
+/// no packed kernel the values are decoded first, which stats() counts and Fallback::error forbids. Negative axes count
+/// from the end. All throw nibble::Error with a text that names the operation, the operands and the rule.
 namespace nibble {
 inline namespace v0 {
 
@@ -46,12 +47,23 @@ class Operand {
  public:
   Operand(const Tensor& t) : tensor_(&t), scalar_(0) {}
   template <Number T>
-  Operand(T v) : scalar_(v) {}
+  Operand(T v) : scalar_(scalar_of(v)) {}
   bool is_tensor() const { return tensor_ != nullptr; }
   const Tensor& tensor() const { return *tensor_; }
   Scalar scalar() const { return scalar_; }
 
  private:
+  /// Integers of any width, unsigned ones modulo 2^64.
+  template <Number T>
+  static Scalar scalar_of(T v) {
+    if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) {
+      return static_cast<std::int64_t>(v);
+    } else if constexpr (std::is_floating_point_v<T>) {
+      return static_cast<double>(v);
+    } else {
+      return v;
+    }
+  }
   const Tensor* tensor_ = nullptr;
   Scalar scalar_;
 };
@@ -128,7 +140,7 @@ NIBBLE_API Tensor gelu(const Tensor& x);
 /// Its approximation by tanh.
 NIBBLE_API Tensor gelu_tanh(const Tensor& x);
 
-/// a where condition (boolean) is true, else b; all three broadcast.
+/// a where condition (boolean) is true, else b; all three broadcast, a and b are promoted.
 NIBBLE_API Tensor where(const Tensor& condition, const Operand& a, const Operand& b);
 /// Rounds to nearest even; a float to an integer truncates.
 NIBBLE_API Tensor cast(const Tensor& x, DType dtype);
@@ -157,6 +169,7 @@ Tensor operator/(T a, const Tensor& b) {
 
 // ---- reductions: over `axes` (none named: all), which vanish unless keepdims ---------------------------------------
 
+/// In x's dtype; of bool and integers of 8 bits in i32.
 NIBBLE_API Tensor sum(const Tensor& x, const Axes& axes = {}, bool keepdims = false);
 NIBBLE_API Tensor mean(const Tensor& x, const Axes& axes = {}, bool keepdims = false);
 NIBBLE_API Tensor max(const Tensor& x, const Axes& axes = {}, bool keepdims = false);
@@ -194,7 +207,9 @@ NIBBLE_API Tensor expand_dims(const Tensor& x, int axis);
 /// The named axes of size 1; none named: all of them.
 NIBBLE_API Tensor squeeze(const Tensor& x, const Axes& axes = {});
 NIBBLE_API Tensor broadcast_to(const Tensor& x, const Shape& shape);
+/// Tensors whose other axes are alike, promoted to one dtype.
 NIBBLE_API Tensor concatenate(std::span<const Tensor> tensors, int axis = 0);
+/// Tensors of one shape along a new axis, promoted to one dtype.
 NIBBLE_API Tensor stack(std::span<const Tensor> tensors, int axis = 0);
 /// `sections` equal parts.
 NIBBLE_API std::vector<Tensor> split(const Tensor& x, std::int64_t sections, int axis = 0);
@@ -236,9 +251,9 @@ class Position {
   std::int64_t value_ = 0;
 };
 
-/// x with `rows` written over x[…, start : start + n, …] of `axis`. In place when no other live Tensor shares x's
-/// storage (move it in); else a copy, counted in stats() and refused under Fallback::error. With start (B,), entry b of
-/// axis 0 begins at start[b].
+/// x with `rows`, cast to x's dtype, written over x[…, start : start + n, …] of `axis`. In place when no other live
+/// Tensor shares x's storage (move it in); else a copy, counted in stats() and refused under Fallback::error. With
+/// start (B,), entry b of axis 0 begins at start[b].
 NIBBLE_API Tensor update_slice(Tensor x, const Tensor& rows, const Position& start, int axis);
 
 // ---- products ------------------------------------------------------------------------------------------------------

@@ -33,12 +33,13 @@ struct ComponentInfo {
 struct FormatInfo {
   std::string name;  ///< "affine4-g64", "q4_0"
   Family family;
-  int bits;                                ///< of one code
-  int group_size;                          ///< weights that share a scale
-  int block;                               ///< the fewest weights that a row can be cut at: rows are whole blocks
-  std::vector<ComponentInfo> components;   ///< the first holds the codes
-  double bits_per_weight;                  ///< all components together; for affine with 16-bit scales
-  std::string mlx_mode;                    ///< what MLX calls it in config.json ("affine"); empty where it has it not
+  int bits;                               ///< of one code
+  int group_size;                         ///< weights that share a scale
+  int block;                              ///< the fewest weights that a row can be cut at: rows are whole blocks
+  std::vector<ComponentInfo> components;  ///< the first holds the codes
+  double bits_per_weight;                 ///< all components together; for affine with 16-bit scales
+  std::string
+      mlx_mode;  ///< its mode in config.json: MLX's ("affine"), else our own; empty where folders do not hold it
   std::optional<std::uint32_t> ggml_type;  ///< its number among GGUF's tensor types
   std::string specification;               ///< where the format is defined
 };
@@ -103,9 +104,9 @@ NIBBLE_API Tensor dequantize(const Tensor& w, std::optional<DType> dtype = {});
 inline bool is_quantized(const Tensor& w) { return w.is_quantized(); }
 
 /// The same numbers in another format without any loss: q4_0, q4_1 → affine4-g32, q5_0, q5_1 → affine5-g32, q8_0 →
-/// affine8-g32 (scales f16, or f32 where a bias has no exact f16), and affine4-g32 with f16 scales → q4_1, affine5-g32
+/// affine8-g32 (scales f16, or f32 where a bias has no exact f16), and affine4 with f16 scales → q4_1, affine5
 /// → q5_1; mxfp4 ↔ mxfp4_gguf and nvfp4 ↔ nvfp4_gguf, whose bytes lie otherwise. Throws Error(unsupported) where no
-/// lossless re-expression exists.
+/// lossless re-expression exists. Made on the CPU; the result lies where `packed` does.
 NIBBLE_API Tensor reexpress(const Tensor& packed, std::string_view format);
 
 }  // namespace v0

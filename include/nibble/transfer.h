@@ -8,7 +8,8 @@
 /// What passes between devices. Where an operation's operands lie apart, one that is constant, packed or in memory that
 /// nobody writes (from_borrowed, a mapped file), moves to the other's device, once: its copy stays there for the next
 /// time. Transfer::error forbids it, and two operands of which neither is constant are refused. stats() counts the
-/// bytes.
+/// bytes. Never moved, but refused: the condition of where, what update_slice writes, keys, values, mask and lengths of
+/// attention, and what concatenate and stack join.
 namespace nibble {
 inline namespace v0 {
 

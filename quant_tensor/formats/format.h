@@ -41,7 +41,7 @@ enum class QuantizeRule : std::uint8_t {
 };
 
 /// A weight format: what its bytes mean, and a scalar reference codec, which is the oracle for every kernel.
-/// To add one, write one file that defines its rows and name it in format_table.cpp.
+/// To add one, write a file in streams or blocks and name it in their all.inl.h.
 struct Format {
   std::string_view name;  ///< "affine4-g64", "q4_0"
   Family family = Family::affine;

@@ -160,7 +160,7 @@ Tensor reexpress(const Tensor& tensor, std::string_view format_name) {
     const std::vector<Tensor> components = detail::allocate_components(to, extent.shape, scale_dtype);
     if (rewrite(packed, extent, to, components, move_row)) {
       const Tensor made = detail::make_packed(to, components, extent.shape, packed.dtype(), "reexpress");
-      return with_packed_axis_at(detail::in_order_of(packed, made), packing.axis);
+      return with_packed_axis_at(detail::in_order_of(packed, made), packing.axis).to(tensor.device());
     }
     if (!has_scales(to)) break;
   }

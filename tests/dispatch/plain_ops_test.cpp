@@ -81,6 +81,9 @@ TEST(Scalars, AreWeak) {
   EXPECT_EQ(dtype(h * 2.5), DType::f16);
   EXPECT_EQ(dtype(1.5f - h), DType::f16);
   EXPECT_EQ(dtype(i + 1), DType::i8);
+  EXPECT_EQ(dtype(i + std::size_t{1}), DType::i8);
+  EXPECT_EQ(dtype(2u * h), DType::f16);
+  EXPECT_EQ(nb::add(3ll, std::uint16_t{4}).item<std::int32_t>(), 7);
   EXPECT_EQ(dtype(i + 0.5), DType::f32);
   EXPECT_EQ(dtype(i / 2), DType::f32);
   EXPECT_EQ(dtype(b + 1), DType::i32);

@@ -85,6 +85,13 @@ TEST_F(VulkanFormats, MultiplyWithoutLeavingTheDevice) {
   }
 }
 
+TEST_F(VulkanFormats, StayOnTheDeviceWhenExpressedOtherwise) {
+  const Tensor w = nb::quantize(nb::random_normal({4, 64}, 9), {.format = "q4_1"});
+  const Tensor there = nb::reexpress(w.to(device()), "affine4-g32");
+  EXPECT_EQ(there.device(), device());
+  EXPECT_EQ(nb::dequantize(there).to_vector<float>(), nb::dequantize(w).to_vector<float>());
+}
+
 TEST_F(VulkanFormats, HaveAKernelOfEachAlgorithm) {
   for (const nb::detail::MatmulKernel& kernel : nb::detail::vulkan_backend(device().index).matmul_kernels()) {
     if (kernel.name == "host") continue;

@@ -112,6 +112,9 @@ def both(function):
         lambda xp, a, b: xp.argmax(a),
         lambda xp, a, b: xp.squeeze(xp.expand_dims(a, axis=1), axis=1),
         lambda xp, a, b: xp.full((2, 2), 3.0),
+        lambda xp, a, b: [f(a, axis=()) for f in (xp.sum, xp.mean, xp.max, xp.min, xp.var, xp.std, xp.any, xp.all)],
+        lambda xp, a, b: xp.squeeze(xp.expand_dims(a, axis=1), axis=()),
+        lambda xp, a, b: [xp.any(b > 0), xp.all(b > 0, axis=0, keepdims=True), xp.sum(b, axis=1)],
     ],
 )
 def test_same_values_as_the_strict_namespace(function):
@@ -132,3 +135,23 @@ def test_namespace_of_a_tensor():
     info = nb.__array_namespace_info__()
     assert info.default_device() == "cpu" and "cpu" in info.devices() and info.dtypes(kind="bool") == {"bool": nb.bool}
     assert nb.isdtype(nb.int8, "integral") and nb.result_type(nb.float16, nb.float32, 1) == nb.float32
+
+
+def test_dtypes_are_those_that_functions_give():
+    default = nb.__array_namespace_info__().default_dtypes()
+    x = nb.asarray(np.array([[3, 1], [2, 2]], np.int8))
+    for dtype in (nb.bool, nb.int8, nb.uint8, nb.int32, nb.uint32, nb.int64):
+        assert nb.sum(nb.astype(x, dtype)).dtype == default["integral"], dtype
+    assert nb.sum(nb.ones(3, dtype=nb.float16)).dtype == nb.float16
+    assert nb.argmax(x).dtype == nb.argmin(x, axis=0).dtype == nb.argsort(x).dtype == default["indexing"]
+    for dtype in (nb.bool, nb.int8, nb.float16):
+        one = nb.ones(2, dtype=dtype)
+        for number in (True, 2, 1.5):
+            assert nb.result_type(one, number) == nb.maximum(one, number).dtype, (dtype, number)
+
+
+def test_can_cast_asks_whether_every_value_is_had():
+    for source, target in ((nb.int8, nb.float16), (nb.int32, nb.int64), (nb.uint8, nb.bfloat16), (nb.bool, nb.float32)):
+        assert nb.can_cast(source, target) and not nb.can_cast(target, source)
+    for source, target in ((nb.int64, nb.float32), (nb.int32, nb.float32), (nb.float16, nb.bfloat16), (nb.int8, nb.uint8)):
+        assert not nb.can_cast(source, target), (source, target)

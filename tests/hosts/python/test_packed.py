@@ -154,6 +154,19 @@ def test_capability_says_what_happens(op):
         assert outcome(op, nb.astype(nb.ones((2, 2)), dtype)) == can, dtype
 
 
+def test_capability_of_attention_is_that_of_the_device():
+    rows = np.random.default_rng(7).standard_normal((1, 1, 4, 32), dtype=np.float32)
+    for device in nb.devices():
+        q, k = nb.asarray(rows).to_device(device), nb.quantize(nb.asarray(rows), format="q8_0").to_device(device)
+        can = nb.capability("scaled_dot_product_attention", "float32", "q8_0", k.shape, device)
+        try:
+            with nb.options(fallback="error"):
+                N.scaled_dot_product_attention(q, k, k)
+            assert can == "native", device
+        except nb.ForbiddenError:
+            assert can == "decoded", device
+
+
 def test_capability_takes_names():
     assert nb.capability("matmul", "bfloat16", "q4_0", (2, 64)) == "native"
     for format, width in (("q4_0", 60), ("q4_k", 64), ("q4_k", 255)):  # rows are whole blocks

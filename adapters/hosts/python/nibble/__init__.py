@@ -110,7 +110,7 @@ def capability(
 
 
 def load(path: str | os.PathLike[str]) -> dict[str, Tensor]:
-    """The tensors of a model folder (Hugging Face or mlx-lm), a .safetensors or a .gguf file, packed where the file is.
+    """The tensors of a model folder (Hugging Face or mlx-lm), a .safetensors, .gguf or .onnx file, packed where the file is.
     The file is mapped, not read."""
     return _nibble.load(path)
 
@@ -136,7 +136,7 @@ class _Info:
         return devices()
 
     def default_dtypes(self, *, device: str | None = None) -> dict[str, Any]:
-        return {"real floating": float32, "complex floating": None, "integral": int64, "indexing": int64}
+        return {"real floating": float32, "complex floating": None, "integral": int64, "indexing": int32}
 
     def dtypes(self, *, device: str | None = None, kind: Any = None) -> dict[str, DType]:
         names = [d for d in DType if not d.name.startswith("float8") and d.name != "bfloat16"]

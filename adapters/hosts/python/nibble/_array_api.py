@@ -131,10 +131,18 @@ def astype(x: Tensor, dtype: Any, /, *, copy: bool = True, device: str | None = 
     return _placed(_nibble.cast(x, dtype_of(dtype)), device)
 
 
+# Bits of the integers that a dtype holds without a gap, signs apart.
+_DIGITS = {DType.bool: 1, DType.bfloat16: 8, DType.float16: 11, DType.float32: 24, DType.float64: 53}
+_DIGITS |= {dtype: bits - 1 for dtype, bits in zip(_SIGNED, (8, 16, 32, 64))}
+_DIGITS |= dict(zip(_UNSIGNED, (8, 16, 32, 64)))
+
+
 def can_cast(from_: Any, to: Any, /) -> bool:
-    """Whether every value of the one dtype is had in the other, by the rules of promotion."""
-    source = from_.dtype if isinstance(from_, Tensor) else dtype_of(from_)
-    return _nibble.promote(source, dtype_of(to)) == dtype_of(to)
+    """Whether the other dtype has every value of the one."""
+    source, target = from_.dtype if isinstance(from_, Tensor) else dtype_of(from_), dtype_of(to)
+    if source in _FLOATS or target not in _FLOATS:
+        return _nibble.promote(source, target) == target
+    return source in _DIGITS and _DIGITS[source] <= _DIGITS[target]
 
 
 def isdtype(dtype: Any, kind: Any) -> bool:
@@ -147,15 +155,21 @@ def isdtype(dtype: Any, kind: Any) -> bool:
 
 
 def result_type(*arrays_and_dtypes: Any) -> DType:
-    """The dtype that these tensors, dtypes and numbers are promoted to together; Python numbers are weak."""
+    """The dtype that these tensors, dtypes and numbers are promoted to together; Python numbers are weak: they change
+    but its kind."""
+    numbers = [a for a in arrays_and_dtypes if isinstance(a, (bool, int, float))]
     result: DType | None = None
     for a in arrays_and_dtypes:
         if isinstance(a, (bool, int, float)):
-            continue  # weak
+            continue
         dtype = a.dtype if isinstance(a, Tensor) else dtype_of(a)
         result = dtype if result is None else _nibble.promote(result, dtype)
     if result is None:
         raise ValueError("result_type wants a tensor or a dtype")
+    if result not in _FLOATS and builtins.any(isinstance(n, float) for n in numbers):
+        return DType.float32
+    if result == DType.bool and not builtins.all(isinstance(n, bool) for n in numbers):
+        return DType.int32
     return result
 
 
@@ -243,50 +257,55 @@ def vecdot(x1: Tensor, x2: Tensor, /, *, axis: int = -1) -> Tensor:
 # ---- reductions ------------------------------------------------------------------------------------------------------
 
 
-def _cast_if(x: Tensor, dtype: Any) -> Tensor:
-    return x if dtype is None else _nibble.cast(x, dtype_of(dtype))
+def _none_of(axis: Axis) -> bool:
+    """Whether axes are named, but none: () reduces nothing, where None reduces all."""
+    return isinstance(axis, (tuple, list)) and not axis
 
 
 def sum(x: Tensor, /, *, axis: Axis = None, dtype: Any = None, keepdims: bool = False) -> Tensor:
-    """Over an axis, several, or all; in `dtype`, if given, to which x is cast first."""
-    if axis == ():
-        return _cast_if(x, dtype)
-    return _nibble.sum(_cast_if(x, dtype), axis, keepdims)
+    """Over an axis, several, or all; in `dtype`, to which x is cast first: of bool and integers int64 unless given
+    (uint64 is for storing only), of floats their own."""
+    if dtype is None and x.dtype not in _FLOATS:
+        dtype = DType.int64
+    x = x if dtype is None else _nibble.cast(x, dtype_of(dtype))
+    return x if _none_of(axis) else _nibble.sum(x, axis, keepdims)
 
 
 def mean(x: Tensor, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Over an axis, several, or all."""
-    return x if axis == () else _nibble.mean(x, axis, keepdims)
+    return x if _none_of(axis) else _nibble.mean(x, axis, keepdims)
 
 
 def max(x: Tensor, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Over an axis, several, or all."""
-    return x if axis == () else _nibble.max(x, axis, keepdims)
+    return x if _none_of(axis) else _nibble.max(x, axis, keepdims)
 
 
 def min(x: Tensor, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Over an axis, several, or all."""
-    return x if axis == () else _nibble.min(x, axis, keepdims)
+    return x if _none_of(axis) else _nibble.min(x, axis, keepdims)
 
 
 def var(x: Tensor, /, *, axis: Axis = None, correction: float = 0.0, keepdims: bool = False) -> Tensor:
     """Mean square of deviations, divided by the count less `correction`."""
+    if _none_of(axis):  # each element alone
+        return var(_nibble.expand_dims(x, -1), axis=-1, correction=correction)
     return _nibble.var(x, axis, keepdims, correction)
 
 
 def std(x: Tensor, /, *, axis: Axis = None, correction: float = 0.0, keepdims: bool = False) -> Tensor:
     """Square root of var()."""
-    return _nibble.sqrt(_nibble.var(x, axis, keepdims, correction))
+    return _nibble.sqrt(var(x, axis=axis, correction=correction, keepdims=keepdims))
 
 
 def any(x: Tensor, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Whether one is not zero: bool."""
-    return _nibble.greater(_nibble.sum(_nibble.cast(_nibble.not_equal(x, 0), DType.int32), axis, keepdims), 0)
+    return _nibble.greater(sum(_nibble.not_equal(x, 0), axis=axis, keepdims=keepdims), 0)
 
 
 def all(x: Tensor, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Whether none is zero: bool."""
-    return _nibble.equal(_nibble.sum(_nibble.cast(_nibble.equal(x, 0), DType.int32), axis, keepdims), 0)
+    return _nibble.equal(sum(_nibble.equal(x, 0), axis=axis, keepdims=keepdims), 0)
 
 
 def argmax(x: Tensor, /, *, axis: int | None = None, keepdims: bool = False) -> Tensor:
@@ -339,7 +358,7 @@ def expand_dims(x: Tensor, /, axis: int = 0) -> Tensor:
 
 def squeeze(x: Tensor, /, axis: Sizes) -> Tensor:
     """Without these axes, each of size 1."""
-    return _nibble.squeeze(x, axis)
+    return x if _none_of(axis) else _nibble.squeeze(x, axis)
 
 
 def broadcast_to(x: Tensor, /, shape: Sizes) -> Tensor:
@@ -382,7 +401,7 @@ def unstack(x: Tensor, /, *, axis: int = 0) -> tuple[Tensor, ...]:
 
 def flip(x: Tensor, /, *, axis: Axis = None) -> Tensor:
     """The other way round along an axis, several, or all."""
-    return x if axis == () else _nibble.flip(x, axis)
+    return x if _none_of(axis) else _nibble.flip(x, axis)
 
 
 def roll(x: Tensor, /, shift: Sizes, *, axis: Axis = None) -> Tensor:
