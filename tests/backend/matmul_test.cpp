@@ -66,36 +66,45 @@ TEST_P(Kernels, ReferenceDistributionsStayWithinFrobeniusBound) {
   }
 }
 
+/// Rows of x that some kernel takes only together: few by few, as lanes, as tiles.
+std::vector<int> row_counts(const UnitUnderTest& unit) {
+  return unit.emulated ? std::vector<int>{7, 14} : std::vector<int>{7, 14, 40};
+}
+
 TEST_P(Kernels, NonFiniteActivationsGiveTheDensePattern) {
   Random random = this->random();
   const float infinity = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
-  for (const char* name : {"affine4-g64", "affine8-g32", "q4_0", "q8_0", "dense", "dense pairs"}) {
+  for (const char* name :
+       {"affine2-g32", "affine4-g64", "affine8-g32", "q2_k", "q4_0", "q8_0", "iq4_nl", "dense", "dense pairs"}) {
     for (const Orientation orientation : {Orientation::along, Orientation::across}) {
-      const bool pairs = std::string_view(name) == "dense pairs";
-      Case c = pairs ? bf16_pairs(random, orientation)
-                     : random_case(random, nb::detail::find_format(name), orientation, 1, 40);
-      c.x = dense_matrix(7, contracted(c), pairs ? DType::bf16 : DType::f32, Layout::contiguous);
-      c.y = dense_matrix(7, outputs(c), DType::f32, Layout::contiguous);
-      fill_normal(c.x, random, Values::gaussian);
-      const auto set = [&](std::int64_t row, float value) {
-        write(c.x, row * contracted(c) + pick(random, 0, static_cast<int>(contracted(c)) - 1), value);
-      };
-      set(1, infinity), set(2, nan), set(4, -infinity), set(5, infinity), set(5, -infinity);
-      set(6, 3e38f);  // finite, but outside of what integers may carry
-      for (const MatmulKernel& kernel : unit().kernels) {
-        if (!kernel.supports(query_of(c, kernel.precision))) continue;
-        run_kernel(kernel, c);
-        for (std::int64_t m = 0; m < 7; ++m) {
-          for (std::int64_t n = 0; n < outputs(c); ++n) {
-            double sum = 0;
-            for (std::int64_t k = 0; k < contracted(c); ++k) sum += read(c.x, m, k) * weight(c, n, k);
-            const double y = read(c.y, m, n);
-            ASSERT_EQ(std::isnan(y), std::isnan(sum)) << kernel.name << " row " << m << ' ' << c.text;
-            if (std::isinf(sum)) {
-              ASSERT_EQ(y, sum) << kernel.name << ' ' << c.text;
-            }
-            if (std::isfinite(sum) && std::abs(sum) < 3e38) {
-              ASSERT_NEAR(y, sum, 2e-2 * std::max(10.0, std::abs(sum))) << kernel.name << " row " << m;
+      for (const int rows : row_counts(unit())) {
+        const bool pairs = std::string_view(name) == "dense pairs";
+        Case c = pairs ? bf16_pairs(random, orientation)
+                       : random_case(random, nb::detail::find_format(name), orientation, 1, 40);
+        c.x = dense_matrix(rows, contracted(c), pairs ? DType::bf16 : DType::f32, Layout::contiguous);
+        c.y = dense_matrix(rows, outputs(c), DType::f32, Layout::contiguous);
+        fill_normal(c.x, random, Values::gaussian);
+        const auto set = [&](std::int64_t row, float value) {
+          write(c.x, row * contracted(c) + pick(random, 0, static_cast<int>(contracted(c)) - 1), value);
+        };
+        set(1, infinity), set(2, nan), set(4, -infinity), set(5, infinity), set(5, -infinity);
+        set(6, 3e38f);  // finite, but outside of what integers may carry
+        set(rows - 1, nan);
+        for (const MatmulKernel& kernel : unit().kernels) {
+          if (!kernel.supports(query_of(c, kernel.precision))) continue;
+          run_kernel(kernel, c);
+          for (std::int64_t m = 0; m < rows; ++m) {
+            for (std::int64_t n = 0; n < outputs(c); ++n) {
+              double sum = 0;
+              for (std::int64_t k = 0; k < contracted(c); ++k) sum += read(c.x, m, k) * weight(c, n, k);
+              const double y = read(c.y, m, n);
+              ASSERT_EQ(std::isnan(y), std::isnan(sum)) << kernel.name << " row " << m << ' ' << c.text;
+              if (std::isinf(sum)) {
+                ASSERT_EQ(y, sum) << kernel.name << ' ' << c.text;
+              }
+              if (std::isfinite(sum) && std::abs(sum) < 3e38) {
+                ASSERT_NEAR(y, sum, 2e-2 * std::max(10.0, std::abs(sum))) << kernel.name << " row " << m;
+              }
             }
           }
         }
@@ -107,18 +116,20 @@ TEST_P(Kernels, NonFiniteActivationsGiveTheDensePattern) {
 TEST_P(Kernels, TinyActivationsKeepTheirPrecision) {
   Random random = this->random();
   for (const float size : {1e-20f, 1e-30f, 1e20f}) {
-    Case c = random_case(random, nb::detail::find_format("affine4-g64"), Orientation::along, 3, 20);
-    c.x = dense_matrix(3, contracted(c), DType::f32, Layout::contiguous);
-    c.y = dense_matrix(3, outputs(c), DType::f32, Layout::contiguous);
-    fill_normal(c.x, random, Values::gaussian, size);
-    check(unit(), c);
+    for (const int rows : {3, 14}) {
+      Case c = random_case(random, nb::detail::find_format("affine4-g64"), Orientation::along, rows, 20);
+      c.x = dense_matrix(rows, contracted(c), DType::f32, Layout::contiguous);
+      c.y = dense_matrix(rows, outputs(c), DType::f32, Layout::contiguous);
+      fill_normal(c.x, random, Values::gaussian, size);
+      check(unit(), c);
+    }
   }
 }
 
 TEST_P(Kernels, EmptySizes) {
   Random random = this->random();
   const Format& format = *nb::detail::find_format("affine4-g64");
-  for (const auto& [rows, n, length] : {std::array<int, 3>{0, 5, 64}, {3, 0, 64}, {3, 5, 0}}) {
+  for (const auto& [rows, n, length] : {std::array<int, 3>{0, 5, 64}, {3, 0, 64}, {3, 5, 0}, {14, 0, 64}, {14, 5, 0}}) {
     for (const Orientation orientation : {Orientation::along, Orientation::across}) {
       for (const bool packed : {true, false}) {
         Case c;

@@ -128,16 +128,20 @@ TEST(GatherMatmulWeights, PackedAlongAnyAxisOrDense) {
   EXPECT_THROW(nb::gather_matmul(x, turned, indices), nb::Error);
 }
 
+// Whether each row of x is of one expert, or of several that share what is prepared of it.
 TEST(GatherMatmulRows, NotFiniteOnesStayAlone) {
   const Tensor w = nb::swapaxes(nb::quantize(nb::random_normal({3, 16, 64}, 1), {.bits = 4, .group_size = 64}), 1, 2);
   std::vector<float> rows = nb::random_normal({10, 64}, 2).to_vector<float>();
   rows[4 * 64 + 3] = std::numeric_limits<float>::infinity();
-  const Tensor x = nb::from_data(std::span<const float>(rows), {10, 1, 64});
-  const Tensor indices = nb::zeros({10}, nb::DType::i32);
-  for (const nb::Precision precision : kPrecisions) {
-    const nb::with scope(with_precision(precision));
-    const auto y = nb::gather_matmul(x, w, indices).to_vector<float>();
-    for (std::size_t i = 0; i < y.size(); ++i) EXPECT_EQ(std::isfinite(y[i]), i / 16 != 4) << i;
+  const Tensor x = nb::from_data(std::span<const float>(rows), {10, 1, 1, 64});
+  for (const std::int64_t each : {1, 2}) {
+    const Tensor indices = nb::broadcast_to(nb::tensor<std::int32_t>({0, 2}, {1, 2}), {10, 2});
+    for (const nb::Precision precision : kPrecisions) {
+      const nb::with scope(with_precision(precision));
+      const auto y = nb::gather_matmul(x, w, nb::slice(indices, 1, 0, each)).to_vector<float>();
+      ASSERT_EQ(y.size(), static_cast<std::size_t>(10 * each * 16));
+      for (std::size_t i = 0; i < y.size(); ++i) EXPECT_EQ(std::isfinite(y[i]), i / 16 / each != 4) << i;
+    }
   }
 }
 
