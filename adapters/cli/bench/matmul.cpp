@@ -1,8 +1,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <deque>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "adapters/cli/bench/bench_options.h"
@@ -40,6 +42,35 @@ Orientation parse_orientation(const std::string& text) {
   }
   refuse(fmt::format("--orientation {}: along or across", text));
 }
+
+/// x times one of the operands, whose turns rotate.
+class Product {
+ public:
+  /// What is recorded keeps its memory, so that none waits for another's; a finished result gives it back.
+  Product(Tensor x, const std::vector<Tensor>& operands, Options options)
+      : x_(std::move(x)), operands_(operands), options_(options), kept_(recorded() ? Meter::kRecorded : 1) {}
+
+  const Tensor& x() const { return x_; }
+
+  Work work() {
+    Work work{.run = [this](std::int64_t turn) { multiply(static_cast<std::size_t>(turn)); },
+              .bytes = static_cast<double>(operands_.front().nbytes())};
+    if (recorded()) work.wait = [this] { slice(reshape(last_, {-1}), 0, 0, 1).to_vector<float>(); };
+    return work;
+  }
+
+ private:
+  bool recorded() const { return x_.device() != Device::cpu(); }
+  void multiply(std::size_t turn) {
+    last_ = kept_[turn % kept_.size()] = matmul(x_, operands_[turn % operands_.size()], options_);
+  }
+
+  Tensor x_;
+  const std::vector<Tensor>& operands_;
+  Options options_;
+  std::vector<Tensor> kept_;
+  Tensor last_;
+};
 
 class Matmul final : public Command {
  public:
@@ -110,7 +141,7 @@ class Matmul final : public Command {
     }
   }
 
-  /// x · w of each of `operands` in turn.
+  /// x · w of each of `operands` in turn; all numbers of rows in each round, since their times are compared.
   void measure(const std::string& format, Orientation orientation, const std::vector<Tensor>& operands, Meter& meter,
                Json* results) const {
     const Tensor& first = operands.front();
@@ -120,35 +151,28 @@ class Matmul final : public Command {
     for (const Precision precision : options_.precisions()) {
       Options options = nibble::options();
       options.precision = precision;
+      std::deque<Product> products;
+      std::vector<Work> works;
       for (const std::int64_t rows : rows_) {
         const Tensor x = random_activations({rows, first.size(0)}, first.size(1), dtype).to(options_.device());
+        works.push_back(products.emplace_back(x, operands, options).work());
+        works.back().operations = 2.0 * static_cast<double>(rows) * static_cast<double>(n_) * static_cast<double>(k_);
+        works.back().peak = dense ? peak_of_dense(first.dtype()) : peak_of_packed(precision, options_.device());
+      }
+      const std::vector<Json> figures = meter.measure_in_turns(works);
+      for (std::size_t i = 0; i < products.size(); ++i) {
         Json row = {{"format", format},
                     {"n", n_},
                     {"k", k_},
                     {"orientation", kOrientations[static_cast<std::size_t>(orientation)]},
-                    {"rows", rows},
+                    {"rows", rows_[i]},
                     {"precision", name_of(precision)},
                     {"isa", cpu_unit()},
                     {"threads", num_threads()},
                     {"device", to_string(options_.device())},
                     {"weight_bytes", first.nbytes()}};
-        // What is recorded keeps its memory, so that none waits for another's; a finished result gives it back.
-        const bool records = options_.device() != Device::cpu();
-        std::vector<Tensor> kept(records ? Meter::kRecorded : 1);
-        Tensor last;
-        Work work{.run =
-                      [&](std::int64_t turn) {
-                        const auto t = static_cast<std::size_t>(turn);
-                        last = kept[t % kept.size()] = matmul(x, operands[t % operands.size()], options);
-                      },
-                  .bytes = static_cast<double>(first.nbytes()),
-                  .operations = 2.0 * static_cast<double>(rows) * static_cast<double>(n_) * static_cast<double>(k_),
-                  .peak = dense ? peak_of_dense(first.dtype()) : peak_of_packed(precision, options_.device())};
-        if (records) {
-          work.wait = [&] { slice(reshape(last, {-1}), 0, 0, 1).to_vector<float>(); };
-        }
-        row.update(meter.measure(work));
-        row["rel_error"] = product_error(x, outputs, matmul(x, first, options));
+        row.update(figures[i]);
+        row["rel_error"] = product_error(products[i].x(), outputs, matmul(products[i].x(), first, options));
         results->push_back(std::move(row));
       }
     }

@@ -78,47 +78,83 @@ Arithmetic available(Arithmetic kind, Device device) {
   return known->second[static_cast<std::size_t>(kind)];
 }
 
-Json Meter::measure(const Work& work) {
-  Json figures = measure_once(work);
-  for (int i = 0; i < kRepeats && !is_possible(figures); ++i) figures = measure_once(work);
+namespace {
+
+/// A work and how often it runs between two probes.
+class Paced {
+ public:
+  explicit Paced(const Work& work) : work_(work) {
+    timed();  // what is made at the first call
+    const int fit = std::clamp(static_cast<int>(kRoundSeconds / timed()), 1, kMostRunsARound);
+    if (work.wait) at_once_ = std::min(fit, Meter::kRecorded);
+    runs_ = fit / at_once_;
+  }
+
+  /// The median of seconds that a run took.
+  double run() {
+    std::vector<double> times;
+    for (int i = 0; i < runs_; ++i) times.push_back(timed());
+    for (const double time : times) spreads_.add("time_us", time * 1e6);
+    return median(std::move(times));
+  }
+
+  void compare(double taken, double bandwidth, double peak) {
+    spreads_.add("bandwidth_share", work_.bytes / taken / bandwidth);
+    spreads_.add("peak_share", work_.operations / taken / peak);
+  }
+
+  Json figures() const {
+    Json figures = spreads_.json();
+    const double taken_us = figures["time_us"].get<double>();
+    figures["gb_per_s"] = work_.bytes / taken_us * 1e-3;
+    figures["gops"] = work_.operations / taken_us * 1e-3;
+    return figures;
+  }
+
+ private:
+  double timed() {
+    const auto begin = Clock::now();
+    for (int i = 0; i < at_once_; ++i) work_.run(turn_++);
+    if (work_.wait) work_.wait();
+    return seconds_since(begin) / at_once_;
+  }
+
+  const Work& work_;
+  Spreads spreads_;
+  std::int64_t turn_ = 0;
+  int at_once_ = 1;  // what a device runs is timed many at once: one alone would show what waiting takes
+  int runs_ = 1;
+};
+
+}  // namespace
+
+std::vector<Json> Meter::measure_in_turns(const std::vector<Work>& works) {
+  std::vector<Json> figures = measure_once(works);
+  for (int i = 0; i < kRepeats && !std::all_of(figures.begin(), figures.end(), is_possible); ++i) {
+    figures = measure_once(works);
+  }
   return figures;
 }
 
-Json Meter::measure_once(const Work& work) {
-  std::int64_t turn = 0;
-  // What a device runs is timed many at once: one alone would show what waiting takes.
-  int at_once = 1;
-  const auto timed = [&] {
-    const auto begin = Clock::now();
-    for (int i = 0; i < at_once; ++i) work.run(turn++);
-    if (work.wait) work.wait();
-    return seconds_since(begin) / at_once;
-  };
-  timed();  // what is made at the first call
-  const int fit = std::clamp(static_cast<int>(kRoundSeconds / timed()), 1, kMostRunsARound);
-  if (work.wait) at_once = std::min(fit, kRecorded);
-  const int runs = fit / at_once;
-
-  Spreads spreads;
+std::vector<Json> Meter::measure_once(const std::vector<Work>& works) {
+  std::vector<Paced> all(works.begin(), works.end());
+  const Arithmetic kind = works.front().peak;
+  const double seconds = seconds_ * static_cast<double>(works.size());
   const auto begin = Clock::now();
-  double bandwidth_before = bandwidth(), peak_before = peak(work.peak);
-  for (int round = 0; round < kLeastRounds || seconds_since(begin) < seconds_; ++round) {
-    std::vector<double> times;
-    for (int i = 0; i < runs; ++i) {
-      times.push_back(timed());
-      spreads.add("time_us", times.back() * 1e6);
+  double bandwidth_before = bandwidth(), peak_before = peak(kind);
+  for (int round = 0; round < kLeastRounds || seconds_since(begin) < seconds; ++round) {
+    for (Paced& work : all) {
+      const double taken = work.run(), bandwidth_after = bandwidth(), peak_after = peak(kind);
+      work.compare(taken, 0.5 * (bandwidth_before + bandwidth_after), 0.5 * (peak_before + peak_after));
+      bandwidth_before = bandwidth_after;
+      peak_before = peak_after;
     }
-    const double taken = median(times), bandwidth_after = bandwidth(), peak_after = peak(work.peak);
-    spreads.add("bandwidth_share", work.bytes / taken / (0.5 * (bandwidth_before + bandwidth_after)));
-    spreads.add("peak_share", work.operations / taken / (0.5 * (peak_before + peak_after)));
-    bandwidth_before = bandwidth_after;
-    peak_before = peak_after;
   }
-  Json figures = spreads.json();
-  const double taken_us = figures["time_us"].get<double>();
-  figures["gb_per_s"] = work.bytes / taken_us * 1e-3;
-  figures["gops"] = work.operations / taken_us * 1e-3;
-  figures["peak"] = name_of(available(work.peak, device_));
+  std::vector<Json> figures;
+  for (const Paced& work : all) {
+    figures.push_back(work.figures());
+    figures.back()["peak"] = name_of(available(kind, device_));
+  }
   return figures;
 }
 

@@ -58,7 +58,10 @@ class Meter {
   /// Medians over rounds of at least `seconds` together, with quartiles: time_us, gb_per_s, bandwidth_share, gops,
   /// peak, peak_share. A share that no machine can give tells of probes that others disturbed: then all is measured
   /// again, at most twice.
-  Json measure(const Work& work);
+  Json measure(const Work& work) { return measure_in_turns({work}).front(); }
+  /// Likewise of several, all compared with the same arithmetic, each in every round: so their times may be compared
+  /// with each other although the machine changes its speed.
+  std::vector<Json> measure_in_turns(const std::vector<Work>& works);
 
   /// The rate at which memory is read, now. Throws what measure_reading throws.
   double bandwidth();
@@ -68,7 +71,7 @@ class Meter {
   Json machine() const;
 
  private:
-  Json measure_once(const Work& work);
+  std::vector<Json> measure_once(const std::vector<Work>& works);
 
   double seconds_;
   Device device_;
