@@ -2,10 +2,11 @@
 // unit's unnamed namespace after its floats and integers, kVectors and block_of.
 //
 // A Source says
-//   kChunk, kBytes    weights of a packed row that are read together, and the bytes that they and scales among them
-//   take kOrder            which of 64 activations stands at each place, as codes come out kZero             the code
-//   whose value is 0; 0: groups have biases codes()           (step, vector): a step has four codes of each row read(c,
-//   left, w)  reads chunk c, where a row has `left` weights more; tells w its scales and biases
+//   kChunk, kBytes    weights of a packed row that are read together; bytes that they take, scales among them included
+//   kOrder            which of 64 activations stands at each place, as codes come out
+//   kZero             the code whose value is 0; 0: groups have biases
+//   codes()           (step, vector): a step has four codes of each row
+//   read(c, left, w)  reads chunk c, where a row has `left` weights more; tells w its scales and biases
 
 /// Words of 32 rows, of which each has `bytes` more.
 constexpr int kWords = 16;

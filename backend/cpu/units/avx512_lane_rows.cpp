@@ -29,7 +29,7 @@ constexpr int kLeastBlock = 32;  // weights that share a scale of x; of groups o
 constexpr int block_of(int group) { return group < 64 ? kLeastBlock : 64; }
 
 #include "backend/cpu/units/avx512_lane_codes.inl.h"
-// whose rows' places the next one takes
+// after it, whose RowPlaces it takes
 #include "backend/cpu/units/avx512_lane_blocks.inl.h"
 
 /// Sums in the type that vpdpbusd's pattern has in gcc 12: it copies or spills an accumulator of type __m512i at every
