@@ -103,7 +103,7 @@ TEST_P(OddScales, GiveTheDensePattern) {
         const std::vector<float> weights = decoded(w);
         const bool along = orientation == Orientation::along;
         const std::int64_t contracted = along ? length : n, outputs = along ? n : length;
-        for (const int rows : {1, 4, 11}) {
+        for (const int rows : {1, 4, 14}) {
           const Tensor x = dense_matrix(rows, contracted, DType::f32, Layout::contiguous);
           fill_normal(x, random, Values::gaussian);
           for (std::int64_t k = 0; k < contracted; ++k) write(x, k, 1);  // leaves infinities infinite
