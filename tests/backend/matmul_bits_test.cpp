@@ -91,8 +91,8 @@ TEST_P(Kernels, TallSheetsHaveTheSameBitsOnAnyNumberOfThreads) {
 TEST_P(Kernels, LanesHaveTheSameBitsOnAnyNumberOfThreads) {
   Random random = this->random();
   const int threads_before = nb::num_threads();
-  for (const char* name :
-       {"affine4-g64", "affine4-g32", "affine2-g128", "affine8-g64", "q4_0", "q4_1", "q5_0", "q5_1", "q8_0"}) {
+  for (const char* name : {"affine4-g64", "affine4-g32", "affine2-g128", "affine8-g64", "affine3-g64", "affine5-g128",
+                           "affine6-g32", "q4_0", "q4_1", "q5_0", "q5_1", "q8_0"}) {
     const Format& format = *nb::detail::find_format(name);
     const std::int64_t outputs = unit().emulated ? 77 : 1101, length = format.group_size * pick(random, 1, 17);
     for (const std::int64_t rows : {5, 37}) {

@@ -4,50 +4,6 @@
 // Blocks of 18, 22 and 34 bytes begin in the middle of a word every second time. Of such a one words are taken as they
 // lie but the first, which begins with the last two bytes: x is ordered alike.
 
-constexpr int kPieceBytes = 16;
-template <int kBytes>
-constexpr int kPieces = (kBytes + kPieceBytes - 1) / kPieceBytes;
-/// Where piece i of so many bytes begins: the last one where it still ends with them.
-template <int kBytes>
-constexpr int piece_at(int i) {
-  return i + 1 < kPieces<kBytes> ? i * kPieceBytes : kBytes - kPieceBytes;
-}
-
-/// kCount pieces of sixteen rows from the kFirst on: four words of each, a vector for each word.
-template <int kBytes, int kFirst, int kCount>
-[[gnu::always_inline]] inline void turn_pieces(const unsigned char* const* rows, std::int64_t offset,
-                                               __m512i (&words)[kBytes / 4]) {
-  __m512i v[kCount][4];
-  each<4>([&](auto i) __attribute__((always_inline)) {
-    const unsigned char *r0 = rows[i] + offset, *r1 = rows[4 + i] + offset, *r2 = rows[8 + i] + offset,
-                        *r3 = rows[12 + i] + offset;
-    each<kCount>([&](auto p) __attribute__((always_inline)) {
-      constexpr int kAt = piece_at<kBytes>(kFirst + p);
-      __m512i four = _mm512_castsi128_si512(load128(r0 + kAt));
-      four = _mm512_mask_broadcast_i32x4(four, 0x00f0, load128(r1 + kAt));
-      four = _mm512_mask_broadcast_i32x4(four, 0x0f00, load128(r2 + kAt));
-      v[p][i] = _mm512_mask_broadcast_i32x4(four, 0xf000, load128(r3 + kAt));
-    });
-  });
-  each<kCount>([&](auto p) __attribute__((always_inline)) {
-    constexpr int kWord = piece_at<kBytes>(kFirst + p) / 4;
-    const __m512i low0 = _mm512_unpacklo_epi32(v[p][0], v[p][1]), low1 = _mm512_unpacklo_epi32(v[p][2], v[p][3]);
-    const __m512i high0 = _mm512_unpackhi_epi32(v[p][0], v[p][1]), high1 = _mm512_unpackhi_epi32(v[p][2], v[p][3]);
-    words[kWord] = _mm512_unpacklo_epi64(low0, low1);
-    words[kWord + 1] = _mm512_unpackhi_epi64(low0, low1);
-    words[kWord + 2] = _mm512_unpacklo_epi64(high0, high1);
-    words[kWord + 3] = _mm512_unpackhi_epi64(high0, high1);
-  });
-}
-/// All of them, as many at once as registers hold.
-template <int kBytes>
-[[gnu::always_inline]] inline void turn_words(const unsigned char* const* rows, std::int64_t offset,
-                                              __m512i (&words)[kBytes / 4]) {
-  constexpr int kAll = kPieces<kBytes>, kHalf = kAll <= 6 ? kAll : (kAll + 1) / 2;
-  turn_pieces<kBytes, 0, kHalf>(rows, offset, words);
-  if constexpr (kHalf < kAll) turn_pieces<kBytes, kHalf, kAll - kHalf>(rows, offset, words);
-}
-
 /// The low halves of the words of a and the high ones of b.
 inline __m512i join_halves(__m512i a, __m512i b) { return _mm512_mask_mov_epi16(a, 0xaaaaaaaa, b); }
 /// Both halves of each word as f16.
@@ -98,21 +54,15 @@ class BlockLanes {
   void read(std::int64_t c, std::int64_t left, Chunk& w) {
     w.scales = scales_[0];
     w.biases = biases_[0];
-    if (left >= kChunk) return read_whole(rows_.of, c * kBytes);
-    unsigned char last[kLaneRows][kBytes] = {};
-    const unsigned char* rows[kLaneRows];
-    for (int r = 0; r < kLaneRows; ++r) {
-      __builtin_memcpy(last[r], rows_.of[r] + c * kBytes, static_cast<std::size_t>(left / kLeastBlock * B::kHalf));
-      rows[r] = last[r];
-    }
-    read_whole(rows, 0);
+    read_padded<kBytes>(rows_, c * kBytes, left / kLeastBlock * B::kHalf,
+                        [&](const auto& rows, std::int64_t offset) { read_whole(rows, offset); });
   }
 
  private:
   [[gnu::noinline]] void read_whole(const unsigned char* const (&rows)[kLaneRows], std::int64_t offset) {
     for (int vector = 0; vector < kVectors; ++vector) {
       __m512i words[kBytes / 4];
-      turn_words<kBytes>(rows + vector * kLanes, offset, words);
+      turn_words<WholeWords<kBytes>>(rows + vector * kLanes, offset, words);
       each<kBlocks>([&](auto b) __attribute__((always_inline)) {
         read_codes<b>(words, vector);
         read_scale<b>(words, vector);

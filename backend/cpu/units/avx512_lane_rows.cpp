@@ -279,7 +279,10 @@ constexpr LaneRowsKernel lane_rows_kernel(const char* format, RowRange standard,
 
 constexpr LaneRowsKernel kKernels[] = {
     lane_rows_kernel<AffineLanes<2>>("affine2", {5, 128}, {8, 128}),
+    lane_rows_kernel<AffineLanes<3>>("affine3", {6, 128}, {9, 64}),
     lane_rows_kernel<AffineLanes<4>>("affine4", {5, 128}, {8, 128}),
+    lane_rows_kernel<AffineLanes<5>>("affine5", {6, 128}, {9, 64}),
+    lane_rows_kernel<AffineLanes<6>>("affine6", {6, 128}, {9, 64}),
     lane_rows_kernel<AffineLanes<8>>("affine8", {10, 128}, {13, 128}),
     lane_rows_kernel<BlockLanes<Block4_0>>("q4_0", {6, 128}, {9, 64}),
     lane_rows_kernel<BlockLanes<Block4_1>>("q4_1", {6, 128}, {9, 64}),
