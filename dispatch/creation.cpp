@@ -15,7 +15,7 @@ Backend& creating_backend() { return counted_backend(options().device); }
 
 Tensor random(std::string_view op, const Shape& shape, Distribution distribution, std::uint64_t seed, double a,
               double b, DType dtype) {
-  if (!is_small_float(dtype)) {
+  if (!is_arithmetic_float(dtype)) {
     refuse(ErrorCode::dtype_mismatch, op, fmt::format("{} {}", name(dtype), to_string(shape)),
            "random numbers are f32, f16 or bf16");
   }

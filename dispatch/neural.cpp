@@ -18,7 +18,7 @@ namespace {
 using namespace detail;
 
 void require_float(std::string_view op, const Tensor& x) {
-  if (!is_small_float(x.dtype())) refuse(ErrorCode::dtype_mismatch, op, x, "takes f32, f16 or bf16");
+  if (!is_arithmetic_float(x.dtype())) refuse(ErrorCode::dtype_mismatch, op, x, "takes f32, f16 or bf16");
 }
 
 // ---- norms ----
@@ -110,7 +110,7 @@ void validate_attention(const Tensor& q, const Tensor& k, const Tensor& v) {
     refuse(code, kAttention, attention_text(q, k, v), rule);
   };
   for (const Tensor* t : {&q, &k, &v}) {
-    if (!is_small_float(t->dtype())) fail(ErrorCode::dtype_mismatch, "takes f32, f16 or bf16");
+    if (!is_arithmetic_float(t->dtype())) fail(ErrorCode::dtype_mismatch, "takes f32, f16 or bf16");
     if (t->ndim() != 4) fail(ErrorCode::shape_mismatch, "each must have the axes (B, H, T, D)");
   }
   if (q.size(0) != k.size(0) || k.size(0) != v.size(0)) fail(ErrorCode::shape_mismatch, "batch sizes differ");

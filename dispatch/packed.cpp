@@ -19,8 +19,6 @@ namespace nibble {
 inline namespace v0 {
 namespace {
 
-bool is_weight_dtype(DType d) { return d == DType::f32 || d == DType::f16 || d == DType::bf16; }
-
 /// The format, if something can be packed in it along an axis of that length.
 void require_packable(std::string_view op, const std::string& what, const detail::Format& format, const Shape& shape) {
   const auto fail = [&](ErrorCode code, const std::string& rule) {
@@ -56,7 +54,7 @@ Tensor decode(const Tensor& w, DType dtype) {
 Tensor quantize(const Tensor& w, const QuantizeParams& params) {
   const detail::Format& format = detail::requested_format("quantize", params);
   require_packable("quantize", "w " + describe(w), format, w.shape());
-  if (!is_weight_dtype(w.dtype())) {
+  if (!is_arithmetic_float(w.dtype())) {
     throw Error(ErrorCode::dtype_mismatch,
                 fmt::format("[quantize] w {} to {}: weights are f32, f16 or bf16", describe(w), format.name));
   }
@@ -79,7 +77,7 @@ Tensor empty(const Shape& shape, std::string_view storage) {
 Tensor dequantize(const Tensor& w, std::optional<DType> dtype) {
   const DType target = dtype.value_or(w.dtype());
   if (!w.is_quantized()) return target == w.dtype() ? w : cast(w, target);
-  return is_weight_dtype(target) ? decode(w, target) : cast(decode(w, DType::f32), target);
+  return is_arithmetic_float(target) ? decode(w, target) : cast(decode(w, DType::f32), target);
 }
 
 namespace detail {

@@ -164,8 +164,7 @@ Shape leading(const Shape& shape, int keep) {
 }
 
 void require_product_dtype(std::string_view op, const char* operand, const Tensor& t) {
-  const DType d = t.dtype();
-  if (d != DType::f32 && d != DType::f16 && d != DType::bf16) {
+  if (!is_arithmetic_float(t.dtype())) {
     throw Error(ErrorCode::dtype_mismatch,
                 fmt::format("[{}] {} {}: a product takes f32, f16 or bf16; cast it first", op, operand, describe(t)));
   }

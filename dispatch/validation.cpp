@@ -26,23 +26,6 @@ void refuse(ErrorCode code, std::string_view op, const Tensor& x, std::string_vi
   refuse(code, op, nibble::describe(x), rule);
 }
 
-bool is_small_float(DType dtype) { return dtype == DType::f32 || dtype == DType::f16 || dtype == DType::bf16; }
-
-bool is_arithmetic(DType dtype) {
-  switch (dtype) {
-    case DType::f32:
-    case DType::f16:
-    case DType::bf16:
-    case DType::i8:
-    case DType::u8:
-    case DType::i32:
-    case DType::u32:
-    case DType::i64:
-    case DType::boolean: return true;
-    default: return false;
-  }
-}
-
 void require_arithmetic(std::string_view op, const Tensor& x) {
   if (is_arithmetic(x.dtype())) return;
   refuse(ErrorCode::dtype_mismatch, op, x,
@@ -53,7 +36,7 @@ DType real_dtype(DType dtype) { return is_floating(dtype) ? dtype : DType::f32; 
 
 Tensor operand_as(std::string_view op, const Tensor& x, DType dtype) {
   if (!x.is_quantized() && x.dtype() == dtype) return dense_operand(op, x);
-  if (x.is_quantized() && dtype != x.dtype() && is_small_float(dtype)) {
+  if (x.is_quantized() && dtype != x.dtype() && is_arithmetic_float(dtype)) {
     // The value of a packed weight is its fp32 decode, rounded once to what is asked for.
     count_fallback(op, x, static_cast<std::uint64_t>(x.numel()) * itemsize(dtype));
     return dequantize(x, dtype);

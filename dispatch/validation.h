@@ -17,11 +17,7 @@ std::string describe(const Operand& operand);
 [[noreturn]] void refuse(ErrorCode code, std::string_view op, std::string_view what, std::string_view rule);
 [[noreturn]] void refuse(ErrorCode code, std::string_view op, const Tensor& x, std::string_view rule);
 
-/// The dtypes that arithmetic takes; the rest are for storage and must be cast. `boolean` counts as one.
-bool is_arithmetic(DType dtype);
 void require_arithmetic(std::string_view op, const Tensor& x);
-/// f32, f16 or bf16.
-bool is_small_float(DType dtype);
 /// Of integers and booleans f32, of a float itself: the dtype in which functions of real numbers compute.
 DType real_dtype(DType dtype);
 

@@ -50,16 +50,13 @@ Precision parse_precision(const std::string& text) {
 
 void check_kv_storage(const std::string& text) {
   const std::optional<DType> dtype = parse_dtype(text);
-  const bool known =
-      dtype ? *dtype == DType::f32 || *dtype == DType::f16 || *dtype == DType::bf16 : format_info(text).has_value();
+  const bool known = dtype ? is_arithmetic_float(*dtype) : format_info(text).has_value();
   if (!known && !text.empty()) refuse(fmt::format("--kv-dtype {}: f32, f16, bf16 or a packed format, as q8_0", text));
 }
 
 DType parse_float_dtype(const char* option, const std::string& text) {
   const std::optional<DType> dtype = parse_dtype(text);
-  if (!dtype || (*dtype != DType::f32 && *dtype != DType::f16 && *dtype != DType::bf16)) {
-    refuse(fmt::format("{} {}: f32, f16 or bf16", option, text));
-  }
+  if (!dtype || !is_arithmetic_float(*dtype)) refuse(fmt::format("{} {}: f32, f16 or bf16", option, text));
   return *dtype;
 }
 

@@ -327,11 +327,10 @@ class FolderSource : public WeightSource {
                     const Shape& shape) const {
     const SafetensorsEntry& entry = *place.entry;
     const fs::path& file = path_of(place);
-    const bool is_float = entry.dtype == DType::f32 || entry.dtype == DType::f16 || entry.dtype == DType::bf16;
     const auto told = safetensors_name(entry.dtype);
     if (component.dtype && entry.dtype != *component.dtype)
       bad_file(file, name, fmt::format("{} are {}, not {}", component.name, told, safetensors_name(*component.dtype)));
-    if (!component.dtype && !is_float)
+    if (!component.dtype && !is_arithmetic_float(entry.dtype))
       bad_file(file, name, fmt::format("{} are {}, not F32, F16 or BF16", component.name, told));
     if (component.of_row) {
       if (repeats_of(entry.shape, shape) == 0)

@@ -175,7 +175,7 @@ struct Spread {
 
 void require_float(const OnnxTensor& scales) {
   const auto dtype = scales.type->dtype;
-  if (dtype != DType::f32 && dtype != DType::f16 && dtype != DType::bf16)
+  if (!dtype || !is_arithmetic_float(*dtype))
     broken_rule(ErrorCode::unsupported, fmt::format("scales of {} are not supported", scales.type->name));
 }
 

@@ -110,7 +110,7 @@ TensorInfo packed_info(const PackPlan& plan, const TensorInfo& tensor, DType sca
   return packed;
 }
 
-DType packable_dtype(DType dtype) { return dtype == DType::f16 || dtype == DType::bf16 ? dtype : DType::f32; }
+DType packable_dtype(DType dtype) { return is_arithmetic_float(dtype) ? dtype : DType::f32; }
 
 }  // namespace files
 }  // namespace v0

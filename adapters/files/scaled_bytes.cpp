@@ -39,7 +39,7 @@ PackedLayer describe_scaled_bytes(const ScaledBytes& layer, const LayerParts& pa
                 fmt::format("rows of {} weights with scales of {} are not supported (multiples of {})", length,
                             layer.inputs, format.group_size));
   const SafetensorsEntry& scales = *parts.find(layer.scales);
-  if (scales.dtype != DType::f32 && scales.dtype != DType::f16 && scales.dtype != DType::bf16)
+  if (!is_arithmetic_float(scales.dtype))
     broken_rule(ErrorCode::unsupported, fmt::format(".{} is {}; F32, F16 and BF16 are supported", layer.scales,
                                                     safetensors_name(scales.dtype)));
   if (scales.shape.numel() != tiles_of(rows, layer.rows) * tiles_of(length, layer.inputs))

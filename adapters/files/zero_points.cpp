@@ -58,7 +58,7 @@ Tensor as_words(const Tensor& integers) { return same_bytes(integers, integers.s
 std::vector<float> as_floats(const Tensor& numbers) { return cast(numbers, DType::f32).to_vector<float>(); }
 
 PackedLayer describe_zero_points(const ZeroPointLayer& layer, std::int64_t rows, std::int64_t length, DType scales) {
-  if (scales != DType::f16 && scales != DType::bf16 && !(layer.takes_f32 && scales == DType::f32))
+  if (!is_arithmetic_float(scales) || (scales == DType::f32 && !layer.takes_f32))
     broken_rule(ErrorCode::unsupported,
                 fmt::format("scales are {}; F16 and BF16 are supported", safetensors_name(scales)));
   if (rows == 0 || length == 0) broken_rule(ErrorCode::invalid_file, "has no weights");

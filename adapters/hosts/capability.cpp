@@ -36,17 +36,10 @@ FormatInfo format_of(std::string_view name) {
   throw Error(ErrorCode::invalid_argument, fmt::format("[capability] '{}': there is no such format", name));
 }
 
-bool is_float(DType dtype) { return dtype == DType::f32 || dtype == DType::f16 || dtype == DType::bf16; }
-
-bool is_for_storing(DType dtype) {
-  return dtype == DType::f64 || dtype == DType::i16 || dtype == DType::u16 || dtype == DType::u64 ||
-         dtype == DType::f8_e4m3 || dtype == DType::f8_e5m2;
-}
-
 bool is_among(DType dtype, Elements elements) {
   if (elements == Elements::any) return true;
-  if (elements == Elements::floats) return is_float(dtype);
-  return !is_for_storing(dtype) && (elements == Elements::computed || dtype != DType::boolean);
+  if (elements == Elements::floats) return is_arithmetic_float(dtype);
+  return is_arithmetic(dtype) && (elements == Elements::computed || dtype != DType::boolean);
 }
 
 }  // namespace
@@ -60,7 +53,7 @@ Capability capability(std::string_view op, DType dtype, const std::optional<std:
   if (!format) return Capability::native;
   const FormatInfo info = format_of(*format);
   const bool fits = !shape.empty() && shape.back() % info.block == 0;
-  if (!fits || !is_float(dtype) || row.packed == Packed::none) return Capability::refused;
+  if (!fits || !is_arithmetic_float(dtype) || row.packed == Packed::none) return Capability::refused;
   const bool reads = row.packed == Packed::native || (row.packed == Packed::on_cpu && device.type == DeviceType::cpu);
   return reads ? Capability::native : Capability::decoded;
 }

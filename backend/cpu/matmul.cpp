@@ -17,10 +17,7 @@ namespace detail {
 namespace cpu {
 namespace {
 
-bool is_dense(const Unit&, const MatmulQuery& q) {
-  return q.format == nullptr &&
-         (q.dense_dtype == DType::f32 || q.dense_dtype == DType::f16 || q.dense_dtype == DType::bf16);
-}
+bool is_dense(const Unit&, const MatmulQuery& q) { return q.format == nullptr && is_arithmetic_float(q.dense_dtype); }
 bool is_packed(const Unit&, const MatmulQuery& q) { return q.format != nullptr; }
 
 Matrix x_of(const MatmulArgs& args) { return Matrix(args.x, args.x_rows); }

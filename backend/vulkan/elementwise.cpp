@@ -49,7 +49,7 @@ void VulkanBackend::fill(const Tensor& out, Scalar value) {
 
 void VulkanBackend::arange(const Tensor& out, Scalar start, Scalar step) {
   const bool integers = start.kind() != Scalar::Kind::floating && step.kind() != Scalar::Kind::floating;
-  const bool floats = is_small_float(out.dtype());
+  const bool floats = is_arithmetic_float(out.dtype());
   const bool takes = (floats || (integers && !is_floating(out.dtype()))) && out.dtype() != DType::boolean;
   if (!takes || out.numel() >= kMostInvocations) return HostFallback::arange(out, start, step);
   const auto word = [&](Scalar x) {

@@ -44,7 +44,7 @@ void VulkanBackend::take_along_last(const Tensor& in, const Tensor& indices, con
 
 bool VulkanBackend::update_slice(const Tensor& rows, const Tensor& starts, int axis, const Tensor& out) {
   if (out.is_quantized()) return update_packed(rows, starts, axis, out);
-  const bool converts = is_small_float(rows.dtype()) && is_small_float(out.dtype());
+  const bool converts = is_arithmetic_float(rows.dtype()) && is_arithmetic_float(out.dtype());
   if (rows.dtype() != out.dtype() && !converts) return false;
   const DType word = word_of(itemsize(out.dtype()));
   const bool moves = rows.dtype() == out.dtype();

@@ -17,8 +17,4 @@ constexpr DType word_of(std::size_t size) {
   return size == 1 ? DType::u8 : size == 2 ? DType::u16 : size == 4 ? DType::u32 : DType::u64;
 }
 
-constexpr bool is_small_float(DType dtype) {
-  return dtype == DType::f32 || dtype == DType::f16 || dtype == DType::bf16;
-}
-
 }  // namespace nibble::inline v0::detail::vulkan

@@ -44,7 +44,8 @@ struct EncodeArguments {
 static_assert(sizeof(EncodeArguments) <= kPushBytes);
 
 bool fits(const Tensor& rows, const Format& format) {
-  return has_shader_for("encode", &format) && is_small_float(rows.dtype()) && rows.numel() < (std::int64_t{1} << 31);
+  return has_shader_for("encode", &format) && is_arithmetic_float(rows.dtype()) &&
+         rows.numel() < (std::int64_t{1} << 31);
 }
 
 void encode(Context& context, const EncodeArguments& args, const Tensor& rows, const Tensor& starts,

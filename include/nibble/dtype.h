@@ -32,6 +32,15 @@ NIBBLE_API std::string_view name(DType dtype) noexcept;
 NIBBLE_API std::optional<DType> parse_dtype(std::string_view text) noexcept;
 /// f32, f16, bf16, f64 and the 8-bit floats.
 NIBBLE_API bool is_floating(DType dtype) noexcept;
+/// f32, f16 and bf16, the floats that arithmetic takes; packed weights and their scales are of these.
+constexpr bool is_arithmetic_float(DType dtype) noexcept {
+  return dtype == DType::f32 || dtype == DType::f16 || dtype == DType::bf16;
+}
+/// The dtypes that arithmetic takes, boolean among them; the rest are for storage and must be cast.
+constexpr bool is_arithmetic(DType dtype) noexcept {
+  return is_arithmetic_float(dtype) || dtype == DType::i8 || dtype == DType::u8 || dtype == DType::i32 ||
+         dtype == DType::u32 || dtype == DType::i64 || dtype == DType::boolean;
+}
 /// The dtype that both convert to: the wider of two of a kind; a float over an integer; bf16 with f16 is f32.
 NIBBLE_API DType promote(DType a, DType b);
 

@@ -10,8 +10,6 @@ inline namespace v0 {
 namespace detail {
 namespace {
 
-bool is_scale_dtype(DType dtype) { return dtype == DType::f32 || dtype == DType::f16 || dtype == DType::bf16; }
-
 Shape component_shape(const Format& format, int c, const Shape& shape) {
   Shape out = shape;
   out[shape.rank() - 1] = format.width(c, shape.back());
@@ -24,7 +22,7 @@ class Checker {
   Checker(const Format& format, const Shape& shape, std::string_view op) : format_(format), shape_(shape), op_(op) {}
 
   void check_weight(DType dtype) const {
-    if (!is_scale_dtype(dtype))
+    if (!is_arithmetic_float(dtype))
       fail(ErrorCode::dtype_mismatch, fmt::format("logical dtype {}: must be f32, f16 or bf16", name(dtype)));
     if (shape_.rank() == 0) fail(ErrorCode::shape_mismatch, "a packed tensor has at least one axis");
     for (const std::int64_t size : shape_) {
@@ -48,7 +46,7 @@ class Checker {
     if (!t.defined()) fail(ErrorCode::invalid_argument, fmt::format("{} missing", spec.name));
     const std::string what = fmt::format("{} {}", spec.name, describe(t));
     if (t.is_quantized()) fail(ErrorCode::invalid_argument, fmt::format("{}: must be dense", what));
-    if (spec.is_scale && !is_scale_dtype(t.dtype())) {
+    if (spec.is_scale && !is_arithmetic_float(t.dtype())) {
       fail(ErrorCode::dtype_mismatch, fmt::format("{}: must be f32, f16 or bf16", what));
     }
     if (!spec.is_scale && t.dtype() != spec.dtype) {

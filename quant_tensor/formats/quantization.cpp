@@ -129,7 +129,7 @@ Tensor from_quantized(const Tensor& codes, const Tensor& scales, const Tensor& b
   }
   Shape shape = codes.shape();
   shape[shape.rank() - 1] = words / words_per_group * format.group_size;
-  if (scales.dtype() != DType::f32 && scales.dtype() != DType::f16 && scales.dtype() != DType::bf16) {
+  if (!is_arithmetic_float(scales.dtype())) {
     refuse(ErrorCode::dtype_mismatch, fmt::format("scales {}: must be f32, f16 or bf16", describe(scales)));
   }
   const Tensor components[] = {codes, scales, biases};
