@@ -39,7 +39,7 @@ std::string scales_of(const FormatInfo& format) {
 /// What a folder's config.json or a GGUF calls it.
 std::string stored_as(const FormatInfo& format) {
   if (format.ggml_type) return fmt::format("GGUF type {}", *format.ggml_type);
-  return format.mlx_mode.empty() ? "" : fmt::format("mode `{}`", format.mlx_mode);
+  return format.mode.empty() ? "" : fmt::format("mode `{}`", format.mode);
 }
 
 class Formats final : public Command {

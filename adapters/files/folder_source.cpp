@@ -233,7 +233,7 @@ class FolderSource : public WeightSource {
          .packed = true});
     recipes_.push_back(
         {.main = codes,
-         .refusal = fmt::format("quantization mode {} is not supported ({} are)", shown(layer.mode), mlx_modes())});
+         .refusal = fmt::format("quantization mode {} is not supported ({} are)", shown(layer.mode), known_modes())});
   }
 
   /// Codes under the tensor's name, with the format's other components beside them.
@@ -269,7 +269,7 @@ class FolderSource : public WeightSource {
   /// Null for a mode that MLX may have and nibble has not. Of formats that are told apart by what stands beside the
   /// codes, the one that uses the most of it.
   const FormatInfo* choose_format(std::string_view name, const Place& codes, const MlxPacking::Layer& layer) const {
-    std::vector<const FormatInfo*> formats = mlx_formats(layer.mode);
+    std::vector<const FormatInfo*> formats = formats_of_mode(layer.mode);
     if (formats.empty()) return nullptr;
     const AffineParams& wanted = layer.params;
     std::erase_if(formats, [&](const FormatInfo* format) {
@@ -287,10 +287,10 @@ class FolderSource : public WeightSource {
     for (const FormatInfo* format : formats) {
       if (found(format) && format->components.size() > best->components.size()) best = format;
     }
-    if (version_of_mode(layer.mode) != layer.version)
+    if (best->mode_version != layer.version)
       refuse(ErrorCode::unsupported, path_of(codes), name,
              fmt::format("version {} of quantization mode {} is not supported ({} is)", layer.version,
-                         shown(layer.mode), version_of_mode(layer.mode)));
+                         shown(layer.mode), best->mode_version));
     return best;
   }
 

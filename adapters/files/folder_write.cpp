@@ -72,13 +72,13 @@ Tensor of_matrices(const std::string& name, const Tensor& rows) {
 MlxPacking::Layer layer_of(const FormatInfo& format) {
   return {.packed = true,
           .params = {.bits = format.bits, .group_size = format.group_size},
-          .mode = format.mlx_mode,
-          .version = version_of_mode(format.mlx_mode)};
+          .mode = format.mode,
+          .version = format.mode_version};
 }
 
 /// Whether config.json names it for whole tensors.
-bool is_configured(const FormatInfo& format) { return !format.mlx_mode.empty() && !has_numbers_of_rows(format.name); }
-bool is_of_mlx(const FormatInfo& format) { return is_configured(format) && version_of_mode(format.mlx_mode) == 0; }
+bool is_configured(const FormatInfo& format) { return !format.mode.empty() && !has_numbers_of_rows(format.name); }
+bool is_of_mlx(const FormatInfo& format) { return is_configured(format) && format.mode_version == 0; }
 
 constexpr Container kModelFolder{"a model folder", is_configured};
 constexpr Container kMlxFolder{"a folder of MLX's formats", is_of_mlx};
@@ -133,7 +133,7 @@ class FolderWriter {
     if (planned) return {packed, planned, packable_dtype(dtype.value_or(tensor.packed ? DType::bf16 : tensor.dtype))};
     const bool stays = options_.kind == FolderKind::plain && (!tensor.reordered || options_.dequantize);
     if (!stays) return lossless_storage(checkpoint_, tensor, container(), options_);
-    if (tensor.packed && !tensor.transposed && is_mlx_format(tensor.format) && !options_.dequantize)
+    if (tensor.packed && !tensor.transposed && has_mode(tensor.format) && !options_.dequantize)
       return {kept, find_format_info(tensor.format), options_.dtype ? packable_dtype(*options_.dtype) : tensor.dtype};
     const bool follows = tensor.packed || (is_floating(tensor.dtype) && (options_.dtype || checkpoint_.is_gguf()));
     return {dense, nullptr, follows ? dtype.value_or(tensor.dtype) : tensor.dtype};
@@ -150,7 +150,7 @@ class FolderWriter {
 
   void note_packing(const TensorInfo& tensor, const FormatInfo& format) {
     is_packed_ = true;
-    if (format.mlx_mode.empty()) return;  // noted in the file that holds it
+    if (format.mode.empty()) return;  // noted in the file that holds it
     packing_.present = true;
     packing_.overrides.emplace(stem_of(tensor.name), layer_of(format));
   }
@@ -291,7 +291,7 @@ class FolderWriter {
     std::map<std::string, std::string> notes{{"format", packing_.present ? "mlx" : "pt"}};
     for (std::size_t i = 0; i < decisions_.size(); ++i) {
       const Storage& decision = decisions_[i];
-      if (source_.file_of(i) != f || !decision.format || !decision.format->mlx_mode.empty()) continue;
+      if (source_.file_of(i) != f || !decision.format || !decision.format->mode.empty()) continue;
       notes.insert(packed_note(source_.tensors()[i].name, decision.format->name, decision.dtype));
     }
     return notes;

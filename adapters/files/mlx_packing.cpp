@@ -15,7 +15,7 @@ using nlohmann::json;
 
 /// What mlx.core.quantize takes where a mode is named and nothing else: affine has many widths, the others one.
 AffineParams defaults_of(std::string_view mode) {
-  const std::vector<const FormatInfo*> formats = mlx_formats(mode);
+  const std::vector<const FormatInfo*> formats = formats_of_mode(mode);
   if (mode == "affine" || formats.empty()) return {};
   return {.bits = formats.front()->bits, .group_size = formats.front()->group_size};
 }

@@ -18,7 +18,7 @@ struct MlxPacking {
     bool packed = true;  ///< false where the block says `"<path>": false`
     AffineParams params;
     std::string mode = "affine";
-    int version = 0;  ///< see version_of_mode
+    int version = 0;  ///< see FormatInfo::mode_version
     auto operator<=>(const Layer&) const = default;
   };
   bool present = false;

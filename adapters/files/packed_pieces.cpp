@@ -66,30 +66,25 @@ const FormatInfo* find_format_info(std::string_view format) {
   return info ? &*std::ranges::find(known_formats(), info->name, &FormatInfo::name) : nullptr;
 }
 
-std::vector<const FormatInfo*> mlx_formats(std::string_view mode) {
+std::vector<const FormatInfo*> formats_of_mode(std::string_view mode) {
   std::vector<const FormatInfo*> found;
   for (const FormatInfo& info : known_formats()) {
-    if (!mode.empty() && info.mlx_mode == mode) found.push_back(&info);
+    if (!mode.empty() && info.mode == mode) found.push_back(&info);
   }
   return found;
 }
 
-std::string mlx_modes() {
+std::string known_modes() {
   std::set<std::string> modes;
   for (const FormatInfo& info : known_formats()) {
-    if (!info.mlx_mode.empty()) modes.insert(info.mlx_mode);
+    if (!info.mode.empty()) modes.insert(info.mode);
   }
   return fmt::format("{}", fmt::join(modes, ", "));
 }
 
-int version_of_mode(std::string_view mode) {
-  constexpr std::string_view kModesOfMlx[] = {"affine", "mxfp4", "mxfp8", "nvfp4"};
-  return std::ranges::count(kModesOfMlx, mode) != 0 ? 0 : 1;
-}
-
-bool is_mlx_format(std::string_view format) {
+bool has_mode(std::string_view format) {
   const FormatInfo* info = find_format_info(format);
-  return info != nullptr && !info->mlx_mode.empty();
+  return info != nullptr && !info->mode.empty();
 }
 
 std::uint64_t block_bytes(const FormatInfo& format, DType own) {

@@ -36,12 +36,10 @@ std::map<std::string, PackedNote, std::less<>> packed_notes(const std::map<std::
 const std::vector<FormatInfo>& known_formats();
 /// The row of that name, or null.
 const FormatInfo* find_format_info(std::string_view format);
-/// MLX's formats of that mode, widths and groups; its modes, for those who are told that theirs is none.
-std::vector<const FormatInfo*> mlx_formats(std::string_view mode);
-std::string mlx_modes();
-/// Modes that MLX does not know have a version beside their name; the others have none, 0.
-int version_of_mode(std::string_view mode);
-bool is_mlx_format(std::string_view format);
+/// The formats of a mode of config.json, by widths and groups; all modes, for those who are told that theirs is none.
+std::vector<const FormatInfo*> formats_of_mode(std::string_view mode);
+std::string known_modes();
+bool has_mode(std::string_view format);
 /// Where a component of a packed tensor stands: its codes or blocks under the tensor's name, others beside it.
 std::string piece_name(const std::string& name, std::string_view component);
 /// What a block of weights takes, all components together, where the weight's own float type is `own`.

@@ -20,7 +20,7 @@ std::int64_t group_of(const ZeroPointLayer& layer, std::int64_t length) {
 /// The widest group of an affine format of so many bits that divides those of the file.
 const FormatInfo* format_for(int bits, std::int64_t group) {
   const FormatInfo* best = nullptr;
-  for (const FormatInfo* format : mlx_formats("affine")) {
+  for (const FormatInfo* format : formats_of_mode("affine")) {
     if (format->bits != bits || group % format->group_size != 0) continue;
     if (!best || format->group_size > best->group_size) best = format;
   }

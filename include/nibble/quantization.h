@@ -38,8 +38,8 @@ struct FormatInfo {
   int block;                              ///< the fewest weights that a row can be cut at: rows are whole blocks
   std::vector<ComponentInfo> components;  ///< the first holds the codes
   double bits_per_weight;                 ///< all components together; for affine with 16-bit scales
-  std::string
-      mlx_mode;  ///< its mode in config.json: MLX's ("affine"), else our own; empty where folders do not hold it
+  std::string mode;  ///< in config.json: MLX's ("affine"), else our own; empty where folders do not hold it
+  int mode_version;  ///< what stands beside our own modes there; 0 where the mode is MLX's
   std::optional<std::uint32_t> ggml_type;  ///< its number among GGUF's tensor types
   std::string specification;               ///< where the format is defined
 };

@@ -87,7 +87,8 @@ struct Format {
     std::size_t bytes = 0;
   } numbers = {};
   double bits_per_weight = 0;
-  std::string_view mlx_mode = {};  ///< see FormatInfo
+  std::string_view mode = {};  ///< see FormatInfo
+  int mode_version = 0;        ///< see FormatInfo
   std::optional<std::uint32_t> ggml_type = {};
   std::string_view specification;
 };

@@ -157,7 +157,7 @@ constexpr Format mlx_affine(std::string_view name) {
           .codes = Codec::codes,
           .assemble = Codec::assemble,
           .bits_per_weight = Bits + 32.0 / Group,
-          .mlx_mode = "affine",
+          .mode = "affine",
           .specification = "ml-explore/mlx: mx.quantize, mode affine"};
 }
 

@@ -22,7 +22,8 @@ FormatInfo describe_format(const Format& format) {
                   .block = format.block,
                   .components = {},
                   .bits_per_weight = format.bits_per_weight,
-                  .mlx_mode = std::string(format.mlx_mode),
+                  .mode = std::string(format.mode),
+                  .mode_version = format.mode_version,
                   .ggml_type = format.ggml_type,
                   .specification = std::string(format.specification)};
   for (std::size_t c = 0; c < format.components.size(); ++c) {

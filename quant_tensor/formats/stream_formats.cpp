@@ -148,8 +148,12 @@ constexpr Format row_of() {
                 .encode = Row::encode,
                 .rule = has_rule<Stream> ? QuantizeRule::own : QuantizeRule::search,
                 .bits_per_weight = Stream::kBits + (Stream::kHasOwnScales ? 16.0 : 8.0) / Stream::kGroup,
-                .mlx_mode = Stream::kMode,
                 .specification = Stream::kSpecification};
+  if constexpr (requires { Stream::kMlxMode; }) {
+    format.mode = Stream::kMlxMode;
+  } else {
+    format.mode = Stream::kName, format.mode_version = 1;
+  }
   if constexpr (has_codes<Stream>) {
     format.code_bits = Stream::kCodeBits;
     format.codes = Row::codes;

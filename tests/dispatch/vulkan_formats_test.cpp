@@ -71,7 +71,7 @@ TEST_F(VulkanFormats, MultiplyWithoutLeavingTheDevice) {
   nibble_test::Random random(8);
   for (const Format* format : nb::detail::format_table()) {
     // Group sizes are a number in one shader.
-    if (format->mlx_mode == "affine" && format->group_size != 64) continue;
+    if (format->mode == "affine" && format->group_size != 64) continue;
     SCOPED_TRACE(std::string(format->name));
     // Sizes that fill no tile; the view begins inside of its rows.
     const std::int64_t length = 4 * format->block;

@@ -170,7 +170,7 @@ TEST_F(VulkanPlainOps, EveryDtypeBecomesEveryOther) {
 
 /// MLX's and GGUF's blocks of 32 from Q4_0 to Q8_0; the rest the CPU packs.
 bool is_packed_there(const nb::FormatInfo& format) {
-  return format.mlx_mode == "affine" || (format.block == 32 && format.name[0] == 'q');
+  return format.mode == "affine" || (format.block == 32 && format.name[0] == 'q');
 }
 
 TEST_F(VulkanPlainOps, PackingGivesTheBytesOfTheCpu) {

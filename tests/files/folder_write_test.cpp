@@ -71,7 +71,7 @@ TEST(FolderWrite, QuantizedShardsStayShards) {
 TEST(FolderWrite, FormatsThatMlxDoesNotKnowAreNamedWithTheirVersion) {
   const auto model = Checkpoint::open(models() / "qwen3");
   for (const nb::FormatInfo& format : nb::formats()) {
-    if (format.mlx_mode.empty() || nb::files::version_of_mode(format.mlx_mode) == 0) continue;
+    if (format.mode.empty() || format.mode_version == 0) continue;
     SCOPED_TRACE(format.name);
     const TemporaryFolder scratch;
     FolderOptions options;

@@ -121,7 +121,7 @@ inline std::vector<GoldenCase> mlx_affine_cases_of(const Format& format) {
 inline std::vector<GoldenCase> golden_cases_of(const Format& format) {
   static const nb::TensorMap gguf = nb::load_safetensors(golden_path("gguf_blocks.safetensors")).tensors;
   const std::string name(format.name);
-  if (format.mlx_mode == "affine") return mlx_affine_cases_of(format);
+  if (format.mode == "affine") return mlx_affine_cases_of(format);
   if (format.components.size() > 1) return stream_cases_of(format);
   if (!gguf.contains(name + ".blocks")) return ggml_cases_of(format);
   return {golden_case(gguf, name, gguf.at("weight"), format)};

@@ -80,7 +80,7 @@ TEST(PackedTensor, IsLogicalOutside) {
 
 TEST(PackedTensor, FromQuantizedTakesShapeAndTypeFromTheTriplet) {
   for (const GoldenCase& c : golden_cases()) {
-    if (c.format->mlx_mode != "affine") continue;
+    if (c.format->mode != "affine") continue;
     const Tensor w = nb::from_quantized(c.components[0], c.components[1], c.components[2],
                                         {.bits = c.format->bits, .group_size = c.format->group_size});
     EXPECT_EQ(w.shape(), c.shape) << c.name;

@@ -1,7 +1,8 @@
 // Formats whose rows are a stream of codes and, beside it, the scales of its groups, a file each. The scalar codec and
 // every unit of the CPU include this inside their unnamed namespace, so each compiles these plain loops for its own
 // instructions. A format is a type with
-//   kName, kMode            "nvfp4_global", and what MLX, or else a folder of our own, calls it
+//   kName                   "nvfp4_global"
+//   kMlxMode                what MLX calls it, where it does; "" where folders do not hold it
 //   kBits, kGroup           of a code as stored; weights that share a scale
 //   kSpecification
 //   kKind                   of formats that GGUF has in blocks, see Format::stored

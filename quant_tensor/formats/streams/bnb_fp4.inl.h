@@ -7,7 +7,6 @@
 
 struct BnbFp4 : Nf4 {
   static constexpr const char* kName = "bnb_fp4";
-  static constexpr const char* kMode = kName;
   static constexpr const char* kSpecification = "bitsandbytes: functional.get_4bit_type, quantize_4bit";
   static constexpr float kTable[16] = {0.f,       0.0625f / 12, 8.f / 12,  12.f / 12,     4.f / 12,  6.f / 12,
                                        2.f / 12,  3.f / 12,     0.f,       -0.0625f / 12, -8.f / 12, -12.f / 12,

@@ -6,7 +6,6 @@
 
 struct Fp4 : E2M1Stream {
   static constexpr const char* kName = "fp4";
-  static constexpr const char* kMode = kName;
   static constexpr const char* kSpecification =
       "OCP Microscaling Formats: E2M1; nibble: quant_tensor/formats/streams/fp4.inl.h";
   static constexpr int kGroup = 128;

@@ -29,7 +29,6 @@ template <class Float>
 struct Fp8 : OwnScales {
   using Number = Float;
   static constexpr const char* kName = Float::kName;
-  static constexpr const char* kMode = kName;
   static constexpr const char* kSpecification = Float::kSpecification;
   static constexpr int kBits = 8, kGroup = 128;
 

@@ -6,7 +6,6 @@
 
 struct Int2 : OwnScales {
   static constexpr const char* kName = "int2";
-  static constexpr const char* kMode = kName;
   static constexpr const char* kSpecification = "nibble: quant_tensor/formats/streams/int2.inl.h";
   static constexpr int kBits = 2, kGroup = 64, kCodeBits = 2, kZero = 2;
   static constexpr float kUnit = 1;

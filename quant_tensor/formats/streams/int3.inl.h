@@ -6,7 +6,6 @@
 
 struct Int3 : OwnScales, ThreeBits {
   static constexpr const char* kName = "int3";
-  static constexpr const char* kMode = kName;
   static constexpr const char* kSpecification = "nibble: quant_tensor/formats/streams/int3.inl.h";
   static constexpr int kCodeBits = 3, kZero = 4;
   static constexpr float kUnit = 1;

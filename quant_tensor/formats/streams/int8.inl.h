@@ -6,7 +6,6 @@
 
 struct Int8 : OwnScales {
   static constexpr const char* kName = "int8";
-  static constexpr const char* kMode = kName;
   static constexpr const char* kSpecification = "compressed-tensors: int-quantized, symmetric";
   static constexpr int kBits = 8, kGroup = 128, kCodeBits = 8, kZero = 128;
   static constexpr float kUnit = 1;

@@ -5,7 +5,7 @@
 
 struct Mxfp4 : E2M1Stream {
   static constexpr const char* kName = "mxfp4";
-  static constexpr const char* kMode = "mxfp4";
+  static constexpr const char* kMlxMode = "mxfp4";
   static constexpr const char* kKind = "mxfp4";
   static constexpr int kGroup = 32;
   static constexpr bool kHasGlobal = false, kHasExponents = true;

@@ -6,7 +6,7 @@
 struct Mxfp8 {
   using Number = E4M3;
   static constexpr const char* kName = "mxfp8";
-  static constexpr const char* kMode = "mxfp8";
+  static constexpr const char* kMlxMode = "mxfp8";
   static constexpr int kBits = 8, kGroup = 32;
   static constexpr const char* kSpecification = "ml-explore/mlx: mx.quantize";
   static constexpr bool kHasExponents = true, kHasGlobal = false, kHasOwnScales = false, kInWords = true;

@@ -31,7 +31,6 @@ inline float encode_by_table(const float* w, bool is_finite, unsigned char* stre
 
 struct Nf4 : OwnScales {
   static constexpr const char* kName = "nf4";
-  static constexpr const char* kMode = kName;
   static constexpr const char* kSpecification = "bitsandbytes: functional.get_4bit_type, quantize_4bit";
   static constexpr int kBits = 4, kGroup = 64;
   static constexpr float kTable[16] = {-1.f,
@@ -78,7 +77,6 @@ struct Nf4 : OwnScales {
 
 struct Nf3 : OwnScales, ThreeBits {
   static constexpr const char* kName = "nf3";
-  static constexpr const char* kMode = kName;
   static constexpr const char* kSpecification = "bitsandbytes: functional.create_normal_map, of eight values";
   static constexpr float kTable[8] = {-1.f,
                                       -0.4786292016506195f,

@@ -6,7 +6,7 @@
 
 struct Nvfp4 : E2M1Stream {
   static constexpr const char* kName = "nvfp4";
-  static constexpr const char* kMode = "nvfp4";
+  static constexpr const char* kMlxMode = "nvfp4";
   static constexpr const char* kKind = "nvfp4";
   static constexpr int kGroup = 16;
   static constexpr bool kHasGlobal = false, kHasE4M3Scales = true;
@@ -55,7 +55,7 @@ struct GlobalNvfp4 : Nvfp4 {
 /// The same with scales that are divided by the matrix's own number.
 struct DividedNvfp4 : Nvfp4 {
   static constexpr const char* kName = "nvfp4_divided";
-  static constexpr const char* kMode = "";
+  static constexpr const char* kMlxMode = "";
   static constexpr const char* kSpecification = "compressed-tensors: nvfp4-pack-quantized";
   static constexpr bool kHasGlobal = true;
 
