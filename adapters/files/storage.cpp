@@ -18,45 +18,24 @@ inline namespace v0 {
 namespace files {
 namespace {
 
-/// Formats whose numbers another one holds, as far as `reexpress` goes.
-struct SameNumbers {
-  std::string_view from, to;
-  std::optional<DType> scales = {};  ///< which alone the other can hold
-  bool same_bytes = false;           ///< that only lie otherwise: whoever asks for one means the other
-};
-constexpr SameNumbers kSameNumbers[] = {
-    {"q4_0", "affine4-g32"},
-    {"q4_1", "affine4-g32"},
-    {"q5_0", "affine5-g32"},
-    {"q5_1", "affine5-g32"},
-    {"q8_0", "affine8-g32"},
-    {"affine4-g32", "q4_1", DType::f16},
-    {"affine4-g64", "q4_1", DType::f16},
-    {"affine4-g128", "q4_1", DType::f16},
-    {"affine5-g32", "q5_1", DType::f16},
-    {"affine5-g64", "q5_1", DType::f16},
-    {"affine5-g128", "q5_1", DType::f16},
-    {.from = "mxfp4", .to = "mxfp4_gguf", .same_bytes = true},
-    {.from = "mxfp4_gguf", .to = "mxfp4", .same_bytes = true},
-    {.from = "nvfp4", .to = "nvfp4_gguf", .same_bytes = true},
-    {.from = "nvfp4_gguf", .to = "nvfp4", .same_bytes = true},
-};
-
+/// What the container says with the same numbers.
 const FormatInfo* same_numbers(const TensorInfo& tensor, const Container& container) {
-  for (const SameNumbers& row : kSameNumbers) {
-    if (row.from != tensor.format || (row.scales && tensor.dtype != *row.scales)) continue;
-    const FormatInfo* format = find_format_info(row.to);
-    if (container.says(*format) && tensor.shape.back() % format->block == 0) return format;
+  for (const FormatInfo& format : known_formats()) {
+    if (container.says(format) && tensor.shape.back() % format.block == 0 &&
+        holds_numbers_of(format.name, tensor.format, tensor.dtype))
+      return &format;
   }
   return nullptr;
 }
 
-/// What the container calls a format that a plan asks for; null where it cannot say it.
-const FormatInfo* said(const std::string& format, const Container& container) {
-  if (const FormatInfo* itself = find_format_info(format); container.says(*itself)) return itself;
-  for (const SameNumbers& row : kSameNumbers) {
-    const FormatInfo* other = find_format_info(row.to);
-    if (row.same_bytes && row.from == format && container.says(*other)) return other;
+/// What the container calls a format that a plan asks for; null where it cannot say it. Two that hold each other's
+/// numbers, whatever type scales are of, are one under two names.
+const FormatInfo* said(const std::string& name, const Container& container) {
+  if (const FormatInfo* itself = find_format_info(name); container.says(*itself)) return itself;
+  for (const FormatInfo& format : known_formats()) {
+    if (container.says(format) && holds_numbers_of(format.name, name, DType::f32) &&
+        holds_numbers_of(name, format.name, DType::f32))
+      return &format;
   }
   return nullptr;
 }
@@ -79,8 +58,8 @@ Storage lossless_storage(const Checkpoint& checkpoint, const TensorInfo& tensor,
   const DType dtype = follows ? *options.dtype : tensor.dtype;
   if (!tensor.packed || options.dequantize) return {dense, nullptr, dtype};
   const FormatInfo* format = find_format_info(tensor.format);
-  if (!tensor.reordered && !tensor.transposed) {  // which no other file says
-    if (format && container.says(*format)) return {kept, format, options.dtype ? packable_dtype(dtype) : dtype};
+  if (format && !tensor.reordered && !tensor.transposed) {  // which no other file says
+    if (container.says(*format)) return {kept, format, options.dtype ? packable_dtype(dtype) : dtype};
     if (const FormatInfo* same = same_numbers(tensor, container)) return {reexpressed, same, DType::f16};
   }
   const FormatInfo* requantized = options.requantize ? options.requantize->becomes(tensor) : nullptr;

@@ -109,5 +109,11 @@ inline bool is_quantized(const Tensor& w) { return w.is_quantized(); }
 /// lossless re-expression exists. Made on the CPU; the result lies where `packed` does.
 NIBBLE_API Tensor reexpress(const Tensor& packed, std::string_view format);
 
+/// Whether it is known beforehand that `to` has a place for the numbers of `from`, whose own scales, if it has any, are
+/// of dtype `scales`: of other pairs each tensor's numbers decide. `reexpress` may still refuse a scale that is not
+/// finite, or negative where one of two layouts of the same bytes has no sign. Throws Error(invalid_argument) where no
+/// format is called so.
+NIBBLE_API bool holds_numbers_of(std::string_view to, std::string_view from, DType scales);
+
 }  // namespace v0
 }  // namespace nibble

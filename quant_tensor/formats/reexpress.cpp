@@ -80,10 +80,19 @@ MoveRow by_bytes(const Format& from, const Format& to, std::int64_t length) {
   };
 }
 
+bool have_same_bytes(const Format& a, const Format& b) {
+  return !a.stored.kind.empty() && a.stored.kind == b.stored.kind;
+}
+
 /// Empty where no way leads from one to the other.
 MoveRow way(const Format& from, const Format& to, std::int64_t length) {
-  if (!from.stored.kind.empty() && from.stored.kind == to.stored.kind) return by_bytes(from, to, length);
+  if (have_same_bytes(from, to)) return by_bytes(from, to, length);
   return from.codes && to.assemble ? by_numbers(from, to, length) : MoveRow();
+}
+
+bool has_scales(const Format& format) {
+  return std::any_of(format.components.begin(), format.components.end(),
+                     [](const auto& spec) { return spec.is_scale; });
 }
 
 /// Rewrites all rows of `packed` into `components`; false at the first number that has no exact place there.
@@ -115,11 +124,6 @@ std::vector<DType> scale_dtypes(const Packing& packing) {
   }
   if (own == DType::f32) return {DType::f32};
   return {own, DType::f32};
-}
-
-bool has_scales(const Format& format) {
-  return std::any_of(format.components.begin(), format.components.end(),
-                     [](const auto& spec) { return spec.is_scale; });
 }
 
 /// A tensor packed along its last axis → the same with that axis at `axis`.
@@ -166,6 +170,16 @@ Tensor reexpress(const Tensor& tensor, std::string_view format_name) {
   }
   refuse("some of its numbers have no exact place there");
   return {};
+}
+
+bool holds_numbers_of(std::string_view to_name, std::string_view from_name, DType scales) {
+  const Format& to = detail::format_named("holds_numbers_of", to_name);
+  const Format& from = detail::format_named("holds_numbers_of", from_name);
+  if (have_same_bytes(from, to)) return true;
+  const bool takes_scales = has_scales(to) || !has_scales(from) || scales == DType::f16;
+  const bool takes_zeros = to.zero == 0 || to.zero == from.zero;
+  return from.assemble && to.assemble && from.bits == to.bits && from.group_size % to.group_size == 0 && takes_scales &&
+         takes_zeros;
 }
 
 }  // namespace v0

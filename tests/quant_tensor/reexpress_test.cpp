@@ -151,6 +151,31 @@ TEST(Reexpress, ItsOwnFormatIsItself) {
   EXPECT_EQ(&nb::reexpress(packed, "q5_0").impl(), &packed.impl());
 }
 
+TEST(Reexpress, WhatIsKnownBeforehandComesTrue) {
+  for (const nb::detail::Format* from : nb::detail::format_table()) {
+    for (const GoldenCase& c : golden_cases_of(*from)) {
+      if (c.is_random) continue;  // scales that are no numbers, or negative where one of two layouts has no sign
+      for (const nb::detail::Format* to : nb::detail::format_table()) {
+        if (!nb::holds_numbers_of(to->name, from->name, c.scale_dtype) || c.k() % to->block != 0) continue;
+        SCOPED_TRACE(std::string(from->name) + " as " + std::string(to->name));
+        EXPECT_EQ(nb::reexpress(c.packed(), to->name).to_vector<float>(), c.values);
+      }
+    }
+  }
+  const auto holds = [](const char* to, const char* from, DType scales) {
+    return nb::holds_numbers_of(to, from, scales);
+  };
+  EXPECT_TRUE(holds("affine4-g32", "q4_0", DType::f32));
+  EXPECT_TRUE(holds("affine8-g32", "q8_0", DType::f32));
+  EXPECT_TRUE(holds("q4_1", "affine4-g128", DType::f16));
+  EXPECT_TRUE(holds("mxfp4_gguf", "mxfp4", DType::f32));
+  EXPECT_FALSE(holds("q4_1", "affine4-g128", DType::bf16));
+  EXPECT_FALSE(holds("q4_1", "affine3-g32", DType::f16));         // though it would fit
+  EXPECT_FALSE(holds("affine4-g64", "affine4-g32", DType::f16));  // groups that may differ
+  EXPECT_FALSE(holds("q4_0", "q4_1", DType::f32));                // biases that may differ
+  EXPECT_FALSE(holds("affine4-g32", "q4_k", DType::f32));
+}
+
 TEST(Reexpress, RefusesEveryLoss) {
   const Tensor q4_1 = golden("q4_1", DType::f32).packed();
   expect_refused(q4_1, "q4_0", "[reexpress] q4_1 (6, 128) as q4_0: ");  // a bias that is not -8 d
