@@ -1,8 +1,8 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <numbers>
 
+#include "backend/common/rope_pairs.h"
 #include "dispatch/fallback.h"
 #include "dispatch/input_order.h"
 #include "dispatch/layout.h"
@@ -63,38 +63,11 @@ Tensor positions_of(const Tensor& x, const Position& position, std::int64_t batc
          "positions are a number or i32 of shape (), (B,), (1, T) or (B, T)");
 }
 
-/// YaRN (Peng et al., 2023): high frequencies stay, low ones are divided by the factor, with a ramp between the pairs
-/// that turn beta_fast and beta_slow times within the original length.
-double yarn_keep(std::int64_t pair, std::int64_t dims, double theta, const RopeScaling& s) {
-  const auto pair_of_turns = [&](double turns) {
-    const double length = static_cast<double>(s.original_max_position_embeddings);
-    return static_cast<double>(dims) * std::log(length / (turns * 2 * std::numbers::pi)) / (2 * std::log(theta));
-  };
-  double low = pair_of_turns(s.beta_fast), high = pair_of_turns(s.beta_slow);
-  if (s.truncate) {
-    low = std::floor(low);
-    high = std::ceil(high);
+void require_frequencies(std::string_view op, std::int64_t dims, double theta, const RopeScaling& scaling) {
+  if (dims < 2 || dims % 2 != 0 || !(theta > 0) || !(scaling.factor > 0)) {
+    refuse(ErrorCode::invalid_argument, op, fmt::format("{} dims, theta {}, factor {}", dims, theta, scaling.factor),
+           "dims must be even and positive, theta and factor positive");
   }
-  low = std::max(low, 0.0);
-  high = std::min(high, static_cast<double>(dims - 1));
-  if (low == high) high += 0.001;
-  return 1.0 - std::clamp((static_cast<double>(pair) - low) / (high - low), 0.0, 1.0);
-}
-
-/// By wavelength, as Llama 3.1: long waves are divided by the factor, short ones stay, those between are blended.
-double llama3_keep(double inverse, const RopeScaling& s) {
-  const double length = static_cast<double>(s.original_max_position_embeddings);
-  const double wavelength = 2 * std::numbers::pi / inverse;
-  if (wavelength > length / s.low_freq_factor) return 0;
-  if (wavelength < length / s.high_freq_factor) return 1;
-  return (length / wavelength - s.low_freq_factor) / (s.high_freq_factor - s.low_freq_factor);
-}
-
-double yarn_attention_factor(const RopeScaling& s) {
-  if (s.attention_factor) return *s.attention_factor;
-  const auto of = [&](double mscale) { return s.factor <= 1 ? 1.0 : 0.1 * mscale * std::log(s.factor) + 1.0; };
-  const bool both = s.mscale && s.mscale_all_dim && *s.mscale != 0 && *s.mscale_all_dim != 0;
-  return both ? of(*s.mscale) / of(*s.mscale_all_dim) : of(1);
 }
 
 // ---- attention ----
@@ -183,27 +156,18 @@ Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, dou
   return out;
 }
 
+std::vector<double> rope_divisors(std::int64_t dims, double theta, const RopeScaling& scaling) {
+  require_frequencies("rope_divisors", dims, theta, scaling);
+  std::vector<double> divisors;
+  for (const RopePair& pair : rope_pairs(dims, theta, scaling)) divisors.push_back(pair.divisor);
+  return divisors;
+}
+
 RopeFrequencies rope_frequencies(std::int64_t dims, double theta, const RopeScaling& scaling) {
-  if (dims < 2 || dims % 2 != 0 || !(theta > 0) || !(scaling.factor > 0)) {
-    refuse(ErrorCode::invalid_argument, "rope_frequencies",
-           fmt::format("{} dims, theta {}, factor {}", dims, theta, scaling.factor),
-           "dims must be even and positive, theta and factor positive");
-  }
+  require_frequencies("rope_frequencies", dims, theta, scaling);
   std::vector<float> inverse;
-  for (std::int64_t pair = 0; pair < dims / 2; ++pair) {
-    const double plain = std::pow(theta, -2.0 * static_cast<double>(pair) / static_cast<double>(dims));
-    double keep = 1;  // how much of the frequency is not divided by the factor
-    switch (scaling.type) {
-      case RopeScaling::Type::none: break;
-      case RopeScaling::Type::linear: keep = 0; break;
-      case RopeScaling::Type::llama3: keep = llama3_keep(plain, scaling); break;
-      case RopeScaling::Type::yarn: keep = yarn_keep(pair, dims, theta, scaling); break;
-    }
-    inverse.push_back(static_cast<float>(keep * plain + (1 - keep) * plain / scaling.factor));
-  }
-  RopeFrequencies out{from_data(std::span<const float>(inverse), {dims / 2})};
-  if (scaling.type == RopeScaling::Type::yarn) out.scale = static_cast<float>(yarn_attention_factor(scaling));
-  return out;
+  for (const RopePair& pair : rope_pairs(dims, theta, scaling)) inverse.push_back(pair.frequency);
+  return {from_data(std::span<const float>(inverse), {dims / 2}), rope_scale(scaling)};
 }
 
 Tensor rope(const Tensor& x, const Position& positions, const RopeFrequencies& frequencies, bool interleaved) {

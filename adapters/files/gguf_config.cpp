@@ -2,11 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 
 #include "adapters/files/file_error.h"
 #include "adapters/files/gguf_names.h"
 #include "adapters/files/gguf_source.h"
-#include "adapters/files/llama3_rope.h"
+#include "nibble/ops.h"
 
 namespace nibble {
 inline namespace v0 {
@@ -101,11 +102,10 @@ RopeScaling read_rope_scaling(const Keys& keys, std::int64_t context) {
 
 /// Whether this scaling gives these divisors.
 bool gives(const RopeScaling& scaling, double theta, const std::vector<float>& factors) {
-  for (std::size_t i = 0; i < factors.size(); ++i) {
-    const double expected = llama3_divisor(scaling, rope_wavelength(theta, i, factors.size()));
-    if (!(std::abs(factors[i] - expected) <= 1e-4 * expected)) return false;
-  }
-  return true;
+  const auto dims = static_cast<std::int64_t>(2 * factors.size());
+  return std::ranges::equal(factors, rope_divisors(dims, theta, scaling), [](float stored, double expected) {
+    return std::abs(stored - expected) <= 1e-4 * expected;
+  });
 }
 
 /// llama.cpp's converter writes Llama 3's scaling as a divisor for each frequency. Finds the parameters again: `factor`
@@ -124,7 +124,8 @@ std::optional<RopeScaling> llama3_scaling_of(const std::vector<float>& factors, 
   for (std::size_t i = 0; i < factors.size(); ++i) {
     const double smooth = (1.0 / factors[i] - 1 / scaling.factor) / (1 - 1 / scaling.factor);
     if (smooth <= 1e-3 || smooth >= 1 - 1e-3) continue;
-    between.emplace_back(1 / rope_wavelength(theta, i, factors.size()), smooth);
+    const double plain = std::pow(theta, -static_cast<double>(i) / static_cast<double>(factors.size()));
+    between.emplace_back(plain / (2 * std::numbers::pi), smooth);
   }
   const auto try_context = [&](double high, double context) {
     scaling.high_freq_factor = high;

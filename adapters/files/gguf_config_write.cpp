@@ -2,8 +2,7 @@
 
 #include "adapters/files/file_error.h"
 #include "adapters/files/gguf_metadata.h"
-#include "adapters/files/gguf_names.h"
-#include "adapters/files/llama3_rope.h"
+#include "nibble/ops.h"
 
 namespace nibble {
 inline namespace v0 {
@@ -95,12 +94,8 @@ void write_gguf_config(const ModelConfig& c, GgufPairs* pairs) {
 
 std::vector<float> gguf_rope_factors(const ModelConfig& c) {
   if (c.rope_scaling.type != RopeScaling::Type::llama3) return c.rope_factors;
-  std::vector<float> factors;
-  const auto count = static_cast<std::size_t>(c.head_dim / 2);
-  for (std::size_t i = 0; i < count; ++i) {
-    factors.push_back(static_cast<float>(llama3_divisor(c.rope_scaling, rope_wavelength(c.rope_theta, i, count))));
-  }
-  return factors;
+  const std::vector<double> divisors = rope_divisors(c.head_dim, c.rope_theta, c.rope_scaling);
+  return {divisors.begin(), divisors.end()};
 }
 
 }  // namespace files

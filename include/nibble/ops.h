@@ -308,6 +308,8 @@ struct RopeFrequencies {
   float scale = 1;  ///< yarn's attention factor
 };
 NIBBLE_API RopeFrequencies rope_frequencies(std::int64_t dims, double theta, const RopeScaling& scaling = {});
+/// What `scaling` divides each plain frequency, theta^(−2i / dims), by: dims / 2 numbers, as GGUF files keep Llama 3's.
+NIBBLE_API std::vector<double> rope_divisors(std::int64_t dims, double theta, const RopeScaling& scaling);
 
 /// Rotary position embedding (Su et al., 2021) of x (…, T, D): the first 2·|inverse| of D are rotated, the rest pass.
 /// Token t of batch entry b stands at positions + t (a number or i32 () or (B,)), or at its own place in an i32 tensor

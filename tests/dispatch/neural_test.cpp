@@ -186,6 +186,12 @@ TEST(Rope, ScalingsAsTransformers) {
   s.original_max_position_embeddings = 8192;
   expect_relative(nb::rope_frequencies(128, 500000, s).inverse, llama3(128, 500000, 8, 1, 4, 8192));
   EXPECT_EQ(nb::rope_frequencies(128, 500000, s).scale, 1);
+  std::vector<double> stretched = plain_inverse(128, 500000);
+  const std::vector<double> divisors = nb::rope_divisors(128, 500000, s);
+  ASSERT_EQ(divisors.size(), stretched.size());
+  for (std::size_t i = 0; i < divisors.size(); ++i) stretched[i] /= divisors[i];
+  expect_relative(nb::rope_frequencies(128, 500000, s).inverse, stretched);
+  EXPECT_THROW(nb::rope_divisors(127, 500000, s), nb::Error);
 
   s.type = Type::yarn;
   s.factor = 16;
