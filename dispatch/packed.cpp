@@ -31,15 +31,9 @@ void require_packable(std::string_view op, const std::string& what, const detail
   }
 }
 
-std::vector<Tensor> allocate_components(detail::Backend& backend, const detail::Format& format, const Shape& weights,
-                                        DType scales) {
-  std::vector<Tensor> components;
-  for (std::size_t c = 0; c < format.components.size(); ++c) {
-    Shape shape = detail::leading(weights, 1);
-    shape.push_back(format.width(static_cast<int>(c), weights.back()));
-    components.push_back(backend.allocate(shape, format.components[c].is_scale ? scales : format.components[c].dtype));
-  }
-  return components;
+std::vector<Tensor> allocate_on(detail::Backend& backend, const detail::Format& format, const Shape& weights,
+                                DType scales) {
+  return detail::allocate_components(format, weights, scales, std::bind_front(&detail::Backend::allocate, &backend));
 }
 
 Tensor decode(const Tensor& w, DType dtype) {
@@ -60,7 +54,7 @@ Tensor quantize(const Tensor& w, const QuantizeParams& params) {
   }
   const Tensor dense = detail::contiguous_dense(dequantize(w));
   detail::Backend& backend = detail::route("quantize", dense);
-  const std::vector<Tensor> components = allocate_components(backend, format, w.shape(), w.dtype());
+  const std::vector<Tensor> components = allocate_on(backend, format, w.shape(), w.dtype());
   backend.quantize(dense, format, components);
   return detail::make_packed(format, components, w.shape(), w.dtype());
 }
@@ -70,8 +64,7 @@ Tensor empty(const Shape& shape, std::string_view storage) {
   const detail::Format& format = detail::format_named("empty", storage);
   require_packable("empty", to_string(shape), format, shape);
   detail::Backend& backend = detail::backend_for(options().device);
-  return detail::make_packed(format, allocate_components(backend, format, shape, DType::f32), shape, DType::f32,
-                             "empty");
+  return detail::make_packed(format, allocate_on(backend, format, shape, DType::f32), shape, DType::f32, "empty");
 }
 
 Tensor dequantize(const Tensor& w, std::optional<DType> dtype) {

@@ -51,11 +51,10 @@ class Awq final : public Packer {
     if (words > kLargestSize || length > kLargestSize || length % kAwqPerWord != 0)
       broken_rule(ErrorCode::invalid_file,
                   fmt::format(".qweight {} is no whole number of words of eight inputs", to_string(codes.shape)));
-    const SafetensorsEntry* scales = parts.find("scales");
-    if (!scales) broken_rule(ErrorCode::invalid_file, "is packed, but its .scales is missing");
-    const PackedLayer layer = describe_zero_points(settings(), words * kAwqPerWord, length, scales->dtype);
+    const SafetensorsEntry& scales = required_part(parts, "scales");
+    const PackedLayer layer = describe_zero_points(settings(), words * kAwqPerWord, length, scales.dtype);
     const std::int64_t groups = group_ == -1 ? 1 : length / group_;
-    require_shape("scales", *scales, {groups, words * kAwqPerWord});
+    require_shape("scales", scales, {groups, words * kAwqPerWord});
     require_shape("qzeros", required_part(parts, "qzeros", DType::i32, 2), {groups, words});
     return layer;
   }

@@ -49,13 +49,12 @@ class PackedIntegers final : public Packer {
     const std::int64_t rows = codes.shape[0];
     if (rows > kLargestSize || codes.shape[1] > kLargestSize) broken_rule(ErrorCode::invalid_file, "shape overflows");
     const std::int64_t length = codes.shape[1] * 32 / bits_;
-    const SafetensorsEntry* scales = parts.find("weight_scale");
-    if (!scales) broken_rule(ErrorCode::invalid_file, "is packed, but its .weight_scale is missing");
+    const SafetensorsEntry& scales = required_part(parts, "weight_scale");
     if (parts.find("weight_g_idx"))
       broken_rule(ErrorCode::unsupported, "has .weight_g_idx: groups of inputs in another order are not supported");
-    const PackedLayer layer = describe_zero_points(settings(), rows, length, scales->dtype);
+    const PackedLayer layer = describe_zero_points(settings(), rows, length, scales.dtype);
     const std::int64_t groups = group_ == -1 ? 1 : length / group_;
-    require_shape("weight_scale", *scales, {rows, groups});
+    require_shape("weight_scale", scales, {rows, groups});
     if (!is_symmetric_)
       require_shape("weight_zero_point", required_part(parts, "weight_zero_point", DType::i32, 2),
                     {(rows * bits_ + 31) / 32, groups});

@@ -41,12 +41,11 @@ class Gptq final : public Packer {
     if (words > kLargestSize || columns > kLargestSize || words * 32 % bits_ != 0 || columns * bits_ % 32 != 0)
       broken_rule(ErrorCode::invalid_file,
                   fmt::format(".qweight {} does not hold codes of {} bits", to_string(codes.shape), bits_));
-    const SafetensorsEntry* scales = parts.find("scales");
-    if (!scales) broken_rule(ErrorCode::invalid_file, "is packed, but its .scales is missing");
+    const SafetensorsEntry& scales = required_part(parts, "scales");
     const std::int64_t length = words * 32 / bits_;
-    PackedLayer layer = describe_zero_points(settings(), columns, length, scales->dtype);
+    PackedLayer layer = describe_zero_points(settings(), columns, length, scales.dtype);
     const std::int64_t groups = group_ == -1 ? 1 : length / group_;
-    require_shape("scales", *scales, {groups, columns});
+    require_shape("scales", scales, {groups, columns});
     require_shape("qzeros", required_part(parts, "qzeros", DType::i32, 2), {groups, columns * bits_ / 32});
     if (parts.find("g_idx")) {
       require_shape("g_idx", required_part(parts, "g_idx", DType::i32, 1), {length});

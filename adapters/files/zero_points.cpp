@@ -31,15 +31,19 @@ const FormatInfo* format_for(int bits, std::int64_t group) {
 
 void broken_rule(ErrorCode code, const std::string& rule) { throw Error(code, rule); }
 
+const SafetensorsEntry& required_part(const LayerParts& parts, std::string_view part) {
+  if (const SafetensorsEntry* entry = parts.find(part)) return *entry;
+  broken_rule(ErrorCode::invalid_file, fmt::format("is packed, but its .{} is missing", part));
+}
+
 const SafetensorsEntry& required_part(const LayerParts& parts, std::string_view part, DType dtype, int rank) {
-  const SafetensorsEntry* entry = parts.find(part);
-  if (!entry) broken_rule(ErrorCode::invalid_file, fmt::format("is packed, but its .{} is missing", part));
-  if (entry->dtype != dtype)
+  const SafetensorsEntry& entry = required_part(parts, part);
+  if (entry.dtype != dtype)
     broken_rule(ErrorCode::invalid_file,
-                fmt::format(".{} is {}, not {}", part, safetensors_name(entry->dtype), safetensors_name(dtype)));
-  if (entry->shape.rank() != rank)
-    broken_rule(ErrorCode::invalid_file, fmt::format(".{} {} has not {} axes", part, to_string(entry->shape), rank));
-  return *entry;
+                fmt::format(".{} is {}, not {}", part, safetensors_name(entry.dtype), safetensors_name(dtype)));
+  if (entry.shape.rank() != rank)
+    broken_rule(ErrorCode::invalid_file, fmt::format(".{} {} has not {} axes", part, to_string(entry.shape), rank));
+  return entry;
 }
 
 void require_shape(std::string_view part, const SafetensorsEntry& entry, const Shape& shape) {

@@ -46,7 +46,8 @@ Tensor as_words(const Tensor& integers);
 /// The numbers of a dense tensor, whatever its dtype, as fp32.
 std::vector<float> as_floats(const Tensor& numbers);
 
-/// Checks a part that must be there. Throws Error(invalid_file).
+/// A part that must be there, and be of that dtype with so many axes. Throws Error(invalid_file).
+const SafetensorsEntry& required_part(const LayerParts& parts, std::string_view part);
 const SafetensorsEntry& required_part(const LayerParts& parts, std::string_view part, DType dtype, int rank);
 void require_shape(std::string_view part, const SafetensorsEntry& entry, const Shape& shape);
 [[noreturn]] void broken_rule(ErrorCode code, const std::string& rule);

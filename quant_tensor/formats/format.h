@@ -3,6 +3,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -10,6 +11,7 @@
 
 #include "nibble/quantization.h"
 #include "quant_tensor/tensor/packing.h"
+#include "quant_tensor/tensor/tensor_impl.h"
 
 namespace nibble {
 inline namespace v0 {
@@ -110,8 +112,11 @@ MutablePackedRow mutable_packed_row(const Format& format, std::span<const Tensor
 /// The storage row of the i-th row of a packed tensor, counting through its unpacked axes in row-major order.
 std::int64_t storage_row(const Tensor& packed, std::int64_t i);
 
-/// Uninitialised components for a weight of that shape packed along its last axis; scales in `scale_dtype`.
-std::vector<Tensor> allocate_components(const Format& format, const Shape& shape, DType scale_dtype);
+/// Uninitialised components for a weight of that shape packed along its last axis; scales in `scale_dtype`. By default
+/// they lie on the host.
+std::vector<Tensor> allocate_components(
+    const Format& format, const Shape& shape, DType scale_dtype,
+    const std::function<Tensor(const Shape& shape, DType dtype)>& allocate = make_dense);
 
 /// Checks components against the format and shape and makes the packed tensor, of logical type `dtype`; the packed axis
 /// is the last of `shape`. Copies only components that are not contiguous. Errors begin with `[op]`.

@@ -130,12 +130,13 @@ std::int64_t storage_row(const Tensor& packed, std::int64_t i) {
   return row;
 }
 
-std::vector<Tensor> allocate_components(const Format& format, const Shape& shape, DType scale_dtype) {
+std::vector<Tensor> allocate_components(const Format& format, const Shape& shape, DType scale_dtype,
+                                        const std::function<Tensor(const Shape&, DType)>& allocate) {
   std::vector<Tensor> components;
   for (std::size_t c = 0; c < format.components.size(); ++c) {
     const ComponentSpec& spec = format.components[c];
     components.push_back(
-        make_dense(component_shape(format, static_cast<int>(c), shape), spec.is_scale ? scale_dtype : spec.dtype));
+        allocate(component_shape(format, static_cast<int>(c), shape), spec.is_scale ? scale_dtype : spec.dtype));
   }
   return components;
 }
