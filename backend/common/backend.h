@@ -116,6 +116,7 @@ Backend& cpu_backend();
 
 /// The Vulkan devices that there are, and the backend of one. Without any, or of another index, it throws
 /// Error(unsupported) that says what was found.
+DeviceInfo cpu_device();
 std::vector<DeviceInfo> vulkan_devices();
 Backend& vulkan_backend(int index);
 
