@@ -26,6 +26,10 @@ Tensor host(const Tensor& t) { return t.defined() ? t.to(Device::cpu()) : t; }
 /// A tensor on the host for what will be placed in `t`.
 Tensor like(const Tensor& t) { return t.defined() ? make_dense(t.shape(), t.dtype()) : t; }
 
+/// By their names in ReduceOp.
+constexpr std::string_view kReductions[] = {"sum", "max", "min", "argmax", "argmin", "logsumexp"};
+static_assert(std::size(kReductions) == static_cast<std::size_t>(ReduceOp::count_));
+
 /// What the CPU computes for `out`; `x` is the operand that a refusal names.
 template <class Compute>
 Tensor computed(std::string_view op, const Tensor& x, const Tensor& out, Compute compute) {
@@ -42,16 +46,21 @@ void HostFallback::arange(const Tensor& out, Scalar start, Scalar step) {
 }
 
 void HostFallback::random(const Tensor& out, Distribution distribution, std::uint64_t seed, double a, double b) {
-  place(computed("random", out, out, [&](Backend& cpu, const Tensor& y) { cpu.random(y, distribution, seed, a, b); }),
+  place(computed(distribution == Distribution::uniform ? "random_uniform" : "random_normal", out, out,
+                 [&](Backend& cpu, const Tensor& y) { cpu.random(y, distribution, seed, a, b); }),
         out);
 }
 
 void HostFallback::reduce(ReduceOp op, const Tensor& in, const Tensor& out) {
-  place(computed("reduce", in, out, [&](Backend& cpu, const Tensor& y) { cpu.reduce(op, host(in), y); }), out);
+  place(computed(kReductions[static_cast<std::size_t>(op)], in, out,
+                 [&](Backend& cpu, const Tensor& y) { cpu.reduce(op, host(in), y); }),
+        out);
 }
 
 void HostFallback::softmax(const Tensor& in, const Tensor& out, bool log) {
-  place(computed("softmax", in, out, [&](Backend& cpu, const Tensor& y) { cpu.softmax(host(in), y, log); }), out);
+  place(computed(log ? "log_softmax" : "softmax", in, out,
+                 [&](Backend& cpu, const Tensor& y) { cpu.softmax(host(in), y, log); }),
+        out);
 }
 
 void HostFallback::sort(const Tensor& in, bool descending, const Tensor& values, const Tensor& indices) {

@@ -99,5 +99,26 @@ TEST_F(Transfers, MayBeForbidden) {
   }
 }
 
+TEST_F(Transfers, WhatHasNoKernelIsRefusedByTheReductionsName) {
+  const Tensor row =
+      broadcast_to(full({1}, 1).to(device_), {std::int64_t{1} << 31});  // longer than a workgroup passes over
+  Options strict = options();
+  strict.fallback = Fallback::error;
+  const with in_force(strict);
+  const auto refusal = [&](auto op) -> std::string {
+    try {
+      op(row);
+    } catch (const Error& e) {
+      return e.what();
+    }
+    return "nothing thrown";
+  };
+  EXPECT_THAT(refusal([](const Tensor& x) { return sum(x); }),
+              testing::StartsWith("[sum] f32 (2147483648,) on vulkan"));
+  EXPECT_THAT(refusal([](const Tensor& x) { return max(x); }),
+              testing::StartsWith("[max] f32 (2147483648,) on vulkan"));
+  EXPECT_THAT(refusal([](const Tensor& x) { return logsumexp(x); }), testing::StartsWith("[logsumexp] f32"));
+}
+
 }  // namespace
 }  // namespace nibble::tests
