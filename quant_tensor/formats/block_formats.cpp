@@ -340,8 +340,8 @@ struct BlockRow {
 template <class Block>
 constexpr Family family_of() {
   if (has_grid<Block>) return Family::grid;
-  if constexpr (has_table<Block>) return &Block::kTable == &kTwiceE2M1 ? Family::minifloat : Family::codebook;
-  return Family::affine;
+  if (requires { Block::kHasFloats; }) return Family::minifloat;
+  return has_table<Block> ? Family::codebook : Family::affine;
 }
 template <class Block>
 constexpr Format::Numbers numbers_of() {

@@ -7,6 +7,7 @@
 //   kBits, kCodeBits            of a code as stored, and of those that `codes` gives
 //   kGrid                       rows of numbers that a code names, where it does
 //   kTable                      what a stored code stands for, where it is not the code itself
+//   kHasFloats                  of a kTable, where its numbers are floats of a few bits
 //   kZero                       the code that means zero: value = scale · (code − kZero); 0 where groups have a bias
 //                               of their own: value = scale · code + bias
 //   kKind                       of those that MLX has as a stream, see Format::stored

@@ -11,6 +11,7 @@ struct MXFP4 {
   static constexpr const char* kKind = "mxfp4";
   static constexpr int kGgmlType = 39, kWeights = 32, kBytes = 17, kGroup = 32, kBits = 4, kCodeBits = 5, kZero = 12;
   static constexpr auto& kTable = kTwiceE2M1;
+  static constexpr bool kHasFloats = true;
 
   static void names(const unsigned char* block, std::uint8_t* __restrict names) {
     unpack_nibbles(block + 1, 16, names);

@@ -11,6 +11,7 @@ struct NVFP4 {
   static constexpr const char* kKind = "nvfp4";
   static constexpr int kGgmlType = 40, kWeights = 64, kBytes = 36, kGroup = 16, kBits = 4, kCodeBits = 5, kZero = 12;
   static constexpr auto& kTable = kTwiceE2M1;
+  static constexpr bool kHasFloats = true;
 
   static void names(const unsigned char* block, std::uint8_t* __restrict names) {
     for (int g = 0; g < 4; ++g) unpack_nibbles(block + 4 + 8 * g, 8, names + 16 * g);
