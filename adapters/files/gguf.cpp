@@ -106,11 +106,7 @@ GgufFile GgufFile::read_alone(const std::filesystem::path& path) {
 
 void GgufFile::read_header() {
   const std::string_view start = files_.front()->text().substr(0, 4);
-  if (start != "GGUF") {
-    bad_file(
-        path(), "",
-        start == "FUGG" ? "is big-endian GGUF, which is not supported" : "does not begin with GGUF: not a GGUF file");
-  }
+  if (start != "GGUF") bad_file(path(), "", "does not begin with GGUF: not a GGUF file");
   Cursor cursor(*files_.front(), 4);
   version_ = cursor.number<std::uint32_t>("header");
   if (version_ != 2 && version_ != 3) {
