@@ -5,12 +5,12 @@
 #include <algorithm>
 #include <mutex>
 
+#include "adapters/files/architectures.h"
 #include "adapters/files/checkpoint_access.h"
 #include "adapters/files/config_write.h"
 #include "adapters/files/expert_stacks.h"
 #include "adapters/files/file_error.h"
 #include "adapters/files/folder_source.h"
-#include "adapters/files/gguf_names.h"
 #include "adapters/files/gguf_source.h"
 #include "adapters/files/json_events.h"
 #include "adapters/files/mapped_file.h"
@@ -98,7 +98,7 @@ void open_config(const fs::path& folder, Checkpoint::Impl* impl) {
 void open_gguf(Checkpoint::Impl* impl) {
   impl->gguf = std::make_shared<const GgufFile>(impl->path);
   const std::string name = gguf_architecture(*impl->gguf);
-  const GgufArchitecture* row = find_gguf_architecture(name);
+  const ArchitectureRow* row = find_gguf_architecture(name);
   impl->architecture = row ? std::string(row->model_type) : shown(name);
   impl->config_error = error_of([&] {
     impl->config = gguf_config(*impl->gguf);

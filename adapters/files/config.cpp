@@ -6,6 +6,7 @@
 #include <array>
 #include <utility>
 
+#include "adapters/files/architectures.h"
 #include "adapters/files/config_reader.h"
 #include "adapters/files/file_error.h"
 #include "adapters/files/json_events.h"
@@ -18,24 +19,12 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::array<std::pair<std::string_view, Architecture>, 6> kArchitectures{
-    {{"llama", Architecture::llama},
-     {"mistral", Architecture::mistral},
-     {"qwen2", Architecture::qwen2},
-     {"qwen2_moe", Architecture::qwen2_moe},
-     {"qwen3", Architecture::qwen3},
-     {"qwen3_moe", Architecture::qwen3_moe}}};
-
-bool is_mixture(Architecture architecture) {
-  return architecture == Architecture::qwen2_moe || architecture == Architecture::qwen3_moe;
-}
-
 Architecture architecture_of(const Reader& reader, const std::string& model_type) {
-  for (const auto& [name, architecture] : kArchitectures) {
-    if (name == model_type) return architecture;
-  }
   std::string known;
-  for (const auto& [name, architecture] : kArchitectures) known += (known.empty() ? "" : ", ") + std::string(name);
+  for (const ArchitectureRow& row : architecture_table()) {
+    if (row.model_type == model_type) return row.architecture;
+    known += fmt::format("{}{}", known.empty() ? "" : ", ", row.model_type);
+  }
   reader.unsupported("model_type",
                      fmt::format("{} is not a model that nibble runs ({} are)", shown(model_type), known));
 }
@@ -202,7 +191,7 @@ void read_biases(const Reader& reader, ModelConfig* config) {
 }
 
 std::optional<ExpertsConfig> read_experts(const Reader& reader, const ModelConfig& config) {
-  if (!is_mixture(config.architecture)) return {};
+  if (!architecture_row(config.architecture).has_experts) return {};
   std::optional<std::int64_t> count;
   for (const char* key : kExpertCounts) {
     const auto value = reader.integer(key);
@@ -284,7 +273,7 @@ ModelConfig parse_config(std::string_view text, const std::string& origin) {
   read_rope(reader, origin, &config);
   config.hidden_act = activation_of(reader);
   read_biases(reader, &config);
-  config.qk_norm = config.architecture == Architecture::qwen3 || config.architecture == Architecture::qwen3_moe;
+  config.qk_norm = architecture_row(config.architecture).qk_norm;
   config.tie_word_embeddings = reader.boolean("tie_word_embeddings").value_or(false);
   config.experts = read_experts(reader, config);
   read_window(reader, &config);

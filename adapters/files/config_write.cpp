@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "adapters/files/architectures.h"
 #include "adapters/files/expert_stacks.h"
 #include "adapters/files/file_error.h"
 #include "adapters/files/json_events.h"
@@ -46,18 +47,6 @@ ordered_json rope_scaling_json(const RopeScaling& scaling) {
   if (scaling.mscale_all_dim) yarn["mscale_all_dim"] = *scaling.mscale_all_dim;
   if (!scaling.truncate) yarn["truncate"] = false;
   return yarn;
-}
-
-std::string class_name(Architecture architecture) {
-  switch (architecture) {
-    case Architecture::llama: return "LlamaForCausalLM";
-    case Architecture::mistral: return "MistralForCausalLM";
-    case Architecture::qwen2: return "Qwen2ForCausalLM";
-    case Architecture::qwen2_moe: return "Qwen2MoeForCausalLM";
-    case Architecture::qwen3: return "Qwen3ForCausalLM";
-    case Architecture::qwen3_moe: break;
-  }
-  return "Qwen3MoeForCausalLM";
 }
 
 ordered_json id_or_list(const std::vector<std::int64_t>& ids) {
@@ -133,7 +122,7 @@ std::string write_config(const ModelConfig& config) {
     throw Error(ErrorCode::unsupported,
                 "[config.json] rope_freqs of this model are none of the rules that config.json can name");
   }
-  ordered_json out{{"architectures", ordered_json::array({class_name(config.architecture)})},
+  ordered_json out{{"architectures", ordered_json::array({architecture_row(config.architecture).class_name})},
                    {"model_type", config.model_type},
                    {"hidden_size", config.hidden_size},
                    {"intermediate_size", config.intermediate_size},

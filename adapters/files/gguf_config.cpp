@@ -4,8 +4,8 @@
 #include <cmath>
 #include <numbers>
 
+#include "adapters/files/architectures.h"
 #include "adapters/files/file_error.h"
-#include "adapters/files/gguf_names.h"
 #include "adapters/files/gguf_source.h"
 #include "nibble/ops.h"
 
@@ -50,7 +50,7 @@ class Keys {
   std::string prefix_;
 };
 
-void refuse_what_changes_the_arithmetic(const Keys& keys, const GgufArchitecture& row) {
+void refuse_what_changes_the_arithmetic(const Keys& keys, const ArchitectureRow& row) {
   std::vector<const char*> counts{"nextn_predict_layers", "leading_dense_block_count", "expert_group_count"};
   if (!row.has_experts) counts.insert(counts.end(), {"expert_count", "expert_used_count"});
   for (const char* key : counts) {
@@ -172,7 +172,7 @@ void read_rope_factors(const GgufFile& file, ModelConfig* config) {
   }
 }
 
-std::optional<ExpertsConfig> read_experts(const Keys& keys, const GgufArchitecture& row, std::int64_t intermediate) {
+std::optional<ExpertsConfig> read_experts(const Keys& keys, const ArchitectureRow& row, std::int64_t intermediate) {
   if (!row.has_experts) return {};
   ExpertsConfig experts;
   experts.count = keys.size("expert_count");
@@ -196,7 +196,7 @@ std::string gguf_architecture(const GgufFile& file) {
 
 ModelConfig gguf_config(const GgufFile& file) {
   const std::string name = gguf_architecture(file);
-  const GgufArchitecture* row = find_gguf_architecture(name);
+  const ArchitectureRow* row = find_gguf_architecture(name);
   if (!row) {
     refuse(ErrorCode::unsupported, file.path(), "general.architecture",
            fmt::format("{} is not a model that nibble runs ({} are)", shown(name), gguf_architectures()));

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "adapters/files/architectures.h"
 #include "adapters/files/file_error.h"
 #include "adapters/files/gguf_metadata.h"
 #include "nibble/ops.h"
@@ -14,14 +15,14 @@ namespace {
 }
 
 /// What llama.cpp takes for granted of its architectures.
-void refuse_what_has_no_key(const ModelConfig& c, const GgufArchitecture& row) {
+void refuse_what_has_no_key(const ModelConfig& c, const ArchitectureRow& row) {
   if (c.hidden_act != "silu") unsupported("hidden_act", fmt::format("{} cannot be said (only silu can)", c.hidden_act));
   if (!c.full_layers.empty()) unsupported("layer_types", "a window in some layers only cannot be said");
   if (!c.experts) return;
   if (c.experts->sparse_step != 1) unsupported("decoder_sparse_step", "other than 1 cannot be said");
   if (!c.experts->dense_layers.empty()) unsupported("mlp_only_layers", "cannot be said");
   if (c.experts->normalize != row.normalizes_experts)
-    unsupported("norm_topk_prob", fmt::format("{} cannot be said of {}", c.experts->normalize, row.name));
+    unsupported("norm_topk_prob", fmt::format("{} cannot be said of {}", c.experts->normalize, row.gguf_name));
 }
 
 /// Keys get the architecture's name in front.
@@ -38,14 +39,14 @@ class ArchitecturePairs {
   GgufPairs& out_;
 };
 
-void write_rope(const ModelConfig& c, const GgufArchitecture& row, ArchitecturePairs* out) {
+void write_rope(const ModelConfig& c, const ArchitectureRow& row, ArchitecturePairs* out) {
   const RopeScaling& scaling = c.rope_scaling;
   out->count("rope.dimension_count", c.head_dim);
   out->number("rope.freq_base", c.rope_theta);
   switch (scaling.type) {
     case RopeScaling::Type::none: return;
     case RopeScaling::Type::llama3:  // see gguf_rope_factors
-      if (!row.pairs_neighbours) unsupported("rope_scaling", fmt::format("llama3 cannot be said of {}", row.name));
+      if (!row.pairs_neighbours) unsupported("rope_scaling", fmt::format("llama3 cannot be said of {}", row.gguf_name));
       return;
     case RopeScaling::Type::linear:
       out->text("rope.scaling.type", "linear");
@@ -65,13 +66,13 @@ void write_rope(const ModelConfig& c, const GgufArchitecture& row, ArchitectureP
 }  // namespace
 
 void write_gguf_config(const ModelConfig& c, GgufPairs* pairs) {
-  const GgufArchitecture& row = gguf_architecture_of(c.architecture);
+  const ArchitectureRow& row = architecture_row(c.architecture);
   refuse_what_has_no_key(c, row);
   constexpr int kBlocksVersion = 2;  // ggml's GGML_QNT_VERSION
-  pairs->text("general.architecture", row.name);
+  pairs->text("general.architecture", row.gguf_name);
   pairs->text("general.type", "model");
   pairs->count("general.quantization_version", kBlocksVersion);
-  ArchitecturePairs out(row.name, pairs);
+  ArchitecturePairs out(row.gguf_name, pairs);
   out.count("vocab_size", c.vocab_size);
   out.count("context_length", c.max_position_embeddings);
   out.count("embedding_length", c.hidden_size);

@@ -7,6 +7,7 @@
 #include <span>
 #include <utility>
 
+#include "adapters/files/architectures.h"
 #include "adapters/files/checkpoint_access.h"
 #include "adapters/files/file_error.h"
 #include "adapters/files/gguf_metadata.h"
@@ -30,7 +31,7 @@ class GgufModelWriter {
       : checkpoint_(checkpoint),
         source_(CheckpointAccess::source(checkpoint)),
         config_(checkpoint.config()),
-        row_(gguf_architecture_of(config_.architecture)),
+        row_(architecture_row(config_.architecture)),
         options_(options),
         out_(out) {
     say_in(kGgufContainer, out, &options_);
@@ -147,7 +148,7 @@ class GgufModelWriter {
   const Checkpoint& checkpoint_;
   const WeightSource& source_;
   const ModelConfig& config_;
-  const GgufArchitecture& row_;
+  const ArchitectureRow& row_;
   GgufOptions options_;
   const fs::path& out_;
   std::vector<Entry> entries_;

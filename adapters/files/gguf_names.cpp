@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <cctype>
 #include <span>
 
@@ -11,21 +10,6 @@ namespace nibble {
 inline namespace v0 {
 namespace files {
 namespace {
-
-// Of models with one name there, the first is what a file is read as.
-constexpr std::array<GgufArchitecture, 6> kGgufArchitectures{{
-    {.name = "llama", .model_type = "llama", .architecture = Architecture::llama, .pairs_neighbours = true},
-    {.name = "llama", .model_type = "mistral", .architecture = Architecture::mistral, .pairs_neighbours = true},
-    {.name = "qwen2", .model_type = "qwen2", .architecture = Architecture::qwen2},
-    {.name = "qwen2moe", .model_type = "qwen2_moe", .architecture = Architecture::qwen2_moe, .has_experts = true},
-    {.name = "qwen3", .model_type = "qwen3", .architecture = Architecture::qwen3, .qk_norm = true},
-    {.name = "qwen3moe",
-     .model_type = "qwen3_moe",
-     .architecture = Architecture::qwen3_moe,
-     .qk_norm = true,
-     .has_experts = true,
-     .normalizes_experts = true},
-}};
 
 /// Stems, that is without ".weight" and ".bias".
 struct NamePair {
@@ -84,24 +68,6 @@ std::string translated(std::string_view name, const Spelling& from, const Spelli
 }
 
 }  // namespace
-
-const GgufArchitecture* find_gguf_architecture(std::string_view name) {
-  const auto* found = std::ranges::find(kGgufArchitectures, name, &GgufArchitecture::name);
-  return found == kGgufArchitectures.end() ? nullptr : found;
-}
-
-const GgufArchitecture& gguf_architecture_of(Architecture architecture) {
-  return *std::ranges::find(kGgufArchitectures, architecture, &GgufArchitecture::architecture);
-}
-
-std::string gguf_architectures() {
-  std::string names;
-  for (const GgufArchitecture& row : kGgufArchitectures) {
-    if (&row != find_gguf_architecture(row.name)) continue;  // one name of two models
-    names += fmt::format("{}{}", names.empty() ? "" : ", ", row.name);
-  }
-  return names;
-}
 
 std::string hugging_face_name(std::string_view name) { return translated(name, kGgufNames, kHuggingFaceNames); }
 std::string gguf_name(std::string_view name) { return translated(name, kHuggingFaceNames, kGgufNames); }

@@ -8,6 +8,7 @@
 #include <new>
 #include <utility>
 
+#include "adapters/files/architectures.h"
 #include "adapters/files/file_error.h"
 #include "adapters/files/gguf_names.h"
 #include "nibble/ops.h"
@@ -48,7 +49,7 @@ class GgufSource : public WeightSource {
   explicit GgufSource(std::shared_ptr<const GgufFile> file) : file_(std::move(file)) {
     for (const auto& part : file_->files()) files_.push_back(part->path());
     const std::string name = gguf_architecture(*file_);
-    const GgufArchitecture* row = find_gguf_architecture(name);
+    const ArchitectureRow* row = find_gguf_architecture(name);
     const bool pairs_neighbours = row && row->pairs_neighbours;
     if (pairs_neighbours) read_heads(name);
     for (const GgufTensor& tensor : file_->tensors()) add(tensor, pairs_neighbours);

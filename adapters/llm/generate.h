@@ -71,7 +71,8 @@ class Session {
   std::optional<Recording> step_;  // of one token more, on a device; made by the first after a prompt
 };
 
-/// Greedy continuations of several prompts at once, each equal to its own single run within the precision.
+/// Greedy continuations of several prompts at once, each equal to its own single run within the precision. For programs
+/// that link nibble::llm; `nibble generate` takes one prompt.
 std::vector<std::vector<std::int32_t>> generate_batch(const DecoderModel& model,
                                                       std::span<const std::vector<std::int32_t>> prompts,
                                                       std::int64_t max_tokens, const std::set<std::int32_t>& stop = {},

@@ -13,7 +13,8 @@ namespace nibble {
 inline namespace v0 {
 namespace detail {
 
-// Each file of this folder that defines formats is named here, twice: its rows, and their place in the table.
+// The formats with a .cpp of their own, and below their place in the table. Those of blocks/ and streams/ are named in
+// the all.inl.h there.
 extern const Format mlx_affine_formats[18];
 extern const Format q4_0_format, q4_1_format, q5_0_format, q5_1_format, q8_0_format;
 
