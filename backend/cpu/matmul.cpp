@@ -126,10 +126,13 @@ bool is_few(const Unit& unit, const MatmulQuery& q) {
   return q.deterministic || q.rows <= (names ? unit.few_rows->most_named_rows : unit.few_rows->most_rows);
 }
 
-/// They add up in another order than a row alone.
+/// They add up in another order than a row alone. Where fast is asked for and its rows are others, tiles are faster
+/// than those of standard.
 template <FewScheme scheme>
 bool is_for_lanes(const Unit& unit, const MatmulQuery& q) {
-  return q.format != nullptr && !q.deterministic && suits_lane_rows(unit, scheme, *q.format, q.rows, q.grouped);
+  const bool as_asked = scheme == FewScheme::fast || q.precision != Precision::fast;
+  return as_asked && q.format != nullptr && !q.deterministic &&
+         suits_lane_rows(unit, scheme, *q.format, q.rows, q.grouped);
 }
 
 bool has_fast(const Unit& unit) { return unit.fast.multiply != nullptr; }

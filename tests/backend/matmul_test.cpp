@@ -197,6 +197,19 @@ TEST_P(Kernels, SupportsOnlyWhatItStates) {
   }
 }
 
+/// A kernel whose rows end must not leave its queries to a slower one of higher precision.
+TEST_P(Kernels, FastTakesAFastKernelWhereThereIsOne) {
+  for (const Format* format : nb::detail::format_table()) {
+    for (int rows = 1; rows <= 140; ++rows) {
+      const MatmulQuery query{format, DType::f32, Orientation::along, rows, Precision::fast, false};
+      const auto is_fast = [&](const MatmulKernel& k) { return k.precision == Precision::fast && k.supports(query); };
+      if (!std::any_of(unit().kernels.begin(), unit().kernels.end(), is_fast)) continue;
+      const MatmulKernel* best = nb::detail::best_kernel(unit().kernels, query);
+      EXPECT_EQ(best->precision, Precision::fast) << best->name << ' ' << format->name << " rows " << rows;
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Units, Kernels, testing::Range(std::size_t{0}, units_under_test().size()),
                          [](const testing::TestParamInfo<std::size_t>& info) {
                            return units_under_test()[info.param].name;
