@@ -205,7 +205,7 @@ template <class Scheme, int kSteps, bool kCentred, int kRows>
         } else {
           more = fma(bias[v], x_sums, more);
         }
-        store_f32(out, fma(mul(scale[v], units), {_mm512_cvtepi32_ps(total)}, more));
+        store_f32(out, fma(mul(scale[v], {_mm512_cvtepi32_ps(total)}), units, more));
       });
     });
   }
