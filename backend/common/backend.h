@@ -114,9 +114,10 @@ class Backend {
 /// The CPU's; always there.
 Backend& cpu_backend();
 
+DeviceInfo cpu_device();
+
 /// The Vulkan devices that there are, and the backend of one. Without any, or of another index, it throws
 /// Error(unsupported) that says what was found.
-DeviceInfo cpu_device();
 std::vector<DeviceInfo> vulkan_devices();
 Backend& vulkan_backend(int index);
 
