@@ -35,7 +35,7 @@ class Copies {
     }
     const TensorImpl& impl = t.impl();
     Copy made{impl.storage, impl.shape, impl.strides, impl.offset, moved(t, device)};
-    const Tensor result = made.copy;
+    Tensor result = made.copy;
     if (made.copy.nbytes() <= budget_) copies_.push_front(std::move(made));
     keep_within_budget(device);
     return result;

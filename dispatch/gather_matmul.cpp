@@ -128,7 +128,7 @@ Tensor gather_matmul(const Tensor& a, const Tensor& b, const Tensor& indices) {
   const Tensor rows = detail::broadcast_view(dense, full);
   full[full.rank() - 1] = w.size(2);
 
-  const Tensor y = backend.allocate(full, promote(x.dtype(), w.dtype()));
+  Tensor y = backend.allocate(full, promote(x.dtype(), w.dtype()));
   if (y.numel() == 0) return y;
   const auto text = [&] { return operands(x, w, indices); };
   // By reference: a std::function keeps what is larger in memory of its own.

@@ -210,7 +210,7 @@ Tensor update_slice(Tensor x, const Tensor& rows, const Position& start, int axi
   const bool elsewhere = start.is_tensor() && start.tensor().device() == x.device() && x.device() != Device::cpu();
   CachedVector<std::int64_t> starts;
   if (!elsewhere) starts = starts_of(x, rows, start, axis);
-  const Tensor out = writable(std::move(x));
+  Tensor out = writable(std::move(x));
   if (elsewhere) {
     if (backend.update_slice(from, start.tensor(), axis, out)) return out;
     starts = starts_of(out, rows, start, axis);

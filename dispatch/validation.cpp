@@ -41,7 +41,7 @@ Tensor operand_as(std::string_view op, const Tensor& x, DType dtype) {
     count_fallback(op, x, static_cast<std::uint64_t>(x.numel()) * itemsize(dtype));
     return dequantize(x, dtype);
   }
-  const Tensor dense = x.is_quantized() ? dense_operand(op, x) : x;  // a copy reads what is unaligned
+  Tensor dense = x.is_quantized() ? dense_operand(op, x) : x;  // a copy reads what is unaligned
   if (dense.dtype() == dtype) return dense;
   Backend& backend = backend_for(dense.device());
   Tensor out = backend.allocate(dense.shape(), dtype);

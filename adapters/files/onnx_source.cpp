@@ -231,7 +231,7 @@ Tensor values_of(const OnnxFile& file, const Spread& from) {
 /// Bytes of codes, row by row, as unsigned numbers, or as they are.
 std::shared_ptr<std::vector<std::byte>> rows_of(const Unpacking& layer, unsigned flip) {
   const std::int64_t each = 8 / layer.bits;
-  const auto out = std::make_shared<std::vector<std::byte>>(layer.codes->bytes.size());
+  auto out = std::make_shared<std::vector<std::byte>>(layer.codes->bytes.size());
   for (std::int64_t row = 0; row < layer.rows; ++row) {
     for (std::int64_t k = 0; k < layer.length; ++k) {
       const std::int64_t from = layer.is_transposed ? k * layer.rows + row : row * layer.length + k,

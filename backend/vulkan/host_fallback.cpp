@@ -34,7 +34,7 @@ static_assert(std::size(kReductions) == static_cast<std::size_t>(ReduceOp::count
 template <class Compute>
 Tensor computed(std::string_view op, const Tensor& x, const Tensor& out, Compute compute) {
   Backend& cpu = on_host(op, x);
-  const Tensor result = like(out);
+  Tensor result = like(out);
   compute(cpu, result);
   return result;
 }
